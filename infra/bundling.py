@@ -1,0 +1,89 @@
+"""Build Lambda layers and functions without Docker: install, strip, compile, the same each time.
+
+Wheels for the target platform come from the hashed `requirements.txt` of the layer, so an x86
+laptop builds arm64 layers. Compiled files carry no times, so equal sources give equal bytes.
+"""
+
+import compileall
+import hashlib
+import py_compile
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.config import PYTHON_VERSION, Architecture
+
+MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
+MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start
+_BUILDER_VERSION = "1"  # raise when this file builds something else from the same sources
+
+_WHEEL_MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
+_GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+_STRIPPED_FOLDERS = ("tests", "test", "__pycache__")
+_STRIPPED_SUFFIXES = (".pyc", ".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a")
+_NEVER_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.*", "README.md")
+
+
+def build(source: Path, target: Path, architecture: Architecture) -> None:
+    """Write the unzipped layer or function of `source` into the existing folder `target`.
+
+    Parameters
+    ----------
+    source : Path
+        A folder with code to copy, a `requirements.txt` to install below `python/`, or both.
+    """
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=_NEVER_COPIED)
+    requirements = source / "requirements.txt"
+    if requirements.is_file():
+        _install(requirements, target / "python", architecture)
+        _strip(target)
+    else:
+        _compile(target)
+
+
+def source_hash(source: Path, architecture: Architecture) -> str:
+    """Return the hash that names what `build` makes of `source`; equal inputs, equal hash."""
+    digest = hashlib.sha256(f"{_BUILDER_VERSION}:{PYTHON_VERSION}:{architecture}".encode())
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "README.md":
+            digest.update(str(path.relative_to(source)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def unzipped_bytes(folder: Path) -> int:
+    """Return the size of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _install(requirements: Path, target: Path, architecture: Architecture) -> None:
+    platforms = [f"--platform={glibc}_{_WHEEL_MACHINE[architecture]}" for glibc in _GLIBC]
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+        *("--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:"),
+        *("--implementation=cp", f"--python-version={PYTHON_VERSION}", *platforms),
+        *("--target", str(target), "--requirement", str(requirements)),
+    ]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if finished.returncode != 0:
+        raise RuntimeError(f"installing {requirements} failed:\n{finished.stderr[-2000:]}")
+
+
+def _strip(target: Path) -> None:
+    for path in sorted(target.rglob("*"), reverse=True):
+        if path.is_dir() and path.name in _STRIPPED_FOLDERS:
+            shutil.rmtree(path)
+        elif path.is_file() and path.suffix in _STRIPPED_SUFFIXES:
+            path.unlink()
+    shutil.rmtree(target / "python" / "bin", ignore_errors=True)
+
+
+def _compile(target: Path) -> None:
+    """Compile, because a layer is read-only on Lambda and would be compiled at each cold start."""
+    compileall.compile_dir(
+        target,
+        quiet=2,
+        stripdir=str(target),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )

@@ -1,0 +1,67 @@
+"""How big and how often: the deployment's settings, from the `noria:` keys of the CDK context.
+
+They are set in `cdk.json` or with `cdk deploy -c noria:stage=prod`. Unknown keys are refused.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "noria:"
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_VERSION = "3.13"  # of Lambda, of the layers, and of Glue 6.0 where heavy jobs go
+
+Architecture = Literal["arm64", "x86_64"]
+Size = Literal["small", "medium", "large"]
+
+# Memory also sets a function's share of CPU: 1,769 MB is one vCPU.
+TRAINING_MEMORY_MB: dict[Size, int] = {"small": 3008, "medium": 6144, "large": 10240}
+
+
+class Deployment(BaseModel):
+    """One deployment of Noria in one account and region."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,11}$")] = "dev"
+    size: Size = "small"
+    architecture: Architecture = "arm64"
+    alert_email: str | None = None  # subscribes this address to the alerts
+    log_retention_days: Literal[7, 14, 30, 90, 180, 365] = 30
+    prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
+    requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
+
+    def stack_name(self, stack: str) -> str:
+        """Return the name of one of the deployment's stacks."""
+        return f"noria-{self.stage}-{stack}"
+
+    @property
+    def training_memory_mb(self) -> int:
+        """Memory of the functions that train and evaluate, in MB."""
+        return TRAINING_MEMORY_MB[self.size]
+
+
+def read_deployment(context: Mapping[str, Any]) -> Deployment:
+    """Return the deployment a CDK context describes; ValueError names every fault."""
+    own = {
+        key.removeprefix(PREFIX): value
+        for key, value in context.items()
+        if key.startswith(PREFIX)
+    }
+    try:
+        return Deployment.model_validate(own)
+    except ValidationError as error:
+        allowed = ", ".join(PREFIX + name for name in Deployment.model_fields)
+        faults = "".join(
+            f"\n  {PREFIX}{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()
+        )
+        raise ValueError(f"the CDK context is wrong; allowed keys: {allowed}{faults}") from error
+
+
+def project_names() -> list[str]:
+    """Return the names of the projects whose specs lie in the projects layer, sorted."""
+    folder = ROOT / "layers" / "projects" / "python" / "projects"
+    return sorted(path.stem for path in folder.glob("*.toml"))

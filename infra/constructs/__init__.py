@@ -1,0 +1,1 @@
+"""One capability, one file, one class."""

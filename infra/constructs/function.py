@@ -1,0 +1,91 @@
+"""One Lambda function with its own role: the actions it is given and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.config import ROOT, Deployment
+from infra.constructs.code import ARCHITECTURES, RUNTIME, Layers, bundled
+
+_RETENTION = {
+    7: logs.RetentionDays.ONE_WEEK,
+    14: logs.RetentionDays.TWO_WEEKS,
+    30: logs.RetentionDays.ONE_MONTH,
+    90: logs.RetentionDays.THREE_MONTHS,
+    180: logs.RetentionDays.SIX_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+}
+
+
+class Runtime(NamedTuple):
+    """What a function runs on."""
+
+    layer: str  # training_runtime or serving_runtime
+    memory_mb: int
+    timeout_seconds: int
+
+
+class NoriaFunction(Construct):
+    """The function of one folder of `lambdas/`, named like it."""
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        layers: Layers,
+        runtime: Runtime,
+        environment: Mapping[str, str],
+        statements: Sequence[iam.PolicyStatement],
+    ) -> None:
+        super().__init__(scope, name)
+        group = log_group(self, "Log", deployment)
+        role = iam.Role(
+            self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+        )
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=RUNTIME,
+            architecture=ARCHITECTURES[deployment.architecture],
+            handler="handler.lambda_handler",
+            code=bundled(ROOT / "lambdas" / name, deployment.architecture),
+            layers=layers.of("noria", "noria_aws", "projects", runtime.layer),
+            memory_size=runtime.memory_mb,
+            timeout=Duration.seconds(runtime.timeout_seconds),
+            environment=dict(environment),
+            tracing=lambda_.Tracing.ACTIVE,
+            log_group=group,
+            role=role,
+            description=f"Noria step {name}",
+        )
+        for statement in (*statements, *_observability(group)):
+            role.add_to_policy(statement)
+
+
+def log_group(scope: Construct, name: str, deployment: Deployment) -> logs.LogGroup:
+    """Return a log group with the deployment's retention; logs go with the stack."""
+    return logs.LogGroup(
+        scope,
+        name,
+        retention=_RETENTION[deployment.log_retention_days],
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
+def allow(actions: Sequence[str], resources: Sequence[str]) -> iam.PolicyStatement:
+    """Return an Allow statement of exactly these actions on these resources."""
+    return iam.PolicyStatement(actions=list(actions), resources=list(resources))
+
+
+def _observability(group: logs.LogGroup) -> list[iam.PolicyStatement]:
+    return [
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], [group.log_group_arn]),
+        allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], ["*"]),
+    ]

@@ -1,0 +1,167 @@
+"""The HTTPS API: the predict function behind API Gateway, keys with usage plans, no open route."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.config import Deployment
+from infra.constructs.code import Layers
+from infra.constructs.function import NoriaFunction, Runtime, allow, log_group
+from infra.constructs.prediction_log import PredictionLogStreams
+from infra.stacks.storage import StorageStack
+
+API_STAGE = "v1"
+# Methods and paths; a test keeps them equal to the routes the handler answers.
+ROUTES = (
+    ("GET", "/health"),
+    ("POST", "/projects/{project}/predict"),
+    ("POST", "/projects/{project}/predict/batch"),
+    ("GET", "/projects/{project}/model"),
+    ("GET", "/projects/{project}/history"),
+)
+_MEMORY_MB, _TIMEOUT_SECONDS = 512, 29  # API Gateway waits 29 s
+_GATEWAY_PROBLEMS = {
+    "ACCESS_DENIED": (403, "Access denied"),
+    "INVALID_API_KEY": (403, "An API key is required"),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "There is no such route"),
+    "REQUEST_TOO_LARGE": (413, "The body is too large"),
+    "THROTTLED": (429, "Too many requests"),
+    "QUOTA_EXCEEDED": (429, "The daily quota is used up"),
+    "INTEGRATION_TIMEOUT": (504, "The answer took too long"),
+    "DEFAULT_4XX": (None, "The request was refused"),
+    "DEFAULT_5XX": (None, "The service failed"),
+}
+
+
+class PredictionApi(Construct):
+    """Routes, keys and limits in front of one function."""
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        storage: StorageStack,
+        layers: Layers,
+        environment: Mapping[str, str],
+        streams: PredictionLogStreams,
+    ) -> None:
+        super().__init__(scope, name)
+        self.keys = {
+            scope_name: apigateway.ApiKey(
+                self, f"{scope_name}-key", description=f"Noria {deployment.stage} {scope_name}"
+            )
+            for scope_name in ("user", "admin")
+        }
+        predict = NoriaFunction(
+            self,
+            "predict",
+            deployment=deployment,
+            layers=layers,
+            runtime=Runtime("serving_runtime", _MEMORY_MB, _TIMEOUT_SECONDS),
+            environment={
+                **environment,
+                "NORIA_PREDICTION_STREAM_PREFIX": streams.prefix,
+                "NORIA_ADMIN_KEY_IDS": self.keys["admin"].key_id,
+            },
+            statements=_rights(storage, streams),
+        )
+        self.api = self._rest_api(deployment)
+        self._add_routes(predict.function)
+        self._add_gateway_problems()
+        for scope_name, key in self.keys.items():
+            self._add_usage_plan(scope_name, key, deployment)
+
+    def _rest_api(self, deployment: Deployment) -> apigateway.RestApi:
+        return apigateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=f"noria-{deployment.stage}",
+            description="Noria: predictions from the champion of each project",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            cloud_watch_role=True,
+            deploy_options=apigateway.StageOptions(
+                stage_name=API_STAGE,
+                tracing_enabled=True,
+                metrics_enabled=True,
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                data_trace_enabled=False,  # bodies hold personal data
+                throttling_rate_limit=deployment.requests_per_second * 2,
+                throttling_burst_limit=deployment.requests_per_second * 4,
+                access_log_destination=apigateway.LogGroupLogDestination(
+                    log_group(self, "AccessLog", deployment)
+                ),
+                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
+                    caller=False,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=False,
+                ),
+            ),
+        )
+
+    def _add_routes(self, function: lambda_.Function) -> None:
+        integration = apigateway.LambdaIntegration(
+            function, allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
+        )
+        for method, path in ROUTES:
+            resource = self.api.root.resource_for_path(path)
+            resource.add_method(method, integration, api_key_required=True)
+
+    def _add_gateway_problems(self) -> None:
+        """Make what API Gateway answers itself a problem document too."""
+        for name, (status, title) in _GATEWAY_PROBLEMS.items():
+            apigateway.GatewayResponse(
+                self,
+                f"problem-{name.lower()}",
+                rest_api=self.api,
+                type=apigateway.ResponseType.of(name),
+                status_code=None if status is None else str(status),
+                templates={
+                    "application/json": (
+                        f'{{"type": "urn:noria:problem:{name}", "title": "{title}", '
+                        + ("" if status is None else f'"status": {status}, ')
+                        + '"detail": $context.error.messageString}'
+                    )
+                },
+                response_headers={"content-type": "'application/problem+json'"},
+            )
+
+    def _add_usage_plan(
+        self, scope_name: str, key: apigateway.ApiKey, deployment: Deployment
+    ) -> None:
+        plan = apigateway.UsagePlan(
+            self,
+            f"{scope_name}-plan",
+            throttle=apigateway.ThrottleSettings(
+                rate_limit=deployment.requests_per_second,
+                burst_limit=deployment.requests_per_second * 2,
+            ),
+            quota=apigateway.QuotaSettings(
+                limit=deployment.requests_per_day, period=apigateway.Period.DAY
+            ),
+            api_stages=[
+                apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)
+            ],
+        )
+        plan.add_api_key(key)
+
+
+def _rights(storage: StorageStack, streams: PredictionLogStreams) -> list[iam.PolicyStatement]:
+    bucket = storage.bucket
+    return [
+        allow(["s3:ListBucket"], [bucket.bucket_arn]),
+        allow(["s3:GetObject"], [bucket.arn_for_objects("models/*")]),
+        allow(["dynamodb:GetItem", "dynamodb:Query"], [storage.aliases.table_arn]),
+        allow(["firehose:PutRecord"], streams.arns),
+    ]

@@ -1,0 +1,74 @@
+"""Where predictions are logged: one Firehose stream a project, into the data bucket by time."""
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesisfirehose as firehose
+from constructs import Construct
+
+from infra.config import Deployment
+from infra.constructs.function import allow
+from infra.stacks.storage import StorageStack
+
+_BUFFER_SECONDS, _BUFFER_MB = 60, 5
+_BY_HOUR = "!{timestamp:yyyy/MM/dd/HH}/"
+
+
+class PredictionLogStreams(Construct):
+    """Streams named after the projects; `prefix` + project is a stream's name."""
+
+    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        storage: StorageStack,
+        projects: list[str],
+    ) -> None:
+        super().__init__(scope, name)
+        self.prefix = f"noria-{deployment.stage}-predictions-"
+        bucket = storage.bucket
+        role = iam.Role(
+            self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com")
+        )
+        role.add_to_policy(
+            allow(
+                ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+                [bucket.arn_for_objects("predictions/*")],
+            )
+        )
+        role.add_to_policy(
+            allow(
+                ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                [bucket.bucket_arn],
+            )
+        )
+        streams = [self._stream(project, role, storage) for project in projects]
+        self.arns = [stream.attr_arn for stream in streams]
+
+    def _stream(
+        self, project: str, role: iam.Role, storage: StorageStack
+    ) -> firehose.CfnDeliveryStream:
+        stream = firehose.CfnDeliveryStream(
+            self,
+            f"stream-{project}",
+            delivery_stream_name=f"{self.prefix}{project}",
+            delivery_stream_encryption_configuration_input=(
+                firehose.CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty(
+                    key_type="AWS_OWNED_CMK"
+                )
+            ),
+            extended_s3_destination_configuration=(
+                firehose.CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty(
+                    bucket_arn=storage.bucket.bucket_arn,
+                    role_arn=role.role_arn,
+                    prefix=f"predictions/{project}/{_BY_HOUR}",
+                    error_output_prefix=f"predictions-failed/{project}/{_BY_HOUR}",
+                    buffering_hints=firehose.CfnDeliveryStream.BufferingHintsProperty(
+                        interval_in_seconds=_BUFFER_SECONDS, size_in_m_bs=_BUFFER_MB
+                    ),
+                    compression_format="GZIP",
+                )
+            ),
+        )
+        stream.node.add_dependency(role)
+        return stream

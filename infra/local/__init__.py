@@ -1,0 +1,1 @@
+"""The embedded AWS emulator: start it, deploy to it, stop it."""

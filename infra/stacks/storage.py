@@ -1,0 +1,78 @@
+"""Everything with data in it: kept when the stack goes, versioned, encrypted, private."""
+
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.config import Deployment
+
+_WORKING_FILES_DAYS = 90
+_OLD_OBJECT_VERSIONS_DAYS = 30
+
+
+class StorageStack(Stack):
+    """The data bucket and the alias table."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, deployment: Deployment, **kwargs: Any
+    ) -> None:
+        super().__init__(scope, name, termination_protection=True, **kwargs)
+        self.bucket = s3.Bucket(
+            self,
+            "Data",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            versioned=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=RemovalPolicy.RETAIN,
+            lifecycle_rules=[
+                _expire("predictions/", deployment.prediction_log_days),
+                _expire("runs/", _WORKING_FILES_DAYS),
+                s3.LifecycleRule(
+                    noncurrent_version_expiration=Duration.days(_OLD_OBJECT_VERSIONS_DAYS),
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                ),
+            ],
+        )
+        self._keep_versions_immutable()
+        self.aliases = dynamodb.Table(
+            self,
+            "Aliases",
+            partition_key=_string("pk"),
+            sort_key=_string("sk"),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.DEFAULT,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=True,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+
+    def _keep_versions_immutable(self) -> None:
+        """Refuse writes to models and datasets that could overwrite: `If-None-Match` or nothing."""
+        self.bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[
+                    self.bucket.arn_for_objects("models/*"),
+                    self.bucket.arn_for_objects("datasets/*"),
+                ],
+                conditions={"Null": {"s3:if-none-match": "true"}},
+            )
+        )
+
+
+def _expire(prefix: str, days: int) -> s3.LifecycleRule:
+    return s3.LifecycleRule(prefix=prefix, expiration=Duration.days(days))
+
+
+def _string(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,16 @@
+"""Ask the gate whether the challenger replaces the champion."""
+
+from noria.steps.decide_promotion import (
+    DecidePromotionRequest,
+    DecidePromotionResult,
+    decide_promotion,
+)
+from noria_aws.bootstrap import bootstrap
+from noria_aws.runtime import step_handler
+
+
+@step_handler(DecidePromotionRequest)
+def lambda_handler(request: DecidePromotionRequest) -> DecidePromotionResult:
+    """Run the step on the data bucket."""
+    services = bootstrap()
+    return decide_promotion(request, spec=services.spec(request.project), artifacts=services.artifacts)

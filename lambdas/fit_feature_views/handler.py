@@ -1,0 +1,16 @@
+"""Fit the feature view once a fold and once on all training rows."""
+
+from noria.steps.fit_feature_views import (
+    FitFeatureViewsRequest,
+    FitFeatureViewsResult,
+    fit_feature_views,
+)
+from noria_aws.bootstrap import bootstrap
+from noria_aws.runtime import step_handler
+
+
+@step_handler(FitFeatureViewsRequest)
+def lambda_handler(request: FitFeatureViewsRequest) -> FitFeatureViewsResult:
+    """Run the step on the data bucket."""
+    services = bootstrap()
+    return fit_feature_views(request, spec=services.spec(request.project), artifacts=services.artifacts)

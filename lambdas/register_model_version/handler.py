@@ -1,0 +1,16 @@
+"""Write the challenger as an immutable model version with its lineage."""
+
+from noria.steps.register_model_version import (
+    RegisterModelVersionRequest,
+    RegisterModelVersionResult,
+    register_model_version,
+)
+from noria_aws.bootstrap import bootstrap
+from noria_aws.runtime import step_handler
+
+
+@step_handler(RegisterModelVersionRequest)
+def lambda_handler(request: RegisterModelVersionRequest) -> RegisterModelVersionResult:
+    """Run the step on the data bucket."""
+    services = bootstrap()
+    return register_model_version(request, spec=services.spec(request.project), artifacts=services.artifacts, clock=services.clock, code=services.code_versions())

@@ -1,0 +1,1 @@
+"""The serving bundle: its file format and the exporters that write it."""

@@ -1,0 +1,92 @@
+"""The serving bundle's files: `bundle.json` (what it is) and `arrays.bin` (its numbers).
+
+`arrays.bin` is flat little-endian arrays, each aligned to 64 bytes, named in `bundle.json`.
+Nothing in it can run, so loading one is reading it. Standard library only: predict imports this.
+"""
+
+import json
+import sys
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+from noria.errors import ModelCorruptError, ModelIncompatibleError
+from noria.hashing import canonical_json, sha256_hex
+
+FORMAT_VERSION = 1
+BUNDLE_FILE = "bundle.json"
+ARRAYS_FILE = "arrays.bin"
+_ALIGNMENT = 64  # bytes: a cache line, so that a memory-mapped array starts on one
+TYPECODES = {"float64": "d", "float32": "f", "int32": "i", "uint8": "B"}
+
+
+def pack(description: Mapping[str, Any], arrays: Mapping[str, array[Any]]) -> dict[str, bytes]:
+    """Return the bundle's files by name.
+
+    Parameters
+    ----------
+    description : JSON object
+        Everything but the arrays: task, classes, columns, feature view, model.
+    arrays : mapping of name to `array.array`
+        Typecodes of `TYPECODES` only.
+    """
+    codes = {code: name for name, code in TYPECODES.items()}
+    body = bytearray()
+    directory: dict[str, Any] = {}
+    for name in sorted(arrays):
+        values = arrays[name]
+        body += bytes(-len(body) % _ALIGNMENT)
+        dtype = codes[values.typecode]
+        directory[name] = {"dtype": dtype, "offset": len(body), "length": len(values)}
+        body += _little_endian(values).tobytes()
+    document = {
+        **description,
+        "format_version": FORMAT_VERSION,
+        "arrays": directory,
+        "arrays_sha256": sha256_hex(bytes(body)),
+    }
+    return {BUNDLE_FILE: canonical_json(document), ARRAYS_FILE: bytes(body)}
+
+
+def unpack(files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, array[Any]]]:
+    """Return the description and the arrays of a bundle's files.
+
+    Raises
+    ------
+    ModelCorruptError
+        The arrays do not hash to what the description records, or do not fit their directory.
+    ModelIncompatibleError
+        The bundle was written in a format this code does not read.
+    """
+    try:
+        document = json.loads(files[BUNDLE_FILE])
+        body, directory = files[ARRAYS_FILE], document["arrays"]
+        version, expected = document["format_version"], document["arrays_sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelCorruptError(f"the serving bundle is not readable: {error!r}") from error
+    if version != FORMAT_VERSION:
+        raise ModelIncompatibleError(
+            f"serving bundle format {version}; this code reads format {FORMAT_VERSION}",
+            expected=FORMAT_VERSION,
+            got=version,
+        )
+    if sha256_hex(body) != expected:
+        raise ModelCorruptError(f"{ARRAYS_FILE} does not hash to what {BUNDLE_FILE} records")
+    return document, {name: _read(body, name, entry) for name, entry in directory.items()}
+
+
+def _read(body: bytes, name: str, entry: Mapping[str, Any]) -> array[Any]:
+    values = array(TYPECODES[entry["dtype"]])
+    start, size = entry["offset"], entry["length"] * values.itemsize
+    if start + size > len(body):
+        raise ModelCorruptError(f"array '{name}' ends behind the end of {ARRAYS_FILE}", array=name)
+    values.frombytes(memoryview(body)[start : start + size])
+    return _little_endian(values)
+
+
+def _little_endian(values: array[Any]) -> array[Any]:
+    if sys.byteorder == "little":
+        return values
+    swapped = array(values.typecode, values)
+    swapped.byteswap()
+    return swapped

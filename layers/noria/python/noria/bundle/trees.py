@@ -1,0 +1,145 @@
+"""One flat node table from any tree ensemble: the export half of `TreeScorer`."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAF = -1
+
+
+class Tree(NamedTuple):
+    """One tree, nodes in any order, root first."""
+
+    feature: Sequence[int]  # LEAF at a leaf
+    threshold: Sequence[float]  # left when value <= threshold
+    left: Sequence[int]
+    right: Sequence[int]
+    absent_right: Sequence[bool]  # where a feature that is not in the row goes
+    nan_right: Sequence[bool]  # where NaN goes
+    leaf: Sequence[Sequence[float]]  # outputs of a leaf node; anything at the others
+    output: int  # the output it adds to, when a leaf holds one number
+
+
+class NodeTable:
+    """Collects trees into the arrays of a bundle.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the feature view.
+    sparse : bool
+        Whether rows are mostly empty, so that an index of touched trees pays.
+    """
+
+    def __init__(self, n_features: int, *, sparse: bool) -> None:
+        self._n_features = n_features
+        self._sparse = sparse
+        self._arrays = {
+            "feature": array("i"),
+            "threshold": array("d"),
+            "right": array("i"),
+            "otherwise": array("B"),
+            "leaves": array("d"),
+            "roots": array("i"),
+            "outputs": array("i"),
+            "absent_leaf": array("i"),
+        }
+        self._n_leaves = 0
+        self._met: list[list[int]] = [[] for _ in range(n_features)] if sparse else []
+
+    def add(self, tree: Tree) -> None:
+        """Append a tree in preorder, left child first."""
+        arrays = self._arrays
+        number, root = len(arrays["roots"]), len(arrays["feature"])
+        arrays["roots"].append(root)
+        arrays["outputs"].append(tree.output)
+        pending: list[tuple[int, int | None]] = [(0, None)]  # (node, parent to tell)
+        while pending:
+            node, parent = pending.pop()
+            place = len(arrays["feature"])
+            if parent is not None:
+                arrays["right"][parent] = place
+            self._append(tree, node)
+            if tree.feature[node] != LEAF:
+                pending.append((int(tree.right[node]), place))
+                pending.append((int(tree.left[node]), None))
+        self._note_absent_path(number, root)
+
+    def arrays(self, base: Iterable[float]) -> dict[str, array[Any]]:
+        """Return the finished arrays; `base` is what the trees add to, one an output."""
+        starts, touched = array("i"), array("i")
+        if self._sparse:
+            for trees in self._met:
+                starts.append(len(touched))
+                touched.extend(trees)
+            starts.append(len(touched))
+        extra = {"base": array("d", base), "touched_start": starts, "touched": touched}
+        return {**self._arrays, **extra}
+
+    def _append(self, tree: Tree, node: int) -> None:
+        arrays = self._arrays
+        is_leaf = tree.feature[node] == LEAF
+        arrays["feature"].append(int(tree.feature[node]))
+        arrays["threshold"].append(0.0 if is_leaf else float(tree.threshold[node]))
+        arrays["otherwise"].append(
+            0 if is_leaf else int(tree.absent_right[node]) | int(tree.nan_right[node]) << 1
+        )
+        arrays["right"].append(self._n_leaves if is_leaf else LEAF)
+        if is_leaf:
+            arrays["leaves"].extend(float(value) for value in tree.leaf[node])
+            self._n_leaves += 1
+
+    def _note_absent_path(self, number: int, node: int) -> None:
+        arrays = self._arrays
+        met = set()
+        while (feature := arrays["feature"][node]) != LEAF:
+            met.add(feature)
+            node = arrays["right"][node] if arrays["otherwise"][node] & 1 else node + 1
+        arrays["absent_leaf"].append(arrays["right"][node])
+        if self._sparse:
+            for feature in met:
+                self._met[feature].append(number)
+
+
+def sklearn_tree(tree: Any, leaf: NDArray[np.float64], output: int) -> Tree:
+    """Return a fitted scikit-learn `Tree`; `leaf` has shape (n_nodes, outputs per leaf)."""
+    split = tree.children_left != -1
+    absent_right = split & (tree.threshold < 0.0)
+    nan_right = split & ~np.asarray(tree.missing_go_to_left, dtype=bool)
+    return Tree(
+        feature=np.where(split, tree.feature, LEAF).tolist(),
+        threshold=tree.threshold.tolist(),
+        left=tree.children_left.tolist(),
+        right=tree.children_right.tolist(),
+        absent_right=absent_right.tolist(),
+        nan_right=nan_right.tolist(),
+        leaf=leaf.tolist(),
+        output=output,
+    )
+
+
+def xgboost_tree(tree: dict[str, Any], output: int, *, sparse: bool) -> Tree:
+    """Return one tree of a booster saved as JSON.
+
+    XGBoost goes left when value < threshold in float32; the next smaller float32 makes that
+    `<=`. A CSR row's absent features are missing to it, a dense row's are zeros.
+    """
+    left = np.asarray(tree["left_children"])
+    split = left != -1
+    threshold = np.asarray(tree["split_conditions"], dtype=np.float32)
+    below = np.nextafter(threshold, np.float32(-np.inf)).astype(np.float64)
+    default_right = split & ~np.asarray(tree["default_left"], dtype=bool)
+    absent_right = default_right if sparse else split & (below < 0.0)
+    return Tree(
+        feature=np.where(split, np.asarray(tree["split_indices"]), LEAF).tolist(),
+        threshold=below.tolist(),
+        left=left.tolist(),
+        right=list(tree["right_children"]),
+        absent_right=absent_right.tolist(),
+        nan_right=default_right.tolist(),
+        leaf=threshold.astype(np.float64)[:, None].tolist(),
+        output=output,
+    )

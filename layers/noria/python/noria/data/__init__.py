@@ -1,0 +1,1 @@
+"""Rows: parsing, validation, dataset versions, splits."""

@@ -1,0 +1,183 @@
+"""Bytes of a source file to raw records, streaming, whatever the file throws at us.
+
+CSV (with a header) and JSON lines, either of them gzipped. A record that cannot be decoded is
+still a record: it carries its fault, so that validation can quarantine it and nothing is lost.
+"""
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+from noria.errors import DatasetSchemaError
+
+MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
+MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it
+MAX_FILE_BYTES = 1_000_000_000  # uncompressed; a gzip bomb stops here
+_CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
+SUFFIXES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz")
+
+
+class RawRecord(NamedTuple):
+    """One record of a source file."""
+
+    line: int  # where it starts, from 1
+    cells: dict[str, Any]  # by column; strings in CSV, JSON values in JSON lines
+    fault: str | None  # why it cannot be read
+
+
+def read_records(stream: BinaryIO, filename: str, *, delimiter: str = ",") -> Iterator[RawRecord]:
+    """Yield the records of one source file in order.
+
+    Parameters
+    ----------
+    stream : binary stream, read once
+    filename : str
+        Its suffix tells the format; allowed are those of `SUFFIXES`.
+    delimiter : str
+        CSV only.
+
+    Raises
+    ------
+    DatasetSchemaError
+        The file as a whole is not readable: wrong suffix, truncated or oversized archive, no
+        header, an undecodable or repeated header name, a quote that never closes.
+    """
+    if not filename.endswith(SUFFIXES):
+        raise DatasetSchemaError(
+            f"{filename}: unknown format; allowed suffixes: {', '.join(SUFFIXES)}", file=filename
+        )
+    is_gzip = filename.endswith(".gz")
+    source: Any = gzip.GzipFile(fileobj=stream) if is_gzip else stream
+    lines = _decoded(_lines(source, filename))
+    if ".jsonl" in filename:
+        yield from _json_records(lines)
+    else:
+        yield from _csv_records(lines, filename, delimiter)
+
+
+def _lines(source: BinaryIO, filename: str) -> Iterator[bytes]:
+    """Yield physical lines; a line above the limit comes as its first bytes plus a mark."""
+    total = 0
+    try:
+        while line := source.readline(MAX_LINE_BYTES):
+            total += len(line)
+            is_cut = len(line) == MAX_LINE_BYTES and not line.endswith(b"\n")
+            while is_cut and (rest := source.readline(MAX_LINE_BYTES)):
+                total += len(rest)
+                if rest.endswith(b"\n"):
+                    break
+                _check_size(total, filename)
+            _check_size(total, filename)
+            yield _CUT.encode() + b"\n" if is_cut else line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DatasetSchemaError(
+            f"{filename}: the gzip archive is damaged or truncated: {error}", file=filename
+        ) from error
+
+
+def _check_size(total: int, filename: str) -> None:
+    if total > MAX_FILE_BYTES:
+        raise DatasetSchemaError(
+            f"{filename}: more than {MAX_FILE_BYTES:,} bytes uncompressed; split the file",
+            file=filename,
+        )
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield text; bytes that are not UTF-8 become lone surrogates, found later by record."""
+    for number, line in enumerate(lines):
+        text = line.decode("utf-8", errors="surrogateescape")
+        yield text.removeprefix("\ufeff") if number == 0 else text
+
+
+def _csv_records(lines: Iterable[str], filename: str, delimiter: str) -> Iterator[RawRecord]:
+    previous = csv.field_size_limit(MAX_CELL_CHARACTERS)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    started = 1
+    try:
+        header = _checked_header(next(reader, []), filename, delimiter)
+        started = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                yield _csv_record(started, cells, header)
+            started = reader.line_num + 1
+    except csv.Error as error:
+        raise DatasetSchemaError(
+            f"{filename}: the record starting at line {started} does not parse: {error}; "
+            "look for a quote that is never closed",
+            file=filename,
+            line=started,
+        ) from error
+    finally:
+        csv.field_size_limit(previous)
+
+
+def _checked_header(cells: list[str], filename: str, delimiter: str) -> list[str]:
+    header = [cell.strip() for cell in cells]
+    if not any(header):
+        raise DatasetSchemaError(f"{filename}: empty; a header line is required", file=filename)
+    for name in header:
+        if _text_fault(name):
+            raise DatasetSchemaError(
+                f"{filename}: the header is not readable UTF-8; save the file as UTF-8",
+                file=filename,
+            )
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise DatasetSchemaError(f"{filename}: repeated columns {repeated}", file=filename)
+    if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
+        raise DatasetSchemaError(
+            f"{filename}: one column only, split by {delimiter!r}; "
+            f"the header suggests dataset.delimiter = {other!r}",
+            file=filename,
+        )
+    return header
+
+
+def _csv_record(line: int, cells: list[str], header: list[str]) -> RawRecord:
+    fault = next((fault for cell in cells if (fault := _text_fault(cell))), None)
+    if fault is None and len(cells) != len(header):
+        fault = f"{len(cells)} cells where the header has {len(header)}"
+    record = {
+        name: cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if fault else cell
+        for name, cell in zip(header, cells, strict=False)
+    }
+    return RawRecord(line, record, fault)
+
+
+def _json_records(lines: Iterable[str]) -> Iterator[RawRecord]:
+    for number, text in enumerate(lines, start=1):
+        if not text.strip():
+            continue
+        fault = _text_fault(text)
+        value: Any = None
+        if fault is None:
+            try:
+                value = json.loads(text, parse_constant=_refuse_constant)
+            except (ValueError, RecursionError) as error:
+                fault = f"not valid JSON: {error}"
+            else:
+                fault = None if isinstance(value, Mapping) else "not a JSON object"
+        if fault:
+            shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
+            value = {"(line)": shown[:1000]}
+        yield RawRecord(number, dict(value), fault)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _text_fault(text: str) -> str | None:
+    if _CUT in text:
+        return f"a line has more than {MAX_LINE_BYTES:,} bytes"
+    if "\x00" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"not UTF-8 at character {error.start + 1}"
+    return None

@@ -1,0 +1,93 @@
+"""Seeded sample tickets in Spanish, so that a first run needs no data of one's own.
+
+The tickets are invented: phrases about three causes (0 access, 1 applications, 2 equipment and
+network), with shared wording, greetings and a share of wrong labels, so that a model is good but
+not perfect.
+"""
+
+import random
+from collections.abc import Iterator
+
+_OPENINGS = [
+    "Buenos días", "Buenas tardes", "Estimados", "Cordial saludo", "Hola equipo", "Por favor su apoyo",
+    "Solicito ayuda", "Reporto un inconveniente", "Urgente", "Quedo atento a su respuesta",
+]  # fmt: skip
+_PLACES = [
+    "en la oficina de Bogotá", "desde casa por VPN", "en el piso 3", "desde esta mañana",
+    "después de la actualización", "en la sede norte", "desde el lunes", "en horario de cierre",
+    "con varios usuarios afectados", "según el correo adjunto",
+]  # fmt: skip
+_PROBLEMS = {
+    "0": [
+        "no puedo iniciar sesión con mi usuario", "la contraseña aparece vencida",
+        "se bloqueó la cuenta después de tres intentos", "necesito permisos sobre la carpeta compartida",
+        "el doble factor no envía el código", "solicito creación de usuario para un compañero nuevo",
+        "el perfil perdió los accesos al portal", "la firma digital no reconoce mi clave",
+        "requiero restablecer la contraseña del correo", "el directorio activo rechaza mis credenciales",
+    ],
+    "1": [
+        "el aplicativo contable se cierra al generar el informe", "el reporte de fondos muestra saldos errados",
+        "la interfaz de pagos no carga los extractos", "el sistema calcula mal la comisión del fideicomiso",
+        "aparece un error al guardar la orden de giro", "el proceso nocturno terminó con datos incompletos",
+        "la consulta de clientes tarda demasiado", "el módulo de nómina duplica los registros",
+        "no se refleja el recaudo en el encargo", "la plantilla de cartas sale con campos vacíos",
+    ],
+    "2": [
+        "el computador no enciende", "la impresora atasca el papel", "la red inalámbrica se cae cada rato",
+        "el monitor parpadea y se apaga", "la llamada por el teléfono se corta", "el disco duro hace ruido",
+        "no hay conexión con el servidor de archivos", "el teclado portátil dejó de responder",
+        "la cámara de la sala de juntas no da imagen", "el equipo está muy lento y se calienta",
+    ],
+}  # fmt: skip
+_SOLUTIONS = {
+    "0": ["se restablece la clave y se valida el ingreso", "se desbloquea la cuenta en el directorio",
+          "se asignan los permisos solicitados", "se reenvía el código de verificación"],
+    "1": ["se corrige el parámetro y se reprocesa", "se escala al desarrollo y se publica el ajuste",
+          "se regenera el informe con los datos del día", "se actualiza la versión del módulo"],
+    "2": ["se reemplaza el cable y queda operando", "se cambia el equipo por uno de respaldo",
+          "se reinicia el punto de red", "se limpia el rodillo y se prueba la impresión"],
+}  # fmt: skip
+_VAGUE_PROBLEM = [
+    "no me deja trabajar", "aparece un mensaje de error", "no responde", "necesito revisión pronto",
+]  # fmt: skip
+_VAGUE_SOLUTION = ["se atiende la solicitud", "se cierra por falta de respuesta", "caso resuelto", ""]
+
+TICKET_COLUMNS = ("number", "short_description", "close_notes", "etiqueta")
+
+
+def sample_tickets(
+    n_rows: int, *, seed: int = 42, noise: float = 0.06, shuffle_labels: bool = False
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield tickets as `TICKET_COLUMNS`.
+
+    Parameters
+    ----------
+    n_rows : int
+    seed : int
+        Equal arguments give equal tickets.
+    noise : float in [0, 1]
+        Share of tickets with a label drawn at random.
+    shuffle_labels : bool
+        Permute all labels: text that says nothing about its label, to see the gate refuse.
+    """
+    rng = random.Random(seed)  # noqa: S311 - sample data, not secrets
+    rows = [_ticket(rng, noise) for _ in range(n_rows)]
+    labels = [row[2] for row in rows]
+    if shuffle_labels:
+        rng.shuffle(labels)
+    for number, (row, label) in enumerate(zip(rows, labels, strict=True), start=1):
+        yield f"INC{seed:03d}{number:06d}", row[0], row[1], label
+
+
+def _ticket(rng: random.Random, noise: float) -> tuple[str, str, str]:
+    cause = rng.choices("012", weights=(45, 35, 20))[0]
+    is_vague = rng.random() < 0.18
+    problem = rng.choice(_VAGUE_PROBLEM if is_vague else _PROBLEMS[cause])
+    if rng.random() < 0.25:  # a second symptom, sometimes of another cause
+        problem += " y " + rng.choice(_PROBLEMS[rng.choice("012")])
+    description = f"{rng.choice(_OPENINGS)}, {problem} {rng.choice(_PLACES)}."
+    if rng.random() < 0.3:
+        description += f" Caso RQ{rng.randrange(10_000, 99_999)}."
+    solution = rng.choice(_VAGUE_SOLUTION if rng.random() < 0.45 else _SOLUTIONS[cause])
+    label = rng.choice("012") if rng.random() < noise else cause
+    return description, solution, label

@@ -1,0 +1,97 @@
+"""Which rows train and which are held out; folds of the training rows.
+
+Assignment depends on a row's content, not on its place in the file, so adding rows leaves the
+old ones (nearly) where they were and a champion's training rows do not drift into a test set.
+Folds respect time where the split does.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from noria.data.validation import TARGET, TIME
+from noria.hashing import canonical_json, sha256_hex
+from noria.spec.model import SplitSection
+
+Row = Mapping[str, Any]
+_SPAN = float(1 << 64)
+
+
+def input_hash(row: Row, columns: Sequence[str]) -> str:
+    """Return 64 bits of the hash of a row's inputs; equal inputs have equal hashes."""
+    return sha256_hex(canonical_json({name: row[name] for name in columns}))[:16]
+
+
+def split_rows(
+    rows: Sequence[Row], columns: Sequence[str], split: SplitSection
+) -> tuple[list[Row], list[Row]]:
+    """Return (training rows, test rows), each in its original order, time order for "time".
+
+    "random" puts a row in the test set when its hash falls below the fraction; "stratified"
+    takes the rows with the smallest hashes of each class; "time" takes the latest rows.
+    Rows with equal inputs always land on the same side, except under "time".
+    """
+    if split.kind == "time":
+        ordered = sorted(rows, key=lambda row: row[TIME])
+        cut = len(ordered) - round(len(ordered) * split.test_fraction)
+        return ordered[:cut], ordered[cut:]
+    places = [_place(input_hash(row, columns), f"split:{split.seed}") for row in rows]
+    if split.kind == "random":
+        held_out = {i for i, place in enumerate(places) if place < split.test_fraction}
+    else:
+        held_out = _stratified(rows, places, split.test_fraction)
+    train = [row for i, row in enumerate(rows) if i not in held_out]
+    return train, [rows[i] for i in sorted(held_out)]
+
+
+def fold_indices(
+    rows: Sequence[Row], columns: Sequence[str], split: SplitSection, n_folds: int
+) -> list[tuple[list[int], list[int]]]:
+    """Return (fit, score) index pairs over the training rows.
+
+    Under "time" fold k fits on everything before its block and scores on the block after it
+    (forward chaining); else rows are dealt by hash within each class, equal inputs together.
+    """
+    if split.kind == "time":
+        edges = [len(rows) * part // (n_folds + 1) for part in range(n_folds + 2)]
+        return [
+            (list(range(edges[k])), list(range(edges[k], edges[k + 1])))
+            for k in range(1, n_folds + 1)
+        ]
+    hashes = [input_hash(row, columns) for row in rows]
+    dealt = _deal(rows, hashes, split, n_folds)
+    return [
+        (
+            [i for i, fold in enumerate(dealt) if fold != k],
+            [i for i, fold in enumerate(dealt) if fold == k],
+        )
+        for k in range(n_folds)
+    ]
+
+
+def _place(digest: str, salt: str) -> float:
+    return int(sha256_hex(f"{salt}:{digest}".encode())[:16], 16) / _SPAN
+
+
+def _stratified(rows: Sequence[Row], places: Sequence[float], fraction: float) -> set[int]:
+    by_class: dict[Any, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        by_class[row[TARGET]].append(i)
+    held_out: set[float] = set()
+    for members in by_class.values():
+        members.sort(key=lambda i: places[i])
+        held_out |= {places[i] for i in members[: max(1, round(len(members) * fraction))]}
+    return {i for i, place in enumerate(places) if place in held_out}
+
+
+def _deal(
+    rows: Sequence[Row], hashes: Sequence[str], split: SplitSection, n_folds: int
+) -> list[int]:
+    """Deal rows to folds in hash order, class by class; equal inputs get the first one's fold."""
+    order = sorted(range(len(rows)), key=lambda i: _place(hashes[i], f"folds:{split.seed}"))
+    if split.kind == "stratified":
+        order.sort(key=lambda i: str(rows[i][TARGET]))
+    fold_of: dict[str, int] = {}
+    for i in order:
+        fold_of.setdefault(hashes[i], len(fold_of) % n_folds)
+    return [fold_of[digest] for digest in hashes]

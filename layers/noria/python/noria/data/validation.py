@@ -1,0 +1,242 @@
+"""Raw records to typed rows: each record becomes a row, a rejected record or a duplicate."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+from noria.data.parsing import RawRecord
+from noria.errors import DatasetSchemaError
+from noria.hashing import canonical_json, short_id
+from noria.spec.model import ColumnSpec, ProjectSpec
+
+Row = dict[str, Any]
+TARGET, TIME, ID = "_target", "_time", "_id"  # beside the input columns in a typed row
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_EXAMPLES = 20  # rejected records shown in the report
+
+
+@dataclass
+class Rejected:
+    """One record that did not become a row."""
+
+    file: str
+    line: int
+    reasons: list[str]
+    cells: dict[str, Any]
+
+
+@dataclass
+class Validation:
+    """What became of every record of the source files."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    n_records: int = 0
+    n_duplicates: int = 0
+    n_unlabelled: int = 0
+    n_formula_cells: int = 0  # text that a spreadsheet would run; harmless here, escaped on export
+
+    def reasons(self) -> Counter[str]:
+        """Return how often each reason occurred; a record may have several."""
+        return Counter(reason for record in self.rejected for reason in record.reasons)
+
+
+class Validator:
+    """Collects the rows of a project from one or more source files.
+
+    Parameters
+    ----------
+    spec : ProjectSpec
+        Columns, types, ranges, missing tokens, labels and the duplicate policy.
+    """
+
+    def __init__(self, spec: ProjectSpec) -> None:
+        self._spec = spec
+        self._missing = frozenset(spec.dataset.missing)
+        self._labels = frozenset(spec.target.labels)
+        self._seen: set[str] = set()
+        self.result = Validation()
+
+    def add_file(self, records: Iterable[RawRecord], filename: str) -> None:
+        """Sort every record of a file into rows, rejected, duplicates and unlabelled.
+
+        Raises
+        ------
+        DatasetSchemaError
+            A column the spec requires is missing from the whole file.
+        """
+        for record in self._with_columns_checked(records, filename):
+            self.result.n_records += 1
+            reasons = [record.fault] if record.fault else []
+            row: Row = {}
+            if not reasons:
+                row, reasons = self._typed(record.cells)
+            if reasons:
+                self.result.rejected.append(
+                    Rejected(filename, record.line, reasons, record.cells)
+                )
+            elif row[TARGET] is None:
+                self.result.n_unlabelled += 1
+            elif self._is_duplicate(row):
+                self.result.n_duplicates += 1
+            else:
+                self.result.rows.append(row)
+
+    def reject_rare_classes(self) -> None:
+        """Move the rows of classes below `target.min_rows_per_class` to the rejected."""
+        if self._spec.project.task != "classification":
+            return
+        least, rows = self._spec.target.min_rows_per_class, self.result.rows
+        counts = Counter(row[TARGET] for row in rows)
+        rare = {label for label, count in counts.items() if count < least}
+        self.result.rows = [row for row in rows if row[TARGET] not in rare]
+        for row in rows:
+            if row[TARGET] in rare:
+                reason = f"class '{row[TARGET]}' has fewer than {least} rows"
+                self.result.rejected.append(Rejected("(all files)", 0, [reason], row))
+
+    def _with_columns_checked(
+        self, records: Iterable[RawRecord], filename: str
+    ) -> Iterator[RawRecord]:
+        dataset = self._spec.dataset
+        needed = {*dataset.columns, self._spec.target.column}
+        needed |= {column for column in (dataset.id, dataset.time) if column}
+        checked = False
+        for record in records:
+            if not checked and not record.fault:
+                absent = sorted(needed - set(record.cells))
+                if absent and not filename.removesuffix(".gz").endswith(".jsonl"):
+                    raise DatasetSchemaError(
+                        f"{filename}: columns {absent} are missing; the spec requires them; "
+                        f"got {sorted(record.cells)}",
+                        file=filename,
+                        missing=absent,
+                    )
+                checked = True
+            yield record
+
+    def _typed(self, cells: Mapping[str, Any]) -> tuple[Row, list[str]]:
+        row: Row = {}
+        reasons: list[str] = []
+        for name, column in self._spec.dataset.columns.items():
+            value, reason = self._value(cells.get(name), column)
+            row[name] = value
+            if reason:
+                reasons.append(f"{name}: {reason}")
+        row[TARGET], reason = self._target(cells.get(self._spec.target.column))
+        if reason:
+            reasons.append(f"{self._spec.target.column}: {reason}")
+        dataset = self._spec.dataset
+        if dataset.time:
+            row[TIME], reason = _instant(cells.get(dataset.time), dataset.time_format)
+            if reason:
+                reasons.append(f"{dataset.time}: {reason}")
+        if dataset.id:
+            row[ID] = str(cells.get(dataset.id) or "")
+            if not row[ID]:
+                reasons.append(f"{dataset.id}: the row's id is missing")
+        texts = [name for name, column in dataset.columns.items() if column.type == "text"]
+        if texts and not any(row[name] for name in texts) and not reasons:
+            reasons.append(f"{', '.join(texts)}: no text at all")
+        return row, reasons
+
+    def _value(self, cell: Any, column: ColumnSpec) -> tuple[Any, str | None]:
+        if cell is None or (isinstance(cell, str) and cell.strip() in self._missing):
+            return None, None
+        if column.type == "number":
+            return _number(cell, column.min, column.max)
+        if isinstance(cell, bool | dict | list):
+            return None, f"must be text, got {type(cell).__name__}"
+        text = cell if isinstance(cell, str) else f"{cell:g}"
+        if len(text) > column.max_length:
+            return None, f"more than {column.max_length} characters"
+        if text.startswith(FORMULA_STARTS):
+            self.result.n_formula_cells += 1
+        return (text if column.type == "text" else text.strip()), None
+
+    def _target(self, cell: Any) -> tuple[Any, str | None]:
+        target = self._spec.target
+        text = cell.strip() if isinstance(cell, str) else cell
+        if text is None or text in self._missing or text in target.unlabelled:
+            return None, None
+        if self._spec.project.task == "regression":
+            return _number(cell, target.min, target.max)
+        label = text if isinstance(text, str) else canonical_json(text).decode()
+        if self._labels and label not in self._labels:
+            allowed = ", ".join(sorted(self._labels))
+            return None, f"unknown label {label[:40]!r}; allowed: {allowed}"
+        return label, None
+
+    def _is_duplicate(self, row: Row) -> bool:
+        if self._spec.dataset.duplicates == "keep":
+            return False
+        key = short_id(canonical_json(row))
+        known = key in self._seen
+        self._seen.add(key)
+        return known
+
+
+def validation_report(result: Validation, *, accepted: bool, outcome: list[str]) -> Row:
+    """Return the JSON report of a validation: counts, reasons and the first rejected records."""
+    return {
+        "accepted": accepted,
+        "outcome": outcome,
+        "n_records": result.n_records,
+        "n_rows": len(result.rows),
+        "n_rejected": len(result.rejected),
+        "n_duplicates": result.n_duplicates,
+        "n_unlabelled": result.n_unlabelled,
+        "n_formula_cells": result.n_formula_cells,
+        "reasons": dict(result.reasons().most_common()),
+        "examples": [
+            {"file": record.file, "line": record.line, "reasons": record.reasons}
+            for record in result.rejected[:_EXAMPLES]
+        ],
+    }
+
+
+def acceptance_faults(result: Validation, spec: ProjectSpec) -> list[str]:
+    """Return why the rows as a whole cannot be trained on; empty means accepted."""
+    faults = []
+    n_rows, limit = len(result.rows), spec.dataset.max_rejected_fraction
+    if result.n_records == 0:
+        return ["the source holds no records"]
+    rejected_fraction = len(result.rejected) / result.n_records
+    if rejected_fraction > limit:
+        faults.append(
+            f"{rejected_fraction:.1%} of the records were rejected; "
+            f"dataset.max_rejected_fraction allows {limit:.1%}"
+        )
+    if n_rows < spec.dataset.min_rows:
+        faults.append(f"{n_rows} usable rows; dataset.min_rows requires {spec.dataset.min_rows}")
+    distinct = {row[TARGET] for row in result.rows}
+    if n_rows and len(distinct) < 2:
+        faults.append(f"the target has one value only: {next(iter(distinct))!r}")
+    return faults
+
+
+def _number(cell: Any, low: float | None, high: float | None) -> tuple[float | None, str | None]:
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        return None, f"must be a number, got {type(cell).__name__}"
+    try:
+        value = float(cell)
+    except (ValueError, OverflowError):
+        return None, f"must be a number, got {str(cell)[:40]!r}"
+    if not isfinite(value):
+        return None, f"must be a finite number, got {str(cell)[:40]!r}"
+    if (low is not None and value < low) or (high is not None and value > high):
+        return None, f"outside [{low}, {high}]"
+    return value, None
+
+
+def _instant(cell: Any, pattern: str | None) -> tuple[str | None, str | None]:
+    text = str(cell or "").strip()
+    try:
+        at = datetime.strptime(text, pattern) if pattern else datetime.fromisoformat(text)
+    except ValueError:
+        expected = pattern or "ISO 8601"
+        return None, f"must be a time ({expected}), got {text[:40]!r}"
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(), None

@@ -1,0 +1,1 @@
+"""Metrics and the paired comparison of two models on the same rows."""

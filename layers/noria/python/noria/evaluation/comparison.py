@@ -1,0 +1,83 @@
+"""Two models on the same rows: the paired bootstrap of their difference."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from noria.evaluation.metrics import Floats, improvement, measure
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better the challenger is than another model, on the same rows."""
+
+    metric: str
+    challenger: float  # metric on all rows
+    other: float  # metric on all rows
+    improvement: float  # in the metric's unit, positive = challenger better
+    low: float  # interval of the improvement
+    high: float
+    confidence: float  # of the interval, in (0, 1)
+    n_rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as JSON data."""
+        return asdict(self)
+
+
+def compare(
+    metric: str,
+    truth: Any,
+    outputs: tuple[Floats, Floats],
+    *,
+    n_replicates: int,
+    confidence: float,
+    seed: int,
+) -> Comparison:
+    """Return the improvement of a challenger over another model with its interval.
+
+    Parameters
+    ----------
+    metric : str
+        Key of `noria.evaluation.metrics.METRICS`.
+    truth : array of shape (n_rows,)
+    outputs : (challenger, other), arrays of shape (n_rows, n_outputs)
+    n_replicates : int
+        Bootstrap resamples of the rows, the same for both models.
+    confidence : float in (0, 1)
+    seed : int
+
+    Notes
+    -----
+    Percentile interval of the paired difference: rows are drawn with replacement and both models
+    are scored on the same draw, so what they share cancels [1]_.
+
+    References
+    ----------
+    .. [1] Efron, Tibshirani, An Introduction to the Bootstrap, 1993, sections 13.3 and 16.4.
+    """
+    challenger, other = outputs
+    n_rows = len(truth)
+    rng = np.random.default_rng(seed)
+    differences = np.empty(n_replicates)
+    for replicate in range(n_replicates):
+        drawn = rng.integers(0, n_rows, n_rows)
+        differences[replicate] = improvement(
+            metric,
+            measure(metric, truth[drawn], challenger[drawn]),
+            measure(metric, truth[drawn], other[drawn]),
+        )
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(differences, [tail, 1.0 - tail])
+    on_all = measure(metric, truth, challenger), measure(metric, truth, other)
+    return Comparison(
+        metric=metric,
+        challenger=on_all[0],
+        other=on_all[1],
+        improvement=improvement(metric, *on_all),
+        low=float(low),
+        high=float(high),
+        confidence=confidence,
+        n_rows=n_rows,
+    )

@@ -1,0 +1,116 @@
+"""From raw text to n-grams: stateless, the same code in training and in serving.
+
+Nothing here learns and nothing is downloaded. Settings come from the spec and travel inside the
+serving bundle, stop words included.
+"""
+
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+_BRACKETS = re.compile(r"\[.*?\]")
+_URLS = re.compile(r"https?://\S+|www\.\S+")
+_TAGS = re.compile(r"<.*?>+")
+_DIGIT_WORDS = re.compile(r"\w*\d\w*")
+_NON_ASCII = re.compile(r"[^\x00-\x7F]+")
+_MARKS = str.maketrans(dict.fromkeys(string.punctuation + "¿¡«»“”‘’…–—·", " "))
+_MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
+
+_PATTERNS = {"brackets": _BRACKETS, "urls": _URLS, "tags": _TAGS}
+_MEMO_SIZE = 65_536  # stems of distinct words kept; natural language repeats itself
+
+
+class TextPreparer:
+    """Turn the text columns of a row into n-grams.
+
+    Parameters
+    ----------
+    settings : mapping
+        `columns`, `clean`, `replace`, `stop_words` (the words themselves), `stemming`,
+        `compatible`, `analyzer`, `ngrams`: the spec's text feature, as data.
+
+    Notes
+    -----
+    Order: Unicode NFC, lower case, replacements, brackets, URLs, tags, punctuation, words with
+    digits, tokens at white space, alphabetic tokens, stop words, stems. With `compatible`,
+    accents are dropped and punctuation joins its neighbours ("a/b" -> "ab"), as the ticket
+    system that Noria replaces did.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._columns: Sequence[str] = settings["columns"]
+        self._clean = frozenset(settings["clean"])
+        self._replace = [(re.compile(pattern), by) for pattern, by in settings["replace"]]
+        self._stop_words = frozenset(settings["stop_words"])
+        self._compatible: bool = settings["compatible"]
+        self._stem = stemmer(settings["stemming"])
+        self._shortest, self._longest = settings["ngrams"]
+        self._grams = self._char_grams if settings["analyzer"] == "char_wb" else self._word_grams
+
+    def prepare(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the n-grams of a row in order, repeats included; missing text is empty."""
+        tokens: list[str] = []
+        for column in self._columns:
+            text = row.get(column)
+            if text:
+                tokens += self.tokens(text)
+        return self._grams(tokens)
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the cleaned, filtered and stemmed tokens of one text."""
+        words: Iterable[str] = self._cleaned(text).split()
+        if "non_alphabetic" in self._clean:
+            words = (word for word in words if word.isalpha())
+        stop, stem = self._stop_words, self._stem
+        return [stem(word) for word in words if word not in stop]
+
+    def _cleaned(self, text: str) -> str:
+        if not self._compatible:
+            text = unicodedata.normalize("NFC", text)
+        text = text.lower()
+        for pattern, by in self._replace:
+            text = pattern.sub(by, text)
+        for step, pattern in _PATTERNS.items():
+            if step in self._clean:
+                text = pattern.sub("", text)
+        text = text.translate(_MARKS_JOINED if self._compatible else _MARKS)
+        if "digit_words" in self._clean:
+            text = _DIGIT_WORDS.sub("", text)
+        return _NON_ASCII.sub("", text) if self._compatible else text
+
+    def _word_grams(self, tokens: list[str]) -> list[str]:
+        grams = list(tokens) if self._shortest == 1 else []
+        for size in range(max(self._shortest, 2), self._longest + 1):
+            grams += [
+                " ".join(tokens[start : start + size]) for start in range(len(tokens) - size + 1)
+            ]
+        return grams
+
+    def _char_grams(self, tokens: list[str]) -> list[str]:
+        grams = []
+        for token in tokens:
+            padded = f" {token} "
+            for size in range(self._shortest, self._longest + 1):
+                if size >= len(padded):  # a short word counts once
+                    grams.append(padded)
+                    break
+                grams += [padded[i : i + size] for i in range(len(padded) - size + 1)]
+        return grams
+
+
+def stemmer(language: str) -> Callable[[str], str]:
+    """Return the Snowball stemmer of a language, with a memo; "none" returns words as they are."""
+    if language == "none":
+        return str
+    return _snowball(language)
+
+
+@lru_cache(maxsize=4)
+def _snowball(language: str) -> Callable[[str], str]:
+    import snowballstemmer  # only text projects pay for it
+
+    stem: Callable[[str], str] = snowballstemmer.stemmer(language).stemWord
+    return lru_cache(maxsize=_MEMO_SIZE)(stem)

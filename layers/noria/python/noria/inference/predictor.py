@@ -1,0 +1,136 @@
+"""A loaded serving bundle that answers rows: validate, transform, score. Standard library only."""
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any
+
+from noria.bundle.format import unpack
+from noria.errors import InvalidInputError, ModelCorruptError
+from noria.features.view import FeatureView
+from noria.inference.scoring import LINKS, load_scorer
+
+Row = Mapping[str, Any]
+
+
+class Predictor:
+    """One model version, ready to answer.
+
+    Parameters
+    ----------
+    files : mapping of name to bytes
+        The files of a serving bundle.
+
+    Raises
+    ------
+    ModelCorruptError, ModelIncompatibleError
+        The bundle cannot be used.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        document, arrays = unpack(files)
+        try:
+            self.task: str = document["task"]
+            self.classes: list[str] = document["classes"]
+            self.columns: dict[str, dict[str, Any]] = document["columns"]
+            self.precision: str = document["precision"]
+            self.algorithm: str = document["algorithm"]
+            self._model = document["model"]
+            self._view = FeatureView(document["feature_view"])
+            self._scorer = load_scorer(self._model, arrays)
+            self._link = LINKS[self._model["link"]]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
+
+    def answer(self, inputs: Any) -> dict[str, Any]:
+        """Return the prediction for one request's inputs, after checking them.
+
+        Returns
+        -------
+        dict
+            Classification: `prediction` (class), `confidence` (its probability, in [0, 1]),
+            `probabilities` ({class: probability}). Regression: `prediction` and `value`, the
+            same number in the target's unit.
+
+        Raises
+        ------
+        InvalidInputError
+            Every offending field with its reason, in `errors`.
+        """
+        self.check(inputs)
+        prepared = self._view.prepare(inputs)
+        if self._view.is_empty_text(prepared):
+            texts = [name for name, column in self.columns.items() if column["type"] == "text"]
+            reason = "no words are left after cleaning; send text in the project's language"
+            raise _invalid([{"field": name, "reason": reason} for name in texts])
+        outputs = self._outputs(prepared)
+        if self.task == "regression":
+            return {"prediction": outputs[0], "value": outputs[0]}
+        best = max(range(len(outputs)), key=outputs.__getitem__)
+        return {
+            "prediction": self.classes[best],
+            "confidence": outputs[best],
+            "probabilities": dict(zip(self.classes, outputs, strict=True)),
+        }
+
+    def score(self, row: Row) -> list[float]:
+        """Return probabilities by class order, or one value, of a row that needs no checking."""
+        return self._outputs(self._view.prepare(row))
+
+    def check(self, inputs: Any) -> None:
+        """Raise InvalidInputError unless `inputs` is an object the model can score."""
+        if not isinstance(inputs, Mapping):
+            raise _invalid([{"field": "inputs", "reason": "must be a JSON object"}])
+        faults = [*self._faults(inputs)]
+        if faults:
+            raise _invalid(faults)
+
+    def _outputs(self, prepared: list[Any]) -> list[float]:
+        return self._link(self._scorer.scores(self._view.apply(prepared)), self._model)
+
+    def _faults(self, inputs: Row) -> Iterator[dict[str, str]]:
+        for name in inputs:
+            if name not in self.columns:
+                known = ", ".join(sorted(self.columns))
+                yield {"field": str(name), "reason": f"unknown field; the model takes: {known}"}
+        for name, column in self.columns.items():
+            value = inputs.get(name)
+            if value is None:
+                if column["required"]:
+                    yield {"field": name, "reason": "required, but absent or null"}
+                continue
+            check = _number_fault if column["type"] == "number" else _string_fault
+            reason = check(value, column)
+            if reason:
+                yield {"field": name, "reason": reason}
+
+
+def _invalid(faults: list[dict[str, str]]) -> InvalidInputError:
+    named = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
+    return InvalidInputError(f"the inputs cannot be scored: {named}", errors=faults)
+
+
+def _number_fault(value: Any, column: Mapping[str, Any]) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"must be a number, got {type(value).__name__}"
+    try:
+        finite = isfinite(value)
+    except OverflowError:  # an integer beyond the range of a double
+        finite = False
+    if not finite:
+        return "must be a finite number"
+    low, high = column["min"], column["max"]
+    if (low is not None and value < low) or (high is not None and value > high):
+        return f"must be between {_bound(low)} and {_bound(high)}, got {value}"
+    return None
+
+
+def _bound(value: float | None) -> str:
+    return "any" if value is None else f"{value:g}"
+
+
+def _string_fault(value: Any, column: Mapping[str, Any]) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a string, got {type(value).__name__}"
+    if len(value) > column["max_length"]:
+        return f"must have at most {column['max_length']} characters, got {len(value)}"
+    return None

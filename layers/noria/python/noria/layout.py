@@ -1,0 +1,31 @@
+"""Where everything lies in the data bucket; no other module spells a key."""
+
+
+def inbox_key(project: str, sha256: str, filename: str) -> str:
+    """Return where an uploaded source file goes; the hash makes equal uploads one object."""
+    return f"inbox/{project}/{sha256[:16]}/{filename}"
+
+
+def dataset_key(project: str, dataset_version: str, name: str) -> str:
+    """Return a file of a dataset version: `train/…`, `test/…` or `manifest.json`."""
+    return f"datasets/{project}/{dataset_version}/{name}"
+
+
+def quarantine_key(project: str, run_id: str, name: str) -> str:
+    """Return a file of the rows a run refused: `rows.jsonl.gz` or `report.json`."""
+    return f"quarantine/{project}/{run_id}/{name}"
+
+
+def run_key(project: str, run_id: str, name: str) -> str:
+    """Return a working file of one training run."""
+    return f"runs/{project}/{run_id}/{name}"
+
+
+def candidate_key(project: str, run_id: str, candidate: str, name: str) -> str:
+    """Return a file one candidate of a run has written."""
+    return run_key(project, run_id, f"candidates/{candidate}/{name}")
+
+
+def model_key(project: str, model_version: str, name: str) -> str:
+    """Return a file of a registered model version."""
+    return f"models/{project}/{model_version}/{name}"

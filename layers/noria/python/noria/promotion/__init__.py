@@ -1,0 +1,1 @@
+"""The gate: from an evaluation to a promotion decision with reasons."""

@@ -1,0 +1,1 @@
+"""Immutable model versions and the aliases that point at them."""

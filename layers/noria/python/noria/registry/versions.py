@@ -1,0 +1,113 @@
+"""Model versions: immutable folders whose manifest, written last, makes them exist."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from noria.errors import (
+    ModelCorruptError,
+    ModelVersionConflictError,
+    ModelVersionNotFoundError,
+)
+from noria.hashing import canonical_json, sha256_hex
+from noria.layout import model_key
+from noria.ports import ArtifactStore
+
+MANIFEST = "manifest.json"
+
+
+def write_version(
+    artifacts: ArtifactStore,
+    project: str,
+    model_version: str,
+    files: Mapping[str, bytes],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a model version: its files, then its manifest.
+
+    Parameters
+    ----------
+    files : mapping of name to bytes
+    facts : JSON object
+        Lineage and evaluation, kept in the manifest.
+
+    Raises
+    ------
+    ModelVersionConflictError
+        The version exists with other content.
+
+    Notes
+    -----
+    Nothing is ever overwritten, and repeating a write that was cut off completes it. Until the
+    manifest is there, no reader sees the version.
+    """
+    hashes = {name: sha256_hex(body) for name, body in files.items()}
+    for name, body in files.items():
+        key = model_key(project, model_version, name)
+        if not artifacts.put(key, body, if_absent=True):
+            _require_same(artifacts.get(key), hashes[name], project, model_version)
+    manifest = {**facts, "project": project, "model_version": model_version, "files": hashes}
+    key = model_key(project, model_version, MANIFEST)
+    if not artifacts.put(key, canonical_json(manifest), if_absent=True):
+        existing = read_manifest(artifacts, project, model_version)
+        if existing["files"] != hashes:
+            raise _conflict(project, model_version)
+
+
+def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> dict[str, Any]:
+    """Return the manifest; ModelVersionNotFoundError when the version is not complete."""
+    key = model_key(project, model_version, MANIFEST)
+    try:
+        manifest: dict[str, Any] = json.loads(artifacts.get(key))
+    except KeyError as error:
+        raise ModelVersionNotFoundError(
+            f"{project}: there is no model version '{model_version}'",
+            project=project,
+            model_version=model_version,
+        ) from error
+    except ValueError as error:
+        raise ModelCorruptError(f"{key}: the manifest is not JSON", key=key) from error
+    return manifest
+
+
+def read_files(
+    artifacts: ArtifactStore, project: str, model_version: str, names: Iterable[str]
+) -> dict[str, bytes]:
+    """Return files of a version, each checked against the manifest before anything parses it.
+
+    Raises
+    ------
+    ModelVersionNotFoundError, ModelCorruptError
+    """
+    hashes = read_manifest(artifacts, project, model_version)["files"]
+    files = {}
+    for name in names:
+        key = model_key(project, model_version, name)
+        try:
+            files[name] = artifacts.get(key)
+        except KeyError as error:
+            raise ModelCorruptError(f"{key}: listed in the manifest, but gone", key=key) from error
+        if sha256_hex(files[name]) != hashes[name]:
+            raise ModelCorruptError(f"{key}: the bytes differ from the manifest's hash", key=key)
+    return files
+
+
+def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -> dict[str, Any]:
+    """Return the manifest of a version whose every file is present and intact."""
+    manifest = read_manifest(artifacts, project, model_version)
+    read_files(artifacts, project, model_version, manifest["files"])
+    return manifest
+
+
+def _require_same(body: bytes, expected: str, project: str, model_version: str) -> None:
+    if sha256_hex(body) != expected:
+        raise _conflict(project, model_version)
+
+
+def _conflict(project: str, model_version: str) -> ModelVersionConflictError:
+    return ModelVersionConflictError(
+        f"{project}: model version '{model_version}' exists with other content; "
+        "start the run under a new run id",
+        project=project,
+        model_version=model_version,
+    )

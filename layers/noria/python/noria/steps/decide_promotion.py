@@ -1,0 +1,45 @@
+"""Ask the gate whether the challenger replaces the champion, and keep its answer."""
+
+from dataclasses import dataclass
+
+from noria.hashing import canonical_json
+from noria.layout import run_key
+from noria.ports import ArtifactStore
+from noria.promotion.gate import Outcome, decide_promotion as decide
+from noria.spec.model import ProjectSpec
+from noria.steps.evaluate_challenger import read_evaluation
+
+DECISION = "decision.json"
+
+
+@dataclass(frozen=True)
+class DecidePromotionRequest:
+    """Which run's evaluation, about which version."""
+
+    project: str
+    run_id: str
+    model_version: str
+
+
+@dataclass(frozen=True)
+class DecidePromotionResult:
+    """The decision; the reasons in full are at `decision_key`."""
+
+    outcome: Outcome
+    summary: str
+    decision_key: str
+
+
+def decide_promotion(
+    request: DecidePromotionRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
+) -> DecidePromotionResult:
+    """Apply the spec's gate to the run's evaluation.
+
+    Reads `evaluation.json`; writes `runs/<project>/<run_id>/decision.json`.
+    """
+    evaluation = read_evaluation(artifacts, spec.name, request.run_id)
+    decision = decide(spec, evaluation)
+    key = run_key(spec.name, request.run_id, DECISION)
+    document = {"model_version": request.model_version, **decision.to_dict()}
+    artifacts.put(key, canonical_json(document))
+    return DecidePromotionResult(decision.outcome, decision.summary(), key)

@@ -1,0 +1,190 @@
+"""Compare the challenger with the champion on the same held-out rows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.data.splits import input_hash
+from noria.data.validation import TARGET
+from noria.data.versions import TEST, TRAIN, read_rows
+from noria.errors import ModelError
+from noria.evaluation.comparison import compare
+from noria.evaluation.metrics import Floats, measure
+from noria.hashing import canonical_json
+from noria.inference.predictor import Predictor
+from noria.layout import candidate_key, run_key
+from noria.ports import ArtifactStore, ModelAliases
+from noria.registry.versions import read_files, read_manifest
+from noria.spec.model import ProjectSpec
+
+EVALUATION = "evaluation.json"
+_SEED = 20_260  # of the bootstrap; any constant keeps evaluations repeatable
+
+
+@dataclass(frozen=True)
+class EvaluateChallengerRequest:
+    """Which candidate is the challenger."""
+
+    project: str
+    run_id: str
+    dataset_version: str
+    candidate: str
+
+
+@dataclass(frozen=True)
+class EvaluateChallengerResult:
+    """The evidence, in short."""
+
+    evaluation_key: str
+    champion: str | None
+    alias_revision: int  # what the comparison was made against
+    metric: str
+    challenger_score: float
+    champion_score: float | None
+    interval_low: float | None
+    interval_high: float | None
+
+
+def evaluate_challenger(
+    request: EvaluateChallengerRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    aliases: ModelAliases,
+) -> EvaluateChallengerResult:
+    """Score challenger, champion and the trivial baseline on the test rows.
+
+    Reads the test rows, the only step to do so, both serving bundles and the training rows'
+    hashes; writes `runs/<project>/<run_id>/evaluation.json`. Test rows whose inputs the champion
+    was trained on are left out of its comparison. A champion that cannot be loaded leaves no
+    comparison, and the gate then refuses.
+    """
+    record = aliases.read(spec.name)
+    evaluation = _Evaluation(request, spec, artifacts)
+    document = evaluation.of_challenger()
+    document |= evaluation.against_champion(record.champion)
+    document["alias_revision"] = record.revision
+    key = run_key(spec.name, request.run_id, EVALUATION)
+    artifacts.put(key, canonical_json(document))
+    comparison = document["against_champion"] or {}
+    metric = spec.evaluation.primary_metric
+    return EvaluateChallengerResult(
+        evaluation_key=key,
+        champion=record.champion,
+        alias_revision=record.revision,
+        metric=metric,
+        challenger_score=document["metrics"][metric],
+        champion_score=comparison.get("other"),
+        interval_low=comparison.get("low"),
+        interval_high=comparison.get("high"),
+    )
+
+
+class _Evaluation:
+    """The test rows, scored."""
+
+    def __init__(
+        self, request: EvaluateChallengerRequest, spec: ProjectSpec, artifacts: ArtifactStore
+    ) -> None:
+        self._request, self._spec, self._artifacts = request, spec, artifacts
+        version = request.dataset_version
+        self._test = read_rows(artifacts, spec.name, version, TEST)
+        self._train = read_rows(artifacts, spec.name, version, TRAIN)
+        files = {
+            name: artifacts.get(
+                candidate_key(spec.name, request.run_id, request.candidate, name)
+            )
+            for name in (BUNDLE_FILE, ARRAYS_FILE)
+        }
+        self._challenger = Predictor(files)
+        self._classes = list(self._challenger.classes)
+        self._truth = self._numbers([row[TARGET] for row in self._test])
+        self._outputs = self._scored(self._challenger, self._test)
+
+    def of_challenger(self) -> dict[str, Any]:
+        """Return the challenger's metrics and its comparison with the trivial baseline."""
+        names = self._spec.evaluation.metrics
+        baseline = np.broadcast_to(self._baseline(), self._outputs.shape)
+        return {
+            "project": self._spec.name,
+            "dataset_version": self._request.dataset_version,
+            "n_test": len(self._test),
+            "metrics": {name: measure(name, self._truth, self._outputs) for name in names},
+            "against_baseline": self._compare(self._outputs, baseline, self._truth),
+        }
+
+    def against_champion(self, champion: str | None) -> dict[str, Any]:
+        """Return the paired comparison with the champion, None where there can be none."""
+        nothing = {"champion": champion, "n_unseen": 0, "against_champion": None}
+        if champion is None:
+            return nothing
+        names = (BUNDLE_FILE, ARRAYS_FILE)
+        try:
+            manifest = read_manifest(self._artifacts, self._spec.name, champion)
+            dataset = manifest["lineage"]["dataset_version"]
+            predictor = Predictor(
+                read_files(self._artifacts, self._spec.name, champion, names)
+            )
+        except ModelError as error:
+            return nothing | {"champion_fault": error.message}
+        columns = list(self._spec.dataset.columns)
+        trained_on = {
+            input_hash({name: row.get(name) for name in columns}, columns)
+            for row in read_rows(self._artifacts, self._spec.name, dataset, TRAIN)
+        }
+        unseen = [
+            i for i, row in enumerate(self._test) if input_hash(row, columns) not in trained_on
+        ]
+        if len(unseen) < self._spec.evaluation.min_test_rows:
+            return nothing | {"n_unseen": len(unseen)}
+        theirs = self._scored(predictor, [self._test[i] for i in unseen])
+        comparison = self._compare(self._outputs[unseen], theirs, self._truth[unseen])
+        return {"champion": champion, "n_unseen": len(unseen), "against_champion": comparison}
+
+    def _compare(self, ours: Floats, theirs: Floats, truth: Any) -> dict[str, Any]:
+        settings = self._spec.evaluation
+        return compare(
+            settings.primary_metric,
+            truth,
+            (ours, theirs),
+            n_replicates=settings.bootstrap_replicates,
+            confidence=settings.confidence,
+            seed=_SEED,
+        ).to_dict()
+
+    def _scored(self, predictor: Predictor, rows: Sequence[dict[str, Any]]) -> Floats:
+        """Return a model's outputs by the challenger's class order; unknown classes get 0."""
+        raw = np.array([predictor.score(row) for row in rows], dtype=np.float64)
+        if self._spec.project.task == "regression":
+            return raw
+        for name in predictor.classes:
+            if name not in self._classes:
+                self._classes.append(name)
+        aligned = np.zeros((len(rows), len(self._classes)))
+        aligned[:, [self._classes.index(name) for name in predictor.classes]] = raw
+        return aligned
+
+    def _numbers(self, targets: Sequence[Any]) -> Any:
+        if self._spec.project.task == "regression":
+            return np.array(targets, dtype=np.float64)
+        for name in sorted(set(targets) - set(self._classes)):
+            self._classes.append(name)
+        return np.array([self._classes.index(name) for name in targets])
+
+    def _baseline(self) -> Floats:
+        """Return what the trivial model answers: class shares, or the mean, of training rows."""
+        targets = [row[TARGET] for row in self._train]
+        if self._spec.project.task == "regression":
+            return np.array([float(np.mean(targets))])
+        counts = [targets.count(name) for name in self._classes]
+        return np.array(counts, dtype=np.float64) / len(targets)
+
+
+def read_evaluation(artifacts: ArtifactStore, project: str, run_id: str) -> dict[str, Any]:
+    """Return the evaluation a run wrote."""
+    document: dict[str, Any] = json.loads(artifacts.get(run_key(project, run_id, EVALUATION)))
+    return document

@@ -1,0 +1,64 @@
+"""Make the challenger the champion, in one transaction, if nobody moved the alias meanwhile."""
+
+from dataclasses import dataclass
+
+from noria.aliases import Promotion
+from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.registry.versions import verify_version
+
+
+@dataclass(frozen=True)
+class PromoteChallengerRequest:
+    """Which version, and the alias revision its comparison was made against."""
+
+    project: str
+    run_id: str
+    model_version: str
+    expected_revision: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PromoteChallengerResult:
+    """The new champion and the one it replaced."""
+
+    champion: str
+    replaced: str | None
+    revision: int
+
+
+def promote_challenger(
+    request: PromoteChallengerRequest,
+    *,
+    artifacts: ArtifactStore,
+    aliases: ModelAliases,
+    clock: Clock,
+) -> PromoteChallengerResult:
+    """Move the champion alias to a version whose files are all intact.
+
+    The promotion id is the version's, so a retried step promotes once.
+
+    Raises
+    ------
+    AliasConflictError
+        The champion changed since the evaluation, which therefore says nothing about the new one.
+    ModelVersionNotFoundError, ModelCorruptError
+    """
+    verify_version(artifacts, request.project, request.model_version)
+    record = aliases.promote(
+        Promotion(
+            project=request.project,
+            promotion_id=f"training-{request.model_version}",
+            model_version=request.model_version,
+            expected_revision=request.expected_revision,
+            kind="training",
+            reason=request.reason,
+            actor=request.run_id,
+            at=clock.now().isoformat(),
+        )
+    )
+    return PromoteChallengerResult(
+        champion=request.model_version,
+        replaced=record.previous_champion,
+        revision=record.revision,
+    )

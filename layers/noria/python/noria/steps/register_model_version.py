@@ -1,0 +1,83 @@
+"""Write the challenger as an immutable model version with its lineage."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.hashing import sha256_hex
+from noria.layout import candidate_key, run_key
+from noria.ports import ArtifactStore, Clock
+from noria.registry.versions import write_version
+from noria.spec.loader import spec_hash
+from noria.spec.model import ProjectSpec
+from noria.steps.evaluate_challenger import EVALUATION, read_evaluation
+from noria.steps.select_challenger import SELECTION
+from noria.steps.verify_bundle import GOLDEN
+
+
+@dataclass(frozen=True)
+class RegisterModelVersionRequest:
+    """Which candidate of which run."""
+
+    project: str
+    run_id: str
+    dataset_version: str
+    candidate: str
+    execution_id: str  # of the state machine
+    backend: str
+
+
+@dataclass(frozen=True)
+class RegisterModelVersionResult:
+    """The version's name."""
+
+    model_version: str
+
+
+def register_model_version(
+    request: RegisterModelVersionRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    clock: Clock,
+    code: Mapping[str, str],
+) -> RegisterModelVersionResult:
+    """Copy the challenger's artifacts into `models/<project>/<version>/`, manifest last.
+
+    The version is named after the run and the bundle's hash, so a repeated run that trains the
+    same model registers the same version, and one that does not cannot overwrite it.
+
+    Parameters
+    ----------
+    code : mapping
+        What trained the model: {"noria": code version, "scikit-learn": version, …}.
+    """
+
+    def candidate_file(name: str) -> bytes:
+        return artifacts.get(candidate_key(spec.name, request.run_id, request.candidate, name))
+
+    files = {name: candidate_file(name) for name in (BUNDLE_FILE, ARRAYS_FILE, GOLDEN)}
+    files |= {
+        name: artifacts.get(run_key(spec.name, request.run_id, name))
+        for name in (EVALUATION, SELECTION)
+    }
+    evaluation = read_evaluation(artifacts, spec.name, request.run_id)
+    version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
+    lineage = {
+        "dataset_version": request.dataset_version,
+        "spec_sha256": spec_hash(spec),
+        "code": {**code, "python": platform.python_version()},
+        "parent_champion": evaluation["champion"],
+        "run_id": request.run_id,
+        "execution_id": request.execution_id,
+        "backend": request.backend,
+        "candidate": request.candidate,
+    }
+    facts = {
+        "created_at": clock.now().isoformat(),
+        "lineage": lineage,
+        "metrics": evaluation["metrics"],
+    }
+    write_version(artifacts, spec.name, version, files, facts)
+    return RegisterModelVersionResult(version)

@@ -1,0 +1,68 @@
+"""Choose the challenger among the candidates by cross-validation; never by the test rows."""
+
+import json
+from dataclasses import dataclass
+
+from noria.errors import TrainingFailedError
+from noria.evaluation.metrics import is_better
+from noria.hashing import canonical_json
+from noria.layout import candidate_key, run_key
+from noria.ports import ArtifactStore
+from noria.spec.model import ProjectSpec
+from noria.steps.train_candidate import RESULT
+
+SELECTION = "selection.json"
+
+
+@dataclass(frozen=True)
+class SelectChallengerRequest:
+    """Which run."""
+
+    project: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class SelectChallengerResult:
+    """The candidate that goes on."""
+
+    candidate: str
+    metric: str
+    cv_mean: float
+    n_failed: int  # candidates that could not be fitted
+
+
+def select_challenger(
+    request: SelectChallengerRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
+) -> SelectChallengerResult:
+    """Return the candidate with the best mean score; on a tie, the earlier one in the spec.
+
+    Reads every candidate's `result.json`; writes `runs/<project>/<run_id>/selection.json`.
+    Candidates without a result could not be fitted and are listed as failed.
+
+    Raises
+    ------
+    TrainingFailedError
+        Every candidate failed.
+    """
+    results, failed = [], []
+    for candidate in spec.candidates:
+        key = candidate_key(spec.name, request.run_id, candidate.name, RESULT)
+        if artifacts.exists(key):
+            results.append(json.loads(artifacts.get(key)))
+        else:
+            failed.append(candidate.name)
+    if not results:
+        raise TrainingFailedError(f"{spec.name}: no candidate could be fitted", failed=failed)
+    metric = spec.evaluation.primary_metric
+    best = results[0]
+    for result in results[1:]:
+        best = result if is_better(metric, result["cv_mean"], best["cv_mean"]) else best
+    selection = {
+        "challenger": best["candidate"],
+        "metric": metric,
+        "candidates": results,
+        "failed": failed,
+    }
+    artifacts.put(run_key(spec.name, request.run_id, SELECTION), canonical_json(selection))
+    return SelectChallengerResult(best["candidate"], metric, best["cv_mean"], len(failed))

@@ -1,0 +1,1 @@
+"""Candidates: the algorithms on offer, cross-validation and search."""

@@ -1,0 +1,39 @@
+"""The algorithms a spec may name: `build` returns an unfitted estimator for a task.
+
+Names and parameters are in `noria.catalog`; a test keeps both sides equal. Every one of them has
+an exporter in `noria.bundle.exporters`: a candidate that cannot be served is not offered.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from noria.spec.model import Task
+from noria.training.algorithms import boosting, forests, linear
+
+Builder = Callable[[Task, Mapping[str, Any], int], Any]
+
+BUILDERS: dict[str, Builder] = {
+    "logistic_regression": linear.logistic_regression,
+    "linear_svm": linear.linear_svm,
+    "linear_regression": linear.linear_regression,
+    "ridge": linear.ridge,
+    "random_forest": forests.random_forest,
+    "extra_trees": forests.extra_trees,
+    "gradient_boosting": boosting.gradient_boosting,
+    "xgboost": boosting.xgboost,
+}
+
+
+def build(algorithm: str, task: Task, params: Mapping[str, Any], *, seed: int) -> Any:
+    """Return the unfitted, seeded estimator of an algorithm.
+
+    Parameters
+    ----------
+    algorithm : key of `BUILDERS`
+    task : "classification" or "regression"
+    params : mapping
+        The algorithm's own parameters, checked by the spec.
+    seed : int
+        Makes a fit repeatable.
+    """
+    return BUILDERS[algorithm](task, params, seed)

@@ -1,0 +1,25 @@
+"""Averages of randomised trees."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+
+from noria.spec.model import Task
+
+
+def random_forest(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+    """Return a random forest for the task."""
+    kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
+    return kind(**params, random_state=seed, n_jobs=-1)
+
+
+def extra_trees(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+    """Return extremely randomised trees for the task."""
+    kind = ExtraTreesClassifier if task == "classification" else ExtraTreesRegressor
+    return kind(**params, random_state=seed, n_jobs=-1)

@@ -1,0 +1,1 @@
+"""Everything that knows AWS: settings, clients, adapters of the ports, handler runtime."""

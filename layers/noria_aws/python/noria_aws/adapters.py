@@ -1,0 +1,148 @@
+"""The ports over boto3, for every function but predict, and for the command line."""
+
+from collections.abc import Sequence
+from io import BufferedReader
+from typing import Any, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from noria.aliases import AliasRecord, HistoryEntry, Promotion, apply_promotion
+from noria.errors import AliasConflictError, StoreUnavailableError
+from noria_aws import alias_items
+from noria_aws.client_errors import translated
+
+_CONFLICT_ATTEMPTS = 5  # S3 answers 409 while another conditional write is under way
+_BUFFER_BYTES = 1 << 20
+
+
+class S3Artifacts:
+    """`ArtifactStore` over one bucket."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client, self._bucket = client, bucket
+
+    def get(self, key: str) -> bytes:
+        """Return the object's bytes; KeyError when there is none."""
+        with translated(f"reading {key}", key=key):
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return body
+
+    def open(self, key: str) -> BinaryIO:
+        """Return the object as a stream that is never wholly in memory."""
+        with translated(f"opening {key}", key=key):
+            stream = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        return BufferedReader(stream, _BUFFER_BYTES)
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
+        """Write the object; with `if_absent`, False when the key already holds one."""
+        condition = {"IfNoneMatch": "*"} if if_absent else {}
+        for _ in range(_CONFLICT_ATTEMPTS):
+            try:
+                with translated(f"writing {key}"):
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=key, Body=body, **condition
+                    )
+                return True
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "PreconditionFailed":
+                    return False
+        raise StoreUnavailableError(f"writing {key}: conflicting writes do not end", key=key)
+
+    def exists(self, key: str) -> bool:
+        """Return whether the key holds an object."""
+        try:
+            with translated(f"looking at {key}", key=key):
+                self._client.head_object(Bucket=self._bucket, Key=key)
+        except KeyError:
+            return False
+        return True
+
+
+class DynamoDbAliases:
+    """`ModelAliases` over one table; a promotion is one transaction."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client, self._table = client, table
+
+    def read(self, project: str) -> AliasRecord:
+        """Return the alias record, read consistently."""
+        with translated(f"reading the aliases of {project}"):
+            found = self._client.get_item(
+                TableName=self._table,
+                Key=alias_items.key(project, alias_items.ALIASES_KEY),
+                ConsistentRead=True,
+            )
+        return alias_items.to_record(project, found.get("Item"))
+
+    def promote(self, promotion: Promotion) -> AliasRecord:
+        """Move the alias, add the history row and mark the promotion, all or nothing."""
+        record = self.read(promotion.project)
+        if record.revision != promotion.expected_revision:
+            return self._already_done(promotion, record)
+        after, entry = apply_promotion(record, promotion)
+        try:
+            with translated(f"promoting {promotion.model_version}"):
+                self._client.transact_write_items(
+                    TransactItems=[
+                        self._alias_write(after, promotion.expected_revision),
+                        self._new_item(
+                            alias_items.history_key(entry.project, entry.revision),
+                            alias_items.to_item(entry),
+                        ),
+                        self._new_item(
+                            alias_items.promotion_key(entry.project, entry.promotion_id),
+                            {"revision": {"N": str(entry.revision)}},
+                        ),
+                    ]
+                )
+        except ClientError as error:
+            causes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
+            if "ConditionalCheckFailed" not in causes:  # another transaction was in the way
+                raise StoreUnavailableError(
+                    f"promoting {promotion.model_version}: {error}", causes=sorted(map(str, causes))
+                ) from error
+            return self._already_done(promotion, self.read(promotion.project))
+        return after
+
+    def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
+        """Return the promotions of a project, newest first."""
+        with translated(f"reading the history of {project}"):
+            found = self._client.query(**alias_items.history_query(self._table, project, limit))
+        return [alias_items.to_entry(item) for item in found["Items"]]
+
+    def _already_done(self, promotion: Promotion, record: AliasRecord) -> AliasRecord:
+        """Return the record if this very promotion happened; else say who was faster."""
+        with translated(f"looking for promotion {promotion.promotion_id}"):
+            found = self._client.get_item(
+                TableName=self._table,
+                Key=alias_items.promotion_key(promotion.project, promotion.promotion_id),
+                ConsistentRead=True,
+            )
+        if "Item" in found:
+            return record
+        raise AliasConflictError(
+            f"{promotion.project}: the champion alias is at revision {record.revision}, the "
+            f"decision was taken at {promotion.expected_revision}; compare with the new champion",
+            project=promotion.project,
+            expected=promotion.expected_revision,
+            got=record.revision,
+        )
+
+    def _alias_write(self, after: AliasRecord, expected_revision: int) -> dict[str, Any]:
+        key = alias_items.key(after.project, alias_items.ALIASES_KEY)
+        put: dict[str, Any] = self._new_item(key, alias_items.to_item(after))
+        if expected_revision:
+            put["Put"]["ConditionExpression"] = "revision = :expected"
+            put["Put"]["ExpressionAttributeValues"] = {":expected": {"N": str(expected_revision)}}
+        return put
+
+    def _new_item(
+        self, key: dict[str, dict[str, str]], attributes: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": {**key, **attributes},
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }

@@ -1,0 +1,65 @@
+"""The composition root of the pipeline functions: settings in, adapters out, made on first use."""
+
+from functools import cached_property, lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+from noria.spec.loader import load_project
+from noria.spec.model import ProjectSpec
+from noria_aws.adapters import DynamoDbAliases, S3Artifacts
+from noria_aws.clock import SystemClock
+from noria_aws.settings import ALIAS_TABLE, CODE_VERSION, DATA_BUCKET, setting
+
+_TRAINING_LIBRARIES = ("numpy", "scipy", "scikit-learn", "xgboost-cpu", "snowballstemmer")
+
+
+class Services:
+    """Adapters of the ports, each made when first asked for."""
+
+    @cached_property
+    def artifacts(self) -> S3Artifacts:
+        """The data bucket."""
+        return S3Artifacts(boto3.client("s3", config=_config()), setting(DATA_BUCKET))
+
+    @cached_property
+    def aliases(self) -> DynamoDbAliases:
+        """The alias table."""
+        return DynamoDbAliases(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        """The machine's clock."""
+        return SystemClock()
+
+    def spec(self, project: str) -> ProjectSpec:
+        """Return the spec of a deployed project."""
+        return load_project(project, projects_folder())
+
+    def code_versions(self) -> dict[str, str]:
+        """Return the versions of Noria and of the libraries that train."""
+        found = {"noria": setting(CODE_VERSION)}
+        for name in _TRAINING_LIBRARIES:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        return found
+
+
+@lru_cache(maxsize=1)
+def bootstrap() -> Services:
+    """Return the process's services; clients outlive one event."""
+    return Services()
+
+
+def projects_folder() -> Path:
+    """Return the folder of the deployed project specs."""
+    return Path(str(files("projects")))
+
+
+def _config() -> Config:
+    return Config(retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=30)

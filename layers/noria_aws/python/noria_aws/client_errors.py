@@ -1,0 +1,34 @@
+"""Translate botocore's errors, once, at the edge."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from noria.errors import StoreUnavailableError
+
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+@contextmanager
+def translated(doing: str, *, key: str | None = None) -> Iterator[None]:
+    """Turn an absent key into KeyError and every other failure into StoreUnavailableError.
+
+    Conditional failures pass through: they are answers, and the adapter reads them.
+    """
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in _ABSENT and key is not None:
+            raise KeyError(key) from error
+        if code in CONDITIONAL:
+            raise
+        raise StoreUnavailableError(f"{doing}: {error}", doing=doing, code=code) from error
+    except BotoCoreError as error:
+        raise StoreUnavailableError(f"{doing}: {error}", doing=doing) from error
+
+
+CONDITIONAL = frozenset(
+    {"PreconditionFailed", "ConditionalRequestConflict", "TransactionCanceledException"}
+)

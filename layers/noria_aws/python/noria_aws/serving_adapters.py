@@ -1,0 +1,120 @@
+"""The ports predict needs, over signed HTTP: read artifacts, read aliases, append to the log."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from noria.aliases import AliasRecord, HistoryEntry, Promotion
+from noria.errors import SettingsError, StoreUnavailableError
+from noria.hashing import canonical_json
+from noria_aws import alias_items
+from noria_aws.settings import AwsContext
+from noria_aws.signed_http import Answer, SignedHttp
+
+_FIREHOSE_RECORD_BYTES = 1_000_000  # of at most 1,024,000
+
+Context = Callable[[], AwsContext]
+
+
+class ReadOnlyArtifacts:
+    """`ArtifactStore` over S3, for reading; writing is not this function's right."""
+
+    def __init__(self, bucket: str, context: Context) -> None:
+        now = context()
+        # The emulator serves one host for all buckets; AWS one host a bucket.
+        self._prefix = f"/{bucket}/" if now.endpoint_url else "/"
+        self._http = SignedHttp("s3", f"{bucket}.s3.{now.region}.amazonaws.com", context)
+
+    def get(self, key: str) -> bytes:
+        """Return the object's bytes; KeyError when there is none."""
+        answer = self._http.request("GET", self._path(key))
+        if answer.status == 404:
+            raise KeyError(key)
+        return _checked(answer, f"reading {key}").body
+
+    def open(self, key: str) -> BinaryIO:
+        """Return the object as a stream."""
+        return BytesIO(self.get(key))
+
+    def exists(self, key: str) -> bool:
+        """Return whether the key holds an object."""
+        answer = self._http.request("HEAD", self._path(key))
+        return answer.status != 404 and bool(_checked(answer, f"looking at {key}"))
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
+        """Refuse: the predict function has no right to write artifacts."""
+        raise SettingsError(f"{key}: the serving functions never write artifacts", key=key)
+
+    def _path(self, key: str) -> str:
+        return self._prefix + quote(key, safe="/-_.~")
+
+
+class ReadOnlyAliases:
+    """`ModelAliases` over DynamoDB, for reading."""
+
+    def __init__(self, table: str, context: Context) -> None:
+        self._table = table
+        self._http = SignedHttp("dynamodb", f"dynamodb.{context().region}.amazonaws.com", context)
+
+    def read(self, project: str) -> AliasRecord:
+        """Return the alias record, read consistently."""
+        key = alias_items.key(project, alias_items.ALIASES_KEY)
+        query = {"TableName": self._table, "Key": key, "ConsistentRead": True}
+        return alias_items.to_record(project, self._call("GetItem", query).get("Item"))
+
+    def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
+        """Return the promotions of a project, newest first."""
+        found = self._call("Query", alias_items.history_query(self._table, project, limit))
+        return [alias_items.to_entry(item) for item in found["Items"]]
+
+    def promote(self, promotion: Promotion) -> AliasRecord:
+        """Refuse: the predict function has no right to move aliases."""
+        raise SettingsError("the serving functions never move aliases")
+
+    def _call(self, operation: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        return _json_call(self._http, f"DynamoDB_20120810.{operation}", "1.0", query)
+
+
+class FirehoseLog:
+    """`PredictionLog` over Firehose: one stream a project, rows packed into few records."""
+
+    def __init__(self, stream_prefix: str, context: Context) -> None:
+        self._prefix = stream_prefix
+        self._http = SignedHttp("firehose", f"firehose.{context().region}.amazonaws.com", context)
+
+    def append(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Hand the rows over as JSON lines; StoreUnavailableError when not accepted."""
+        for packed in _packed([canonical_json(record) + b"\n" for record in records]):
+            query = {
+                "DeliveryStreamName": f"{self._prefix}{project}",
+                "Record": {"Data": b64encode(packed).decode()},
+            }
+            _json_call(self._http, "Firehose_20150804.PutRecord", "1.1", query)
+
+
+def _packed(lines: Sequence[bytes]) -> list[bytes]:
+    packs = [b""]
+    for line in lines:
+        if packs[-1] and len(packs[-1]) + len(line) > _FIREHOSE_RECORD_BYTES:
+            packs.append(b"")
+        packs[-1] += line
+    return packs
+
+
+def _json_call(
+    http: SignedHttp, target: str, version: str, query: Mapping[str, Any]
+) -> dict[str, Any]:
+    headers = {"content-type": f"application/x-amz-json-{version}", "x-amz-target": target}
+    answer = http.request("POST", "/", canonical_json(query), headers)
+    result: dict[str, Any] = json.loads(_checked(answer, target).body or b"{}")
+    return result
+
+
+def _checked(answer: Answer, doing: str) -> Answer:
+    if answer.status >= 300:
+        shown = answer.body[:300].decode("utf-8", "replace")
+        raise StoreUnavailableError(f"{doing}: status {answer.status}: {shown}", doing=doing)
+    return answer

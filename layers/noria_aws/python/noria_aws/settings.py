@@ -1,0 +1,46 @@
+"""Where things are: the only module that reads the environment."""
+
+import os
+from typing import NamedTuple
+
+from noria.errors import SettingsError
+
+DATA_BUCKET = "NORIA_DATA_BUCKET"
+ALIAS_TABLE = "NORIA_ALIAS_TABLE"
+PREDICTION_STREAM_PREFIX = "NORIA_PREDICTION_STREAM_PREFIX"
+ADMIN_KEY_IDS = "NORIA_ADMIN_KEY_IDS"
+CODE_VERSION = "NORIA_CODE_VERSION"
+
+
+class AwsContext(NamedTuple):
+    """Region, credentials and endpoint of this process."""
+
+    region: str
+    access_key: str
+    secret_key: str
+    session_token: str | None
+    endpoint_url: str | None  # set on the embedded emulator only
+
+
+def setting(name: str) -> str:
+    """Return a required environment variable; SettingsError names the missing one."""
+    value = os.environ.get(name)
+    if not value:
+        raise SettingsError(f"environment variable {name} is not set; the stack sets it", name=name)
+    return value
+
+
+def admin_key_ids() -> frozenset[str]:
+    """Return the ids of the API keys with the admin scope."""
+    return frozenset(setting(ADMIN_KEY_IDS).split(","))
+
+
+def aws_context() -> AwsContext:
+    """Return what requests are signed with, read anew because Lambda rotates it."""
+    return AwsContext(
+        region=setting("AWS_REGION"),
+        access_key=setting("AWS_ACCESS_KEY_ID"),
+        secret_key=setting("AWS_SECRET_ACCESS_KEY"),
+        session_token=os.environ.get("AWS_SESSION_TOKEN") or None,
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
+    )

@@ -1,0 +1,142 @@
+"""Signature Version 4 over `http.client`: the three AWS calls predict makes, without botocore.
+
+Why not botocore: importing it and making three clients takes 0.17 s and 51 MB, this 0.02 s and
+18 MB; it is the largest part of a cold start otherwise. Every other function uses boto3. The
+tests hold the signature equal to botocore's.
+"""
+
+import hashlib
+import hmac
+import http.client
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from noria.errors import StoreUnavailableError
+from noria_aws.settings import AwsContext
+
+CONNECT_AND_READ_SECONDS = 3.0
+ATTEMPTS = 3
+_BACKOFF_SECONDS = 0.05
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+_THROTTLING = (b"ProvisionedThroughputExceeded", b"ThrottlingException", b"SlowDown")
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+
+
+class SignedHttp:
+    """Signed requests to one service, over one kept-open connection.
+
+    Parameters
+    ----------
+    service : str
+        Signing name: "s3", "dynamodb", "firehose".
+    host : str
+        AWS host, used unless the context has an endpoint of its own.
+    context : callable
+        Returns the current credentials and endpoint.
+    """
+
+    def __init__(self, service: str, host: str, context: Callable[[], AwsContext]) -> None:
+        self._service, self._host, self._context = service, host, context
+        self._connection: http.client.HTTPConnection | None = None
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Return the service's answer; StoreUnavailableError after `ATTEMPTS` failures."""
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(_BACKOFF_SECONDS * 2**attempt)
+            try:
+                answer = self._once(method, path, body, headers or {})
+            except (OSError, http.client.HTTPException) as error:
+                self._connection = None
+                reason = repr(error)
+                continue
+            throttled = answer.status == 400 and any(t in answer.body for t in _THROTTLING)
+            if answer.status not in _RETRIED and not throttled:
+                return answer
+            reason = f"status {answer.status}"
+        raise StoreUnavailableError(
+            f"{self._service} did not answer after {ATTEMPTS} attempts: {reason}",
+            service=self._service,
+        )
+
+    def _once(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        context = self._context()
+        endpoint = urlsplit(context.endpoint_url or f"https://{self._host}")
+        signed = sign(
+            method, endpoint.netloc, path, body, headers, self._service, context, datetime.now(UTC)
+        )
+        if self._connection is None:
+            secure = endpoint.scheme == "https"
+            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            self._connection = kind(endpoint.netloc, timeout=CONNECT_AND_READ_SECONDS)
+        self._connection.request(method, path, body or None, signed)
+        response = self._connection.getresponse()
+        return Answer(response.status, response.read())
+
+
+def sign(  # noqa: PLR0913 - a signature covers exactly these eight
+    method: str,
+    host: str,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    service: str,
+    context: AwsContext,
+    at: datetime,
+) -> dict[str, str]:
+    """Return the request's headers with its Signature Version 4.
+
+    Parameters
+    ----------
+    path : str
+        Percent-encoded, without a query.
+    at : datetime
+        UTC.
+
+    References
+    ----------
+    .. [1] AWS, Identity and Access Management user guide, "Create a signed AWS API request".
+    """
+    stamp = at.strftime("%Y%m%dT%H%M%SZ")
+    digest = hashlib.sha256(body).hexdigest()
+    signed = {**headers, "host": host, "x-amz-date": stamp, "x-amz-content-sha256": digest}
+    if context.session_token:
+        signed["x-amz-security-token"] = context.session_token
+    signed = {name.lower(): value.strip() for name, value in signed.items()}
+    names = ";".join(sorted(signed))
+    canonical = "\n".join(
+        [
+            method,
+            path if service == "s3" else quote(path, safe="/-_.~"),
+            "",
+            *(f"{name}:{signed[name]}" for name in sorted(signed)),
+            "",
+            names,
+            digest,
+        ]
+    )
+    scope = f"{stamp[:8]}/{context.region}/{service}/aws4_request"
+    to_sign = "\n".join(
+        ["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()]
+    )
+    key = f"AWS4{context.secret_key}".encode()
+    for part in (stamp[:8], context.region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    signed["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={context.access_key}/{scope}, "
+        f"SignedHeaders={names}, Signature={signature}"
+    )
+    return signed

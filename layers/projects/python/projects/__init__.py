@@ -1,0 +1,1 @@
+"""Project specs, one TOML file each: data, not code."""

@@ -1,0 +1,82 @@
+"""Run `training.asl.json`'s steps in its order, in process, over any ports.
+
+The state machine itself is run by the integration tests; this is the fast stand-in for tests
+that look at what the steps leave behind.
+"""
+
+from dataclasses import dataclass
+
+from noria.errors import AliasConflictError
+from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.spec.model import ProjectSpec
+from noria.steps.decide_promotion import DecidePromotionRequest, decide_promotion
+from noria.steps.evaluate_challenger import EvaluateChallengerRequest, evaluate_challenger
+from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
+from noria.steps.register_model_version import (
+    RegisterModelVersionRequest,
+    register_model_version,
+)
+from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
+from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.steps.verify_bundle import VerifyBundleRequest, verify_bundle
+
+
+@dataclass
+class Run:
+    """What a pipeline run ended with."""
+
+    outcome: str
+    summary: str
+    model_version: str | None = None
+    candidate: str | None = None
+
+
+def run_training(
+    spec: ProjectSpec,
+    source_key: str,
+    run_id: str,
+    *,
+    artifacts: ArtifactStore,
+    aliases: ModelAliases,
+    clock: Clock,
+) -> Run:
+    """Run every step from source file to promotion; returns the outcome's name."""
+    name = spec.name
+    here = {"spec": spec, "artifacts": artifacts}
+    dataset = prepare_dataset(PrepareDatasetRequest(name, run_id, (source_key,)), **here)
+    if not dataset.accepted or dataset.dataset_version is None:
+        return Run("DatasetRejected", "; ".join(dataset.reasons))
+    version = dataset.dataset_version
+    features = fit_feature_views(FitFeatureViewsRequest(name, run_id, version), **here)
+    for candidate in features.candidates:
+        train_candidate(TrainCandidateRequest(name, run_id, version, candidate), **here)
+    chosen = select_challenger(SelectChallengerRequest(name, run_id), **here).candidate
+    evaluation = evaluate_challenger(
+        EvaluateChallengerRequest(name, run_id, version, chosen), aliases=aliases, **here
+    )
+    verify_bundle(VerifyBundleRequest(name, run_id, chosen), artifacts=artifacts)
+    registered = register_model_version(
+        RegisterModelVersionRequest(name, run_id, version, chosen, "local", "lambda"),
+        clock=clock,
+        code={"noria": "test"},
+        **here,
+    )
+    model_version = registered.model_version
+    decision = decide_promotion(DecidePromotionRequest(name, run_id, model_version), **here)
+    if decision.outcome != "promote":
+        outcome = {"keep_champion": "ChampionKept", "refuse_challenger": "ChallengerRefused"}
+        return Run(outcome[decision.outcome], decision.summary, model_version, chosen)
+    try:
+        promote_challenger(
+            PromoteChallengerRequest(
+                name, run_id, model_version, evaluation.alias_revision, decision.summary
+            ),
+            artifacts=artifacts,
+            aliases=aliases,
+            clock=clock,
+        )
+    except AliasConflictError as error:
+        return Run("ChampionKept", error.message, model_version, chosen)
+    return Run("ChallengerPromoted", decision.summary, model_version, chosen)
