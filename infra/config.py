@@ -47,9 +47,7 @@ class Deployment(BaseModel):
 def read_deployment(context: Mapping[str, Any]) -> Deployment:
     """Return the deployment a CDK context describes; ValueError names every fault."""
     own = {
-        key.removeprefix(PREFIX): value
-        for key, value in context.items()
-        if key.startswith(PREFIX)
+        key.removeprefix(PREFIX): value for key, value in context.items() if key.startswith(PREFIX)
     }
     try:
         return Deployment.model_validate(own)

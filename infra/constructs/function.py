@@ -33,7 +33,7 @@ class Runtime(NamedTuple):
 class NoriaFunction(Construct):
     """The function of one folder of `lambdas/`, named like it."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+    def __init__(
         self,
         scope: Construct,
         name: str,
@@ -46,9 +46,7 @@ class NoriaFunction(Construct):
     ) -> None:
         super().__init__(scope, name)
         group = log_group(self, "Log", deployment)
-        role = iam.Role(
-            self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
-        )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.function = lambda_.Function(
             self,
             "Function",

@@ -40,7 +40,7 @@ _GATEWAY_PROBLEMS = {
 class PredictionApi(Construct):
     """Routes, keys and limits in front of one function."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+    def __init__(
         self,
         scope: Construct,
         name: str,

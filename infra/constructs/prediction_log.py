@@ -15,7 +15,7 @@ _BY_HOUR = "!{timestamp:yyyy/MM/dd/HH}/"
 class PredictionLogStreams(Construct):
     """Streams named after the projects; `prefix` + project is a stream's name."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+    def __init__(
         self,
         scope: Construct,
         name: str,
@@ -27,9 +27,7 @@ class PredictionLogStreams(Construct):
         super().__init__(scope, name)
         self.prefix = f"noria-{deployment.stage}-predictions-"
         bucket = storage.bucket
-        role = iam.Role(
-            self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com")
-        )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"))
         role.add_to_policy(
             allow(
                 ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],

@@ -47,7 +47,7 @@ _LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
 class TrainingPipeline(Construct):
     """From source files to a champion."""
 
-    def __init__(  # noqa: PLR0913 - keyword-only parts of one declaration
+    def __init__(
         self,
         scope: Construct,
         name: str,

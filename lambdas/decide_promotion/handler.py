@@ -13,4 +13,6 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: DecidePromotionRequest) -> DecidePromotionResult:
     """Run the step on the data bucket."""
     services = bootstrap()
-    return decide_promotion(request, spec=services.spec(request.project), artifacts=services.artifacts)
+    return decide_promotion(
+        request, spec=services.spec(request.project), artifacts=services.artifacts
+    )

@@ -13,4 +13,9 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: EvaluateChallengerRequest) -> EvaluateChallengerResult:
     """Run the step on the data bucket and the alias table."""
     services = bootstrap()
-    return evaluate_challenger(request, spec=services.spec(request.project), artifacts=services.artifacts, aliases=services.aliases)
+    return evaluate_challenger(
+        request,
+        spec=services.spec(request.project),
+        artifacts=services.artifacts,
+        aliases=services.aliases,
+    )

@@ -13,4 +13,6 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: FitFeatureViewsRequest) -> FitFeatureViewsResult:
     """Run the step on the data bucket."""
     services = bootstrap()
-    return fit_feature_views(request, spec=services.spec(request.project), artifacts=services.artifacts)
+    return fit_feature_views(
+        request, spec=services.spec(request.project), artifacts=services.artifacts
+    )

@@ -13,4 +13,6 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: PrepareDatasetRequest) -> PrepareDatasetResult:
     """Run the step on the data bucket."""
     services = bootstrap()
-    return prepare_dataset(request, spec=services.spec(request.project), artifacts=services.artifacts)
+    return prepare_dataset(
+        request, spec=services.spec(request.project), artifacts=services.artifacts
+    )

@@ -13,4 +13,6 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: PromoteChallengerRequest) -> PromoteChallengerResult:
     """Run the step on the data bucket and the alias table."""
     services = bootstrap()
-    return promote_challenger(request, artifacts=services.artifacts, aliases=services.aliases, clock=services.clock)
+    return promote_challenger(
+        request, artifacts=services.artifacts, aliases=services.aliases, clock=services.clock
+    )

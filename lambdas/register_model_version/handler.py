@@ -13,4 +13,10 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: RegisterModelVersionRequest) -> RegisterModelVersionResult:
     """Run the step on the data bucket."""
     services = bootstrap()
-    return register_model_version(request, spec=services.spec(request.project), artifacts=services.artifacts, clock=services.clock, code=services.code_versions())
+    return register_model_version(
+        request,
+        spec=services.spec(request.project),
+        artifacts=services.artifacts,
+        clock=services.clock,
+        code=services.code_versions(),
+    )

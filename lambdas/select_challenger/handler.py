@@ -13,4 +13,6 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: SelectChallengerRequest) -> SelectChallengerResult:
     """Run the step on the data bucket."""
     services = bootstrap()
-    return select_challenger(request, spec=services.spec(request.project), artifacts=services.artifacts)
+    return select_challenger(
+        request, spec=services.spec(request.project), artifacts=services.artifacts
+    )

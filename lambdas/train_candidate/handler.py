@@ -13,4 +13,6 @@ from noria_aws.runtime import step_handler
 def lambda_handler(request: TrainCandidateRequest) -> TrainCandidateResult:
     """Run the step on the data bucket."""
     services = bootstrap()
-    return train_candidate(request, spec=services.spec(request.project), artifacts=services.artifacts)
+    return train_candidate(
+        request, spec=services.spec(request.project), artifacts=services.artifacts
+    )

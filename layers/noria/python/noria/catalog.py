@@ -20,15 +20,39 @@ class AlgorithmEntry(NamedTuple):
 
 
 _FOREST = frozenset(
-    "n_estimators max_depth min_samples_split min_samples_leaf max_features class_weight".split()
+    [
+        "n_estimators",
+        "max_depth",
+        "min_samples_split",
+        "min_samples_leaf",
+        "max_features",
+        "class_weight",
+    ]
 )
 _BOOSTING = frozenset(
-    "n_estimators max_depth learning_rate subsample min_samples_split min_samples_leaf "
-    "max_features".split()
+    [
+        "n_estimators",
+        "max_depth",
+        "learning_rate",
+        "subsample",
+        "min_samples_split",
+        "min_samples_leaf",
+        "max_features",
+    ]
 )
 _XGBOOST = frozenset(
-    "n_estimators max_depth learning_rate subsample colsample_bytree min_child_weight gamma "
-    "reg_alpha reg_lambda max_bin".split()
+    [
+        "n_estimators",
+        "max_depth",
+        "learning_rate",
+        "subsample",
+        "colsample_bytree",
+        "min_child_weight",
+        "gamma",
+        "reg_alpha",
+        "reg_lambda",
+        "max_bin",
+    ]
 )
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {

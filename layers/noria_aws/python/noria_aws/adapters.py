@@ -39,9 +39,7 @@ class S3Artifacts:
         for _ in range(_CONFLICT_ATTEMPTS):
             try:
                 with translated(f"writing {key}"):
-                    self._client.put_object(
-                        Bucket=self._bucket, Key=key, Body=body, **condition
-                    )
+                    self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **condition)
                 return True
             except ClientError as error:
                 if error.response["Error"]["Code"] == "PreconditionFailed":

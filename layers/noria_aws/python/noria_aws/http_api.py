@@ -52,7 +52,7 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
 )
 
 
-class Refusal(NoriaError):
+class RequestRefusedError(NoriaError):
     """A request that is answered before any operation runs."""
 
     def __init__(self, status: int, title: str, detail: str) -> None:
@@ -93,7 +93,9 @@ def http_handler(
             return _problem(error)
         except Exception as error:  # noqa: BLE001 - the edge: nobody gets a stack trace
             log_event("request_failed", error=repr(error), resource=event.get("resource"))
-            return _problem(Refusal(500, "Internal error", "the request failed; it was logged"))
+            return _problem(
+                RequestRefusedError(500, "Internal error", "the request failed; it was logged")
+            )
 
     return handler
 
@@ -103,7 +105,7 @@ def _route(event: Mapping[str, Any]) -> Route:
     for route in ROUTES:
         if (route.method, route.path) == (method, path):
             return route
-    raise Refusal(404, "There is no such route", f"{method} {event.get('path')}")
+    raise RequestRefusedError(404, "There is no such route", f"{method} {event.get('path')}")
 
 
 def _require_scope(
@@ -112,9 +114,11 @@ def _require_scope(
     identity = (event.get("requestContext") or {}).get("identity") or {}
     key_id = identity.get("apiKeyId")
     if not key_id:
-        raise Refusal(403, "An API key is required", "send the header x-api-key")
+        raise RequestRefusedError(403, "An API key is required", "send the header x-api-key")
     if route.scope == ADMIN and key_id not in admin_keys():
-        raise Refusal(403, "The admin scope is required", f"{route.method} {route.path}")
+        raise RequestRefusedError(
+            403, "The admin scope is required", f"{route.method} {route.path}"
+        )
 
 
 def _body(event: Mapping[str, Any]) -> Any:
@@ -124,10 +128,12 @@ def _body(event: Mapping[str, Any]) -> Any:
     try:
         data = b64decode(raw, validate=True) if event.get("isBase64Encoded") else raw.encode()
         if len(data) > MAX_BODY_BYTES:
-            raise Refusal(413, "The body is too large", f"at most {MAX_BODY_BYTES:,} bytes")
+            raise RequestRefusedError(
+                413, "The body is too large", f"at most {MAX_BODY_BYTES:,} bytes"
+            )
         return json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, "The body is not JSON", _shown(error)) from error
+        raise RequestRefusedError(400, "The body is not JSON", _shown(error)) from error
 
 
 def _refuse_constant(name: str) -> Any:
@@ -140,7 +146,7 @@ def _shown(error: Exception) -> str:
 
 def _problem(error: NoriaError) -> dict[str, Any]:
     status, title = 500, "Internal error"
-    if isinstance(error, Refusal):
+    if isinstance(error, RequestRefusedError):
         status, title = error.status, error.title
     for kind, code, text in _STATUS:
         if isinstance(error, kind):

@@ -86,7 +86,7 @@ class SignedHttp:
         return Answer(response.status, response.read())
 
 
-def sign(  # noqa: PLR0913 - a signature covers exactly these eight
+def sign(
     method: str,
     host: str,
     path: str,

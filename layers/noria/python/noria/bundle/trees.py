@@ -37,7 +37,7 @@ class NodeTable:
     def __init__(self, n_features: int, *, sparse: bool) -> None:
         self._n_features = n_features
         self._sparse = sparse
-        self._arrays = {
+        self._arrays: dict[str, array[Any]] = {
             "feature": array("i"),
             "threshold": array("d"),
             "right": array("i"),
@@ -76,7 +76,11 @@ class NodeTable:
                 starts.append(len(touched))
                 touched.extend(trees)
             starts.append(len(touched))
-        extra = {"base": array("d", base), "touched_start": starts, "touched": touched}
+        extra: dict[str, array[Any]] = {
+            "base": array("d", base),
+            "touched_start": starts,
+            "touched": touched,
+        }
         return {**self._arrays, **extra}
 
     def _append(self, tree: Tree, node: int) -> None:

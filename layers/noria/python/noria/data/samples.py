@@ -50,7 +50,12 @@ _SOLUTIONS = {
 _VAGUE_PROBLEM = [
     "no me deja trabajar", "aparece un mensaje de error", "no responde", "necesito revisión pronto",
 ]  # fmt: skip
-_VAGUE_SOLUTION = ["se atiende la solicitud", "se cierra por falta de respuesta", "caso resuelto", ""]
+_VAGUE_SOLUTION = [
+    "se atiende la solicitud",
+    "se cierra por falta de respuesta",
+    "caso resuelto",
+    "",
+]
 
 TICKET_COLUMNS = ("number", "short_description", "close_notes", "etiqueta")
 
@@ -70,7 +75,7 @@ def sample_tickets(
     shuffle_labels : bool
         Permute all labels: text that says nothing about its label, to see the gate refuse.
     """
-    rng = random.Random(seed)  # noqa: S311 - sample data, not secrets
+    rng = random.Random(seed)
     rows = [_ticket(rng, noise) for _ in range(n_rows)]
     labels = [row[2] for row in rows]
     if shuffle_labels:

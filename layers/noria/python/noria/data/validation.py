@@ -75,9 +75,7 @@ class Validator:
             if not reasons:
                 row, reasons = self._typed(record.cells)
             if reasons:
-                self.result.rejected.append(
-                    Rejected(filename, record.line, reasons, record.cells)
-                )
+                self.result.rejected.append(Rejected(filename, record.line, reasons, record.cells))
             elif row[TARGET] is None:
                 self.result.n_unlabelled += 1
             elif self._is_duplicate(row):

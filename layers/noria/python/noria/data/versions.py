@@ -57,9 +57,7 @@ def write_dataset(
         "n_train": len(parts[0]),
         "n_test": len(parts[1]),
     }
-    artifacts.put(
-        dataset_key(project, version, MANIFEST), canonical_json(manifest), if_absent=True
-    )
+    artifacts.put(dataset_key(project, version, MANIFEST), canonical_json(manifest), if_absent=True)
     return version
 
 

@@ -74,7 +74,8 @@ def _log_loss(truth: Any, outputs: Floats) -> float:
 
 
 def _errors(truth: Any, outputs: Floats) -> Floats:
-    return outputs[:, 0] - truth
+    errors: Floats = outputs[:, 0] - truth
+    return errors
 
 
 def _rmse(truth: Any, outputs: Floats) -> float:

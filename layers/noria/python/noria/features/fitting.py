@@ -65,7 +65,9 @@ def stop_words(name: str) -> list[str]:
     if name == "none":
         return []
     text = files("noria.features").joinpath(f"stop_words/{name}.txt").read_text(encoding="utf-8")
-    return sorted(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+    return sorted(
+        word for line in text.splitlines() if not line.startswith("#") for word in line.split()
+    )
 
 
 def _settings(feature: Feature) -> dict[str, Any]:

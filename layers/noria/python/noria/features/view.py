@@ -41,9 +41,7 @@ class FeatureView:
     def is_empty_text(self, prepared: Sequence[Any]) -> bool:
         """Return whether the view reads text and a prepared row has none left after cleaning."""
         texts = [
-            part
-            for block, part in zip(self.data, prepared, strict=True)
-            if block["kind"] == "text"
+            part for block, part in zip(self.data, prepared, strict=True) if block["kind"] == "text"
         ]
         return bool(texts) and not any(texts)
 

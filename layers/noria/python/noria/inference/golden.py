@@ -36,7 +36,7 @@ def golden_inputs(
     Hostile rows mix missing values, unseen categories, empty and non-ASCII text, and numbers at
     the edges of single precision into real rows, one to all columns at a time.
     """
-    rng = random.Random(seed)  # noqa: S311 - choosing test rows, not secrets
+    rng = random.Random(seed)
     names = list(columns)
     real = [{name: row[name] for name in names} for row in rng.sample(rows, min(150, len(rows)))]
     n_hostile = max(100, MIN_GOLDEN_ROWS - len(real))

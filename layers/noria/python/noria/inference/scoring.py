@@ -6,7 +6,7 @@ a link turns them into what the caller gets.
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from math import exp
+from math import exp, isnan
 from typing import Any, Protocol
 
 from noria.errors import ModelIncompatibleError
@@ -114,7 +114,7 @@ class TreeScorer:
             elif value <= thresholds[node]:
                 goes_right = 0
             else:
-                goes_right = value == value or self._otherwise[node] & 2
+                goes_right = not isnan(value) or self._otherwise[node] & 2
             node = right[node] if goes_right else node + 1
             feature = features[node]
         leaf: int = right[node]

@@ -67,9 +67,7 @@ def decide_promotion(spec: ProjectSpec, evaluation: Mapping[str, Any]) -> Promot
 
 def _absolute_reasons(spec: ProjectSpec, evaluation: Mapping[str, Any]) -> list[Reason]:
     n_test, least = evaluation["n_test"], spec.evaluation.min_test_rows
-    reasons = [
-        Reason("enough_test_rows", n_test >= least, f"{n_test} test rows, {least} required")
-    ]
+    reasons = [Reason("enough_test_rows", n_test >= least, f"{n_test} test rows, {least} required")]
     for gate in spec.promotion.gates:
         value = evaluation["metrics"][gate.metric]
         if gate.min is not None:

@@ -128,9 +128,7 @@ class CategoricalFeature(Section):
     min_rows: int = Field(default=1, ge=1)  # rarer levels are treated as unseen
 
 
-Feature = Annotated[
-    TextFeature | NumericFeature | CategoricalFeature, Field(discriminator="kind")
-]
+Feature = Annotated[TextFeature | NumericFeature | CategoricalFeature, Field(discriminator="kind")]
 
 
 class SearchRange(Section):

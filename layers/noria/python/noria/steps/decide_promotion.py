@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from noria.hashing import canonical_json
 from noria.layout import run_key
 from noria.ports import ArtifactStore
-from noria.promotion.gate import Outcome, decide_promotion as decide
+from noria.promotion.gate import Outcome
+from noria.promotion.gate import decide_promotion as decide
 from noria.spec.model import ProjectSpec
 from noria.steps.evaluate_challenger import read_evaluation
 

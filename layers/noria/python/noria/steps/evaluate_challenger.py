@@ -95,9 +95,7 @@ class _Evaluation:
         self._test = read_rows(artifacts, spec.name, version, TEST)
         self._train = read_rows(artifacts, spec.name, version, TRAIN)
         files = {
-            name: artifacts.get(
-                candidate_key(spec.name, request.run_id, request.candidate, name)
-            )
+            name: artifacts.get(candidate_key(spec.name, request.run_id, request.candidate, name))
             for name in (BUNDLE_FILE, ARRAYS_FILE)
         }
         self._challenger = Predictor(files)
@@ -126,9 +124,7 @@ class _Evaluation:
         try:
             manifest = read_manifest(self._artifacts, self._spec.name, champion)
             dataset = manifest["lineage"]["dataset_version"]
-            predictor = Predictor(
-                read_files(self._artifacts, self._spec.name, champion, names)
-            )
+            predictor = Predictor(read_files(self._artifacts, self._spec.name, champion, names))
         except ModelError as error:
             return nothing | {"champion_fault": error.message}
         columns = list(self._spec.dataset.columns)

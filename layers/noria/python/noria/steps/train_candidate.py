@@ -71,9 +71,7 @@ def train_candidate(
     for trial in trials[1:]:
         best = trial if is_better(metric, trial.mean, best.mean) else best
     X, y = from_bytes(run.get(ALL_ROWS)), run.targets["y"]
-    model = fit(
-        candidate.algorithm, spec.project.task, best.params, (X, y), seed=spec.search.seed
-    )
+    model = fit(candidate.algorithm, spec.project.task, best.params, (X, y), seed=spec.search.seed)
     for name, body in run.bundle(candidate, model).items():
         run.put(name, body)
     run.put(GOLDEN, run.golden(model))
@@ -129,9 +127,7 @@ class _Run:
         return pack(description, exported.arrays)
 
     def golden(self, model: Any) -> bytes:
-        rows = read_rows(
-            self._artifacts, self._spec.name, self._request.dataset_version, TRAIN
-        )
+        rows = read_rows(self._artifacts, self._spec.name, self._request.dataset_version, TRAIN)
         columns = {n: {"type": c.type} for n, c in self._spec.dataset.columns.items()}
         inputs = golden_inputs(rows, columns)
         X = stack_rows(

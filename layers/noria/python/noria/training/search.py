@@ -17,9 +17,7 @@ def parameter_sets(candidate: CandidateSection, search: SearchSection) -> list[d
     if search.kind == "none" or not candidate.space:
         return [dict(candidate.params)]
     rng = np.random.default_rng([search.seed, *candidate.name.encode()])
-    return [
-        {**candidate.params, **dict(_draw(rng, candidate.space))} for _ in range(search.trials)
-    ]
+    return [{**candidate.params, **dict(_draw(rng, candidate.space))} for _ in range(search.trials)]
 
 
 def _draw(

@@ -1,0 +1,65 @@
+# Every target sets up what it needs; the second time that takes no time.
+# `make demo` runs everything once on this machine, `make test` proves it.
+
+STAGE ?= dev
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := requirements-dev.txt
+SETUP := $(VENV)/.set-up
+SHELL := /bin/bash
+# CDK and jsii find node in the venv first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check synth deploy bench quality lock clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(SETUP): $(REQUIREMENTS) Makefile
+	@python="$$(for found in python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 \
+	  /opt/*/bin/python3.13 /usr/local/bin/python3.13 python3 python; do \
+	    "$$found" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+	      && echo "$$found" && break; done)"; \
+	if [ -z "$$python" ]; then \
+	  echo "Noria needs Python 3.13 and found none: install it (pyenv install 3.13)" >&2; exit 1; fi; \
+	echo "setting up $(VENV) with $$python (about a minute, once)"; \
+	rm -rf $(VENV) && "$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/noria/python" "$(CURDIR)/layers/noria_aws/python" \
+	  "$(CURDIR)/layers/projects/python" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/noria.pth"
+	@printf '#!/bin/sh\nexec "%s" -m cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/noria && chmod +x $(BIN)/noria
+	@touch $@
+
+demo: $(SETUP) ## Start the emulator, deploy, train both sample projects, predict
+	@$(BIN)/noria demo $(PROJECT)
+
+test: $(SETUP) ## Run all tests, offline
+	@$(BIN)/python -m pytest
+
+check: $(SETUP) ## Format, lint, types, direction of imports
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+synth: $(SETUP) ## Write the CloudFormation templates to cdk.out; needs no account
+	@$(BIN)/cdk synth --quiet -c noria:stage=$(STAGE)
+
+deploy: $(SETUP) ## Deploy to the AWS account of the environment (STAGE=dev)
+	@$(BIN)/cdk deploy --all -c noria:stage=$(STAGE)
+
+bench: $(SETUP) ## Measure serving against scikit-learn + pandas + joblib: build/bench.json
+	@$(BIN)/python -m tests.benchmarks.serving
+
+quality: $(SETUP) ## Score the real sets of ../shared/data against their baselines: build/quality.json
+	@$(BIN)/python -m tests.benchmarks.quality
+
+lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
+	@lock() { uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate "$$@"; }; \
+	lock requirements.in -o requirements.txt; \
+	for layer in training serving; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
+	  -o layers/$${layer}_runtime/requirements.txt; done; \
+	lock -c requirements.txt -c layers/training_runtime/requirements.txt requirements-dev.in -o $(REQUIREMENTS)
+
+clean: ## Stop the emulator; remove its state, builds and caches
+	@if [ -x $(BIN)/noria ]; then $(BIN)/noria down; fi
+	@rm -rf .noria build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,100 @@
+"""The whole wheel once, on the embedded emulator, with a table of what happened."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from cli.display import console, outcome_line, table
+from cli.samples import sample_file
+from cli.target import Target
+from cli.training import new_run_id, run_training, upload
+from infra.local.deploy import STAGE as LOCAL
+from infra.local.deploy import deploy
+
+_ROWS: dict[str, list[dict[str, Any]]] = {
+    "tickets": [
+        {"short_description": "Buenos días, no puedo iniciar sesión, la contraseña está vencida"},
+        {"short_description": "El reporte de fondos muestra saldos errados al cierre"},
+        {"short_description": "La impresora del piso 3 atasca el papel", "close_notes": ""},
+    ],
+    "housing": [
+        {"CRIM": 0.00632, "ZN": 18, "INDUS": 2.31, "CHAS": 0, "NOX": 0.538, "RM": 6.575, "AGE": 65.2,
+         "DIS": 4.09, "RAD": 1, "TAX": 296, "PTRATIO": 15.3, "B": 396.9, "LSTAT": 4.98},
+        {"CRIM": 8.98, "NOX": 0.77, "RM": 6.21, "AGE": 97.4, "DIS": 2.12, "RAD": 24, "TAX": 666,
+         "PTRATIO": 20.2, "B": 377.73, "LSTAT": 17.6},
+    ],
+}  # fmt: skip
+
+
+def run(projects: list[str]) -> None:
+    """Start what is not running, train what has no champion, and predict."""
+    happened: list[tuple[str, str, str]] = []
+
+    def timed(what: str, do: Callable[[], str]) -> None:
+        started = time.monotonic()
+        outcome = do()
+        happened.append((what, outcome, f"{time.monotonic() - started:.1f} s"))
+
+    target = Target(LOCAL)
+    emulator = target.emulator
+    assert emulator is not None
+    timed("emulator", lambda: "started" if emulator.start() else "was running already")
+    timed("deploy", lambda: _deployed(target))
+    for project in projects:
+        timed(f"train {project}", partial(_trained, target, project))
+    for project in projects:
+        for row in _ROWS.get(project, []):
+            timed(f"predict {project}", partial(_predicted, target, project, row))
+    console.print(table("What happened", ("what", "outcome", "time"), happened))
+    _print_next_steps(target, projects)
+
+
+def _deployed(target: Target) -> str:
+    assert target.emulator is not None
+    deploy(target.emulator, lambda line: console.print(f"… {line}"))
+    return f"{len(target.outputs)} outputs, API {target.outputs['ApiId']}"
+
+
+def _trained(target: Target, project: str) -> str:
+    champion = target.aliases.read(project).champion
+    if champion:
+        return f"champion {champion} is there already"
+    console.print(f"… training {project}")
+    keys = upload(target, project, [(f"sample_{project}.csv", sample_file(project))])
+    end = run_training(target, project, keys, new_run_id(), _follow)
+    if end.status != "SUCCEEDED":
+        raise RuntimeError(f"training {project} {end.status}: {end.output}")
+    console.print(outcome_line(end.output))
+    return f"{end.output['outcome']}: {end.output['model_version']}"
+
+
+def _follow(state: str, what: str, seconds: float) -> None:
+    if what == "finished":
+        console.print(f"    {state:<22}{seconds:7.1f} s")
+
+
+def _predicted(target: Target, project: str, row: dict[str, Any]) -> str:
+    answer = target.call("POST", f"/projects/{project}/predict", {"inputs": row})
+    if answer.status != 200:
+        raise RuntimeError(f"predict {project}: {answer.status}: {answer.body}")
+    body = answer.body
+    if "confidence" in body:
+        return f"class {body['prediction']} (confidence {body['confidence']:.2f})"
+    return f"value {body['value']:.2f}"
+
+
+def _print_next_steps(target: Target, projects: list[str]) -> None:
+    project = projects[0]
+    body = json.dumps({"inputs": _ROWS[project][0]}, ensure_ascii=False)
+    key = target.api_key("user")
+    console.print(
+        f"\nThe API runs at {target.api_url}\n\n"
+        f"curl -s -X POST '{target.api_url}/projects/{project}/predict' \\\n"
+        f"  -H 'x-api-key: {key}' -H 'content-type: application/json' \\\n"
+        f"  -d '{body}'\n\n"
+        "keys of both scopes:  .venv/bin/noria status --keys\n"
+        "stop it:              .venv/bin/noria down",
+        markup=False,
+    )

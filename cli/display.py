@@ -1,0 +1,41 @@
+"""Tables and lines for people."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from noria.aliases import HistoryEntry
+
+console = Console(highlight=False, soft_wrap=True)
+error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_GOOD = {"ChallengerPromoted": "green", "ChampionKept": "yellow"}
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a table of plain text; nothing in it is read as markup."""
+    made = Table(title=title, title_justify="left")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
+    return made
+
+
+def outcome_line(output: Mapping[str, Any]) -> str:
+    """Return an outcome with its reasons, coloured."""
+    colour = _GOOD.get(output["outcome"], "red")
+    return f"[bold {colour}]{output['outcome']}[/]: {escape(str(output['summary']))}"
+
+
+def history_table(project: str, entries: Iterable[HistoryEntry]) -> Table:
+    """Return the promotions of a project."""
+    rows = [(e.revision, e.at[:19], e.kind, e.model_version, e.actor) for e in entries]
+    return table(
+        f"Promotions of {project}, newest first",
+        ("#", "at (UTC)", "kind", "model version", "by"),
+        rows,
+    )

@@ -1,0 +1,287 @@
+"""The commands. Each prints for people, or one JSON object with `--json`."""
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cli import demo as demo_module
+from cli.display import console, error_console, history_table, outcome_line, table
+from cli.samples import sample_file
+from cli.target import Target
+from cli.training import Source, new_run_id, run_training, upload
+from infra.config import project_names
+from infra.local.deploy import STAGE as LOCAL
+from infra.local.deploy import deploy
+from noria.aliases import Promotion, PromotionKind
+from noria.errors import ModelVersionNotFoundError, NoriaError, UnknownProjectError
+from noria.registry.versions import verify_version
+from noria_aws.clock import SystemClock
+
+app = typer.Typer(
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Closed-loop machine learning on AWS, or on this machine with no account.\n\n"
+    "Start here:  noria up  |  noria train tickets  |  noria predict tickets "
+    "short_description='no puedo iniciar sesión'",
+)
+
+Stage = Annotated[
+    str,
+    typer.Option(help="Deployed stage; 'local' is the embedded emulator.", envvar="NORIA_STAGE"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Project = Annotated[str, typer.Argument(help="Project name: the stem of its spec file.")]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn an expected failure into one line and exit status 1."""
+    try:
+        yield
+    except (NoriaError, RuntimeError, ValueError, OSError) as error:
+        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(1) from error
+
+
+def _print(as_json: bool, data: Any, shown: Callable[[], Any]) -> None:
+    if as_json:
+        typer.echo(json.dumps(data, ensure_ascii=False, default=str))
+    else:
+        console.print(shown())
+
+
+def _checked(project: str) -> str:
+    names = project_names()
+    if project not in names:
+        raise UnknownProjectError(f"no project '{project}'; there are: {', '.join(names)}")
+    return project
+
+
+@app.command()
+def up() -> None:
+    """Start the embedded emulator and deploy the app to it. Quick when nothing changed."""
+    with _told():
+        target = Target(LOCAL)
+        assert target.emulator is not None
+        started = target.emulator.start()
+        console.print("emulator " + ("started" if started else "was running already"))
+        deploy(target.emulator, console.print)
+        console.print(f"API: {target.api_url}\nstop it: noria down")
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded emulator; its state stays in .noria/ for the next `noria up`."""
+    with _told():
+        target = Target(LOCAL)
+        assert target.emulator is not None
+        console.print("stopped" if target.emulator.stop() else "was not running")
+
+
+@app.command()
+def status(
+    stage: Stage = LOCAL,
+    keys: Annotated[bool, typer.Option(help="Show the values of the API keys.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where the API is and what serves each project."""
+    with _told():
+        target = Target(stage)
+        health = target.call("GET", "/health").body
+        data = {"stage": stage, "api_url": target.api_url, **health}
+        if keys:
+            data["keys"] = {scope: target.api_key(scope) for scope in ("user", "admin")}
+        rows = [
+            (name, state["status"], state["model_version"], state["reason"])
+            for name, state in health["projects"].items()
+        ]
+        _print(as_json, data, lambda: table(f"{stage}: {target.api_url}", _STATUS_COLUMNS, rows))
+        if keys and not as_json:
+            console.print(
+                table("API keys (header x-api-key)", ("scope", "key"), data["keys"].items())
+            )
+
+
+_STATUS_COLUMNS = ("project", "status", "champion", "reason")
+
+
+@app.command()
+def sample(
+    project: Project,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the CSV.")],
+    rows: Annotated[int, typer.Option(help="Number of rows.", min=1)] = 1200,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal rows.")] = 42,
+    noise: Annotated[float, typer.Option(help="Share of random labels.", min=0, max=1)] = 0.06,
+    shuffle_labels: Annotated[bool, typer.Option(help="Make labels meaningless.")] = False,
+) -> None:
+    """Write sample data of a project, to train on or to look at."""
+    with _told():
+        body = sample_file(
+            _checked(project), n_rows=rows, seed=seed, noise=noise, shuffle_labels=shuffle_labels
+        )
+        output.write_bytes(body)
+        console.print(f"wrote {output} ({body.count(b'\n') - 1} rows)")
+
+
+@app.command()
+def train(
+    project: Project,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV or JSON lines, .gz allowed; repeat for several files. "
+            "Without it, the project's sample data."
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option(help="Continue this run: the same id does nothing twice.")
+    ] = None,
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Train candidates on rows, compare with the champion, promote only what is better.
+
+    Exit status 0 for every business outcome (ChallengerPromoted, ChampionKept,
+    ChallengerRefused, DatasetRejected), 1 when the run failed.
+    """
+    with _told():
+        target = Target(stage)
+        sources = _sources(_checked(project), data)
+        keys = upload(target, project, sources)
+        run = run_id or new_run_id()
+
+        def follow(state: str, what: str, seconds: float) -> None:
+            if what == "finished" and not as_json:
+                console.print(f"  {state:<22}{seconds:7.1f} s")
+
+        if not as_json:
+            console.print(f"run {run} on {', '.join(name for name, _ in sources)}")
+        end = run_training(target, project, keys, run, follow)
+        if end.status != "SUCCEEDED":
+            raise RuntimeError(
+                f"run {run} {end.status}: {end.output['error']}: {end.output['cause']}\n"
+                f"try again with: noria train {project} --run-id {run} …"
+            )
+        _print(as_json, end.output, lambda: outcome_line(end.output))
+
+
+def _sources(project: str, data: list[Path] | None) -> list[Source]:
+    if not data:
+        return [(f"sample_{project}.csv", sample_file(project))]
+    return [(path.name, path.read_bytes()) for path in data]
+
+
+@app.command()
+def predict(
+    project: Project,
+    inputs: Annotated[
+        list[str], typer.Argument(help="column=value …, or one JSON object, or '-' to read it.")
+    ],
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Ask the champion over HTTPS."""
+    with _told():
+        row = _row(inputs)
+        path = f"/projects/{_checked(project)}/predict"
+        answer = Target(stage).call("POST", path, {"inputs": row})
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
+        _print(
+            as_json, answer.body, lambda: table(project, ("field", "value"), answer.body.items())
+        )
+
+
+def _row(inputs: list[str]) -> Any:
+    if len(inputs) == 1 and (inputs[0] == "-" or inputs[0].lstrip().startswith("{")):
+        return json.loads(sys.stdin.read() if inputs[0] == "-" else inputs[0])
+    row: dict[str, Any] = {}
+    for item in inputs:
+        name, separator, text = item.partition("=")
+        if not separator:
+            raise ValueError(f"'{item}' is not column=value")
+        try:
+            row[name] = float(text)
+        except ValueError:
+            row[name] = text
+    return row
+
+
+@app.command()
+def history(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
+    """List the promotions of a project, newest first."""
+    with _told():
+        entries = Target(stage).aliases.history(_checked(project))
+        _print(as_json, [asdict(e) for e in entries], lambda: history_table(project, entries))
+
+
+@app.command()
+def promote(
+    project: Project,
+    model_version: Annotated[str, typer.Argument(help="A registered version, whole and intact.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Make a registered model version champion by hand."""
+    with _told():
+        _move(Target(stage), _checked(project), model_version, "manual", reason, as_json)
+
+
+@app.command()
+def rollback(
+    project: Project,
+    to: Annotated[str | None, typer.Option(help="Version; default: the previous champion.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "rolled back by hand",
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Return to an earlier champion; served within seconds, nothing is redeployed."""
+    with _told():
+        target = Target(stage)
+        version = to or target.aliases.read(_checked(project)).previous_champion
+        if version is None:
+            raise ModelVersionNotFoundError(f"project '{project}' has no earlier champion")
+        _move(target, project, version, "rollback", reason, as_json)
+
+
+def _move(
+    target: Target, project: str, version: str, kind: PromotionKind, reason: str, as_json: bool
+) -> None:
+    verify_version(target.artifacts, project, version)
+    revision = target.aliases.read(project).revision
+    record = target.aliases.promote(
+        Promotion(
+            project=project,
+            promotion_id=f"{kind}-{version}-{revision}",
+            model_version=version,
+            expected_revision=revision,
+            kind=kind,
+            reason=reason,
+            actor=getpass.getuser(),
+            at=SystemClock().now().isoformat(),
+        )
+    )
+    shown = f"champion of {project}: {record.champion} (was {record.previous_champion})"
+    _print(as_json, asdict(record), lambda: shown)
+
+
+@app.command()
+def demo(
+    projects: Annotated[
+        list[str] | None, typer.Argument(help="Default: all that have samples.")
+    ] = None,
+) -> None:
+    """Do everything once on this machine: start, deploy, train, promote, predict."""
+    with _told():
+        demo_module.run(projects or ["tickets", "housing"])

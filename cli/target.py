@@ -1,0 +1,111 @@
+"""Which deployment a command talks to: the embedded emulator, or a stage on AWS."""
+
+import json
+import urllib.request
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.local.deploy import STAGE as LOCAL
+from infra.local.emulator import Emulator
+from noria.errors import SettingsError, StoreUnavailableError
+from noria_aws.adapters import DynamoDbAliases, S3Artifacts
+
+API_STAGE = "v1"
+_HTTP_SECONDS = 35.0
+
+
+class HttpAnswer(NamedTuple):
+    """What the API said."""
+
+    status: int
+    body: Any
+
+
+class Target:
+    """One deployed stage.
+
+    Parameters
+    ----------
+    stage : str
+        "local" is the embedded emulator; any other name is a stage in the AWS account and region
+        of the environment.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.emulator = Emulator() if stage == LOCAL else None
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the stage."""
+        if self.emulator is None:
+            return boto3.client(service)
+        return boto3.client(
+            service,
+            endpoint_url=self.emulator.endpoint_url,
+            region_name=self.emulator.environment()["AWS_REGION"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - the emulator's
+        )
+
+    @cached_property
+    def outputs(self) -> Mapping[str, str]:
+        """The platform stack's outputs; SettingsError says what to start or deploy."""
+        how = "noria up" if self.emulator else f"make deploy STAGE={self.stage}"
+        if self.emulator and not self.emulator.is_running():
+            raise SettingsError(f"the emulator is not running; start it: {how}")
+        name = f"noria-{self.stage}-platform"
+        try:
+            found = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        except (BotoCoreError, ClientError) as error:
+            raise SettingsError(f"stack {name} is not there ({error}); deploy it: {how}") from error
+        return {out["OutputKey"]: out["OutputValue"] for out in found.get("Outputs", [])}
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the API, without a trailing slash."""
+        if self.emulator is None:
+            return self.outputs["ApiUrl"].rstrip("/")
+        api = self.outputs["ApiId"]
+        return f"{self.emulator.endpoint_url}/_aws/execute-api/{api}/{API_STAGE}"
+
+    @property
+    def artifacts(self) -> S3Artifacts:
+        """The data bucket."""
+        return S3Artifacts(self.client("s3"), self.outputs["DataBucket"])
+
+    @property
+    def aliases(self) -> DynamoDbAliases:
+        """The alias table."""
+        return DynamoDbAliases(self.client("dynamodb"), self.outputs["AliasTable"])
+
+    def api_key(self, scope: str) -> str:
+        """Return the value of the "user" or "admin" key; it is never written to disk."""
+        key_id = self.outputs[f"{scope.capitalize()}KeyId"]
+        found = self.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)
+        return str(found["value"])
+
+    def call(self, method: str, path: str, body: Any = None, *, scope: str = "user") -> HttpAnswer:
+        """Call the API over HTTP and return its answer, whatever the status."""
+        request = urllib.request.Request(  # noqa: S310 - http(s) only, from the stack's outputs
+            self.api_url + quote(path),
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"x-api-key": self.api_key(scope), "content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_HTTP_SECONDS) as answer:  # noqa: S310
+                return HttpAnswer(answer.status, json.loads(answer.read()))
+        except HTTPError as error:
+            text = error.read().decode("utf-8", "replace")
+            try:
+                return HttpAnswer(error.code, json.loads(text))
+            except ValueError:
+                return HttpAnswer(error.code, {"detail": text})
+        except (URLError, OSError) as error:
+            raise StoreUnavailableError(f"{self.api_url} does not answer: {error}") from error

@@ -1,0 +1,93 @@
+"""Upload source files, run the training state machine, follow it."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cli.target import Target
+from noria.hashing import sha256_hex
+from noria.layout import inbox_key
+
+_POLL_SECONDS = 0.5
+_BUSINESS_STATES = frozenset({"Task", "Map"})
+
+Source = tuple[str, bytes]  # (file name, content)
+Follow = Callable[[str, str, float], None]  # (state, "started" | "finished" | "failed", seconds)
+
+
+@dataclass(frozen=True)
+class TrainingEnd:
+    """How an execution ended."""
+
+    execution_arn: str
+    status: str  # SUCCEEDED, FAILED, TIMED_OUT, ABORTED
+    output: dict[str, Any]  # the state machine's; error and cause when it failed
+    seconds: float
+
+
+def new_run_id() -> str:
+    """Return a run id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
+
+
+def upload(target: Target, project: str, sources: Sequence[Source]) -> list[str]:
+    """Put source files into the inbox and return their keys; equal content is one object."""
+    keys = []
+    for name, body in sources:
+        key = inbox_key(project, sha256_hex(body), Path(name).name)
+        target.artifacts.put(key, body)
+        keys.append(key)
+    return keys
+
+
+def run_training(
+    target: Target, project: str, source_keys: list[str], run_id: str, follow: Follow
+) -> TrainingEnd:
+    """Start an execution, follow its states, and return how it ended."""
+    client, started = target.client("stepfunctions"), time.monotonic()
+    message = {"project": project, "source_keys": source_keys, "run_id": run_id}
+    arn = client.start_execution(
+        stateMachineArn=target.outputs["TrainingStateMachine"],
+        name=f"{run_id}-{secrets.token_hex(2)}",  # the same run may be started again
+        input=json.dumps(message),
+    )["executionArn"]
+    seen = 0
+    while True:
+        found = client.describe_execution(executionArn=arn)
+        events = list(_events(client, arn))
+        _follow(events, seen, follow)
+        seen = len(events)
+        if found["status"] != "RUNNING":
+            break
+        time.sleep(_POLL_SECONDS)
+    output = json.loads(found.get("output") or "{}")
+    if found["status"] != "SUCCEEDED":
+        output = {"error": found.get("error"), "cause": found.get("cause")}
+    return TrainingEnd(arn, found["status"], output, time.monotonic() - started)
+
+
+def _events(client: Any, arn: str) -> Iterator[dict[str, Any]]:
+    for page in client.get_paginator("get_execution_history").paginate(executionArn=arn):
+        yield from page["events"]
+
+
+def _follow(events: Sequence[dict[str, Any]], seen: int, follow: Follow) -> None:
+    """Report the events after the first `seen`; a state's end finds its start among all."""
+    entered: dict[str, datetime] = {}
+    for number, event in enumerate(events):
+        kind = event["type"]
+        if kind.endswith("StateEntered"):
+            name = event["stateEnteredEventDetails"]["name"]
+            entered[name] = event["timestamp"]
+            if number >= seen and kind.removesuffix("StateEntered") in _BUSINESS_STATES:
+                follow(name, "started", 0.0)
+        elif kind.endswith("StateExited"):
+            name = event["stateExitedEventDetails"]["name"]
+            if number >= seen and kind.removesuffix("StateExited") in _BUSINESS_STATES:
+                seconds = (event["timestamp"] - entered[name]).total_seconds()
+                follow(name, "finished", seconds)

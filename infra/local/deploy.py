@@ -1,0 +1,76 @@
+"""Deploy the very same app to the emulator with the real CDK command.
+
+Different from AWS: the endpoint, the account (000000000000), the stage ("local"), and the
+architecture layers are built for (this machine's).
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from infra.config import ROOT, Architecture
+from infra.local.emulator import ACCOUNT, REGION, Emulator
+
+STAGE = "local"
+
+Report = Callable[[str], None]
+
+
+def deploy(emulator: Emulator, report: Report) -> None:
+    """Synthesize, bootstrap and deploy every stack; quick when nothing changed.
+
+    Parameters
+    ----------
+    report : callable
+        Gets a line at each phase.
+
+    Raises
+    ------
+    RuntimeError
+        A CDK command failed; the message holds the end of its output.
+    """
+    out = emulator.folder / "cdk.out"
+    context = ["-c", f"noria:stage={STAGE}", "-c", f"noria:architecture={machine()}"]
+    app = ["--app", str(out)]
+    report("synthesizing the app (the first time builds the layers)")
+    _cdk(emulator, ["synth", "--quiet", "--output", str(out), *context])
+    if not _is_bootstrapped(emulator):
+        report("bootstrapping the account")
+        _cdk(emulator, ["bootstrap", f"aws://{ACCOUNT}/{REGION}", *app])
+        (emulator.folder / "bootstrapped").touch()
+    report("deploying the stacks")
+    _cdk(emulator, ["deploy", "--all", "--require-approval", "never", "--concurrency", "2", *app])
+
+
+def machine() -> Architecture:
+    """Return the Lambda architecture of this machine."""
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+
+
+def _is_bootstrapped(emulator: Emulator) -> bool:
+    return (emulator.folder / "bootstrapped").exists()
+
+
+def _cdk(emulator: Emulator, arguments: list[str]) -> None:
+    endpoint = emulator.endpoint_url
+    if urlsplit(endpoint).hostname != "127.0.0.1":
+        raise RuntimeError(f"refusing to deploy: {endpoint} is not the loopback interface")
+    # The venv's own node and cdk, whatever else is on the path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, **emulator.environment(), "PATH": path}
+    finished = subprocess.run(  # noqa: S603
+        ["cdk", *arguments],  # noqa: S607
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if finished.returncode != 0:
+        raise RuntimeError(f"cdk {arguments[0]} failed:\n{finished.stdout[-3000:]}")

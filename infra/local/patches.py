@@ -1,0 +1,130 @@
+"""What the pinned MiniStack lacks of AWS and Noria needs: three patches, each named after it.
+
+Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
+of behaving differently. Each has a test in `tests/integration/test_emulator_patches.py`.
+"""
+
+import hashlib
+import inspect
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import apigateway_v1, lambda_svc
+
+_ERROR = "__lambda_error__"
+
+
+def apply(layers_folder: Path) -> None:
+    """Apply every patch; `layers_folder` is where layers are unzipped once."""
+    report_error_names()
+    pass_api_key_identity()
+    mount_layers_once(layers_folder)
+
+
+def report_error_names() -> None:
+    """AWS: a failed invocation reports the exception's class as errorType and keeps the sandbox.
+
+    MiniStack reports `Runtime.HandlerError` for all and kills the worker, so Retry and Catch by
+    name never match.
+    """
+    stock = (
+        '_real_stdout.write(json.dumps({"status": "error", "error": str(e), '
+        '"trace": traceback.format_exc()}) + "\\n")'
+    )
+    named = (
+        f'_real_stdout.write(json.dumps({{"status": "ok", "result": {{"{_ERROR}": '
+        '{"errorType": type(e).__name__, "errorMessage": str(e), '
+        '"stackTrace": traceback.format_exc().splitlines()}}}) + "\\n")'
+    )
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    _require(script.count(stock) == 1, "the Python worker's error line")
+    lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(stock, named)
+    execute = lambda_svc._execute_function_warm
+    _require_parameters(execute, ["func", "event", "request_id"])
+
+    def with_error_name(func: Any, event: Any, request_id: str) -> Any:
+        result = execute(func, event, request_id)
+        body = result.get("body")
+        if isinstance(body, dict) and set(body) == {_ERROR}:
+            return {**result, "body": body[_ERROR], "error": True}
+        return result
+
+    lambda_svc._execute_function_warm = with_error_name
+
+
+def pass_api_key_identity() -> None:
+    """AWS: a proxy event's identity names the API key that was checked (`apiKeyId`)."""
+    build: Callable[..., Any] = apigateway_v1._build_lambda_event_v1
+    parameters = list(inspect.signature(build).parameters)
+    _require("headers" in parameters, "the parameter 'headers' of _build_lambda_event_v1")
+    headers_at = parameters.index("headers")
+
+    def with_api_key(*args: Any, **kwargs: Any) -> Any:
+        event = build(*args, **kwargs)
+        headers = kwargs["headers"] if "headers" in kwargs else args[headers_at]
+        key = apigateway_v1._resolve_api_key(apigateway_v1._api_key_from_request(headers))
+        if key is not None:
+            identity = event["requestContext"]["identity"]
+            identity.update(apiKey=key["value"], apiKeyId=key["id"])
+        return event
+
+    apigateway_v1._build_lambda_event_v1 = with_api_key
+
+
+def mount_layers_once(folder: Path) -> None:
+    """AWS: layers are mounted under /opt; they are not unzipped for every new sandbox.
+
+    MiniStack unzips each layer again for each worker (5 s for the training layer). Here a layer
+    is unzipped once by content, and workers get a path to it instead.
+    """
+    resolve = lambda_svc._resolve_layer_zip
+    _require_parameters(resolve, ["attachment"])
+    pointers: dict[str, bytes] = {}
+    lock = Lock()
+
+    def pointer(attachment: Any) -> bytes | None:
+        arn = attachment if isinstance(attachment, str) else attachment.get("Arn", "")
+        with lock:
+            if arn not in pointers:
+                content = resolve(attachment)
+                if not content:
+                    return None
+                pointers[arn] = _pointer_zip(_unzipped(content, folder) / "python")
+            return pointers[arn]
+
+    lambda_svc._resolve_layer_zip = pointer
+
+
+def _unzipped(content: bytes, folder: Path) -> Path:
+    target = folder / hashlib.sha256(content).hexdigest()[:24]
+    if not target.is_dir():
+        partial = target.with_suffix(f".{os.getpid()}")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(partial)  # our own layers; extractall refuses paths outside
+        partial.rename(target)
+    return target
+
+
+def _pointer_zip(python_folder: Path) -> bytes:
+    """Return a layer whose only file puts an unzipped layer first on the path."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        line = f"import sys; sys.path.insert(0, {str(python_folder)!r})\n"
+        archive.writestr("python/lib/python3/site-packages/layer.pth", line)
+    return buffer.getvalue()
+
+
+def _require(is_as_expected: bool, what: str) -> None:
+    if not is_as_expected:
+        raise RuntimeError(f"MiniStack has changed: {what} is not what the patch replaces")
+
+
+def _require_parameters(function: Callable[..., Any], names: list[str]) -> None:
+    found = list(inspect.signature(function).parameters)
+    _require(found == names, f"the parameters of {function.__name__} ({found})")
