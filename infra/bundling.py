@@ -16,7 +16,8 @@ from infra.config import PYTHON_VERSION, Architecture
 
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
 MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start
-_BUILDER_VERSION = "1"  # raise when this file builds something else from the same sources
+_COMPILED_UP_TO_BYTES = 20_000_000  # the training layer would not fit Lambda with bytecode
+_BUILDER_VERSION = "2"  # raise when this file builds something else from the same sources
 
 _WHEEL_MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
 _GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
@@ -38,7 +39,7 @@ def build(source: Path, target: Path, architecture: Architecture) -> None:
     if requirements.is_file():
         _install(requirements, target / "python", architecture)
         _strip(target)
-    else:
+    if unzipped_bytes(target) <= _COMPILED_UP_TO_BYTES:
         _compile(target)
 
 

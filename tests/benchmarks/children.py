@@ -1,0 +1,80 @@
+"""What the benchmark's child processes run: one role each, results as one JSON line on stdout.
+
+Started as `python -S -s -P -B children.py ROLE …` so that both sides import exactly the folders they
+are given.
+"""
+
+import json
+import sys
+import time
+
+
+def main() -> None:
+    """Put the given folders on the path, then answer one row cold and many rows warm."""
+    role, folders, rows_file, *rest = sys.argv[1:]
+    sys.path[:0] = folders.split(":")
+    with open(rows_file, encoding="utf-8") as stream:  # noqa: PTH123 - nothing imported before
+        rows = json.load(stream)
+    predict = {"bundle": _bundle, "pipeline": _pipeline, "handler": _handler}[role](*rest)
+    predict(rows[0])
+    print("ready", flush=True)
+    peak = _peak_rss_bytes()
+    times = []
+    for row in rows if sys.stdin.readline().strip() == "warm" else []:
+        started = time.perf_counter()
+        predict(row)
+        times.append(time.perf_counter() - started)
+    times.sort()
+    p50 = times[len(times) // 2] if times else None
+    print(json.dumps({"rss_bytes": peak, "p50_seconds": p50}), flush=True)
+
+
+def _peak_rss_bytes() -> int:
+    """Return the process's own high-water mark; getrusage's includes the parent's at the fork."""
+    with open("/proc/self/status", encoding="ascii") as stream:  # noqa: PTH123
+        for line in stream:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError("the kernel reports no VmHWM")
+
+
+def _bundle(folder: str):
+    from noria.inference.predictor import Predictor
+
+    files = {}
+    for name in ("bundle.json", "arrays.bin"):
+        with open(f"{folder}/{name}", "rb") as stream:  # noqa: PTH123
+            files[name] = stream.read()
+    return Predictor(files).answer
+
+
+def _pipeline(path: str):
+    import joblib
+    import pandas as pd
+
+    pipeline = joblib.load(path)
+    answer = pipeline.predict_proba if hasattr(pipeline, "predict_proba") else pipeline.predict
+    return lambda row: answer(pd.DataFrame([row]))
+
+
+def _handler(folder: str, project: str):
+    sys.path.insert(0, folder)
+    import handler
+
+    def predict(row):
+        event = {
+            "httpMethod": "POST",
+            "resource": "/projects/{project}/predict",
+            "pathParameters": {"project": project},
+            "requestContext": {"identity": {"apiKeyId": "key"}},
+            "body": json.dumps({"inputs": row}),
+        }
+        answer = handler.lambda_handler(event, None)
+        if answer["statusCode"] != 200:
+            raise RuntimeError(answer["body"])
+
+    return predict
+
+
+if __name__ == "__main__":
+    main()
