@@ -52,14 +52,19 @@ def publish(results: Sequence[Result], path: Path) -> None:
     for column in ("name", "value", "peer", "ratio", "goal", "holds"):
         table.add_column(column, justify="left" if column == "name" else "right")
     for r in results:
-        shown = [_shown(r.value, r.unit), "" if r.peer_value is None else _shown(r.peer_value, r.unit)]
+        shown = [
+            _shown(r.value, r.unit),
+            "" if r.peer_value is None else _shown(r.peer_value, r.unit),
+        ]
         ratio = "" if r.ratio is None else f"{r.ratio:.3f}"
         goal = f"{r.goal:g}" if r.unit in ("s", "relative") else _shown(r.goal, r.unit)
         table.add_row(r.name, *shown, ratio, goal, "yes" if r.holds else "NO")
     Console(width=110).print(table)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
-    print(f"wrote {path.name}; {sum(not r.holds for r in results)} of {len(results)} miss their goal")
+    print(
+        f"wrote {path.name}; {sum(not r.holds for r in results)} of {len(results)} miss their goal"
+    )
 
 
 def _shown(value: float, unit: str) -> str:

@@ -130,7 +130,10 @@ def _child(
 def _layers(folder: Path) -> dict[str, Path]:
     built = {}
     names = ("noria", "noria_aws", "projects", "serving_runtime", "training_runtime")
-    for name, source in [*((n, ROOT / "layers" / n) for n in names), ("predict", ROOT / "lambdas/predict")]:
+    for name, source in [
+        *((n, ROOT / "layers" / n) for n in names),
+        ("predict", ROOT / "lambdas/predict"),
+    ]:
         built[name] = _made(folder / "layers" / name)
         bundling.build(source, built[name], machine())
     return built
@@ -142,7 +145,9 @@ def _sizes(layers: dict[str, Path]) -> list[Result]:
     training = common + size["training_runtime"]
     serving = common + size["serving_runtime"] + size["predict"]
     return [
-        Result.within("training functions, unzipped", "bytes", training, bundling.MAX_UNZIPPED_BYTES),
+        Result.within(
+            "training functions, unzipped", "bytes", training, bundling.MAX_UNZIPPED_BYTES
+        ),
         Result.within("predict function, unzipped", "bytes", serving, bundling.MAX_SERVING_BYTES),
     ]
 

@@ -55,6 +55,11 @@ _XGBOOST = frozenset(
     ]
 )
 
+_TREE_BLEND = frozenset(
+    {f"boosting_{name}" for name in _BOOSTING}
+    | {f"extra_trees_{name}" for name in _FOREST - {"class_weight"}}
+)
+
 ALGORITHMS: dict[str, AlgorithmEntry] = {
     "logistic_regression": AlgorithmEntry(
         CLASSIFICATION, frozenset({"C", "l1_ratio", "class_weight", "max_iter"})
@@ -67,6 +72,7 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
     "random_forest": AlgorithmEntry(BOTH, _FOREST),
     "extra_trees": AlgorithmEntry(BOTH, _FOREST),
     "gradient_boosting": AlgorithmEntry(BOTH, _BOOSTING),
+    "tree_blend": AlgorithmEntry(REGRESSION, _TREE_BLEND),
     "xgboost": AlgorithmEntry(BOTH, _XGBOOST, accepts_missing=True),
 }
 

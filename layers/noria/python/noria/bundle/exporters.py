@@ -82,10 +82,8 @@ def _calibrated_classifier(estimator: Any, n_features: int, sparse: bool) -> Exp
 
 def _forest(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
     table = NodeTable(n_features, sparse=sparse)
-    is_classifier = hasattr(estimator, "classes_")
-    for member in estimator.estimators_:
-        table.add(sklearn_tree(member.tree_, member.tree_.value[:, 0, :], 0))
-    n_outputs = len(estimator.classes_) if is_classifier else 1
+    n_outputs = len(estimator.classes_) if hasattr(estimator, "classes_") else 1
+    _add_forest(table, estimator, 1.0)
     model = {
         "form": "trees",
         "link": "mean",
@@ -97,21 +95,42 @@ def _forest(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
 
 
 def _gradient_boosting(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
-    is_classifier = hasattr(estimator, "classes_")
     table = NodeTable(n_features, sparse=sparse)
-    for stage in estimator.estimators_:
-        for output, member in enumerate(stage):
-            leaf = estimator.learning_rate * member.tree_.value[:, 0, :]
-            table.add(sklearn_tree(member.tree_, leaf, output))
-    # The initial estimate ignores the features, so any row gives it.
-    first = estimator._raw_predict_init(np.zeros((1, n_features)))[0]
+    first = _add_boosting(table, estimator, 1.0)
     model = {
         "form": "trees",
-        "link": "softmax" if is_classifier else "identity",
+        "link": "softmax" if hasattr(estimator, "classes_") else "identity",
         "n_outputs": len(first),
         "outputs_per_leaf": 1,
     }
-    return ExportedModel(model, table.arrays(first.tolist()), FLOAT64)
+    return ExportedModel(model, table.arrays(first), FLOAT64)
+
+
+def _tree_blend(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
+    """One table holds both members: their trees, each weighted by its member's share."""
+    boosting, forest = estimator.estimators_
+    table = NodeTable(n_features, sparse=sparse)
+    (first,) = _add_boosting(table, boosting, 0.5)
+    _add_forest(table, forest, 0.5 / len(forest.estimators_))
+    model = {"form": "trees", "link": "identity", "n_outputs": 1, "outputs_per_leaf": 1}
+    return ExportedModel(model, table.arrays([first]), FLOAT64)
+
+
+def _add_forest(table: NodeTable, estimator: Any, weight: float) -> None:
+    for member in estimator.estimators_:
+        table.add(sklearn_tree(member.tree_, weight * member.tree_.value[:, 0, :], 0))
+
+
+def _add_boosting(table: NodeTable, estimator: Any, weight: float) -> list[float]:
+    """Add the stages' trees and return the weighted initial estimate, one number an output."""
+    for stage in estimator.estimators_:
+        for output, member in enumerate(stage):
+            leaf = weight * estimator.learning_rate * member.tree_.value[:, 0, :]
+            table.add(sklearn_tree(member.tree_, leaf, output))
+    # The initial estimate ignores the features, so any row gives it.
+    any_row = np.zeros((1, estimator.n_features_in_))
+    first: list[float] = (weight * estimator._raw_predict_init(any_row)[0]).tolist()
+    return first
 
 
 def _xgboost(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
@@ -139,13 +158,14 @@ EXPORTERS: dict[str, Callable[[Any, int, bool], ExportedModel]] = {
     "LogisticRegression": _logistic_regression,
     "LinearRegression": _linear_regressor,
     "Ridge": _linear_regressor,
-    "CalibratedClassifierCV": _calibrated_classifier,
+    "CalibratedLinearSVC": _calibrated_classifier,
     "RandomForestClassifier": _forest,
     "RandomForestRegressor": _forest,
     "ExtraTreesClassifier": _forest,
     "ExtraTreesRegressor": _forest,
     "GradientBoostingClassifier": _gradient_boosting,
     "GradientBoostingRegressor": _gradient_boosting,
+    "VotingRegressor": _tree_blend,
     "XGBClassifier": _xgboost,
     "XGBRegressor": _xgboost,
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from noria.spec.model import Task
-from noria.training.algorithms import boosting, forests, linear
+from noria.training.algorithms import blend, boosting, forests, linear
 
 Builder = Callable[[Task, Mapping[str, Any], int], Any]
 
@@ -20,6 +20,7 @@ BUILDERS: dict[str, Builder] = {
     "random_forest": forests.random_forest,
     "extra_trees": forests.extra_trees,
     "gradient_boosting": boosting.gradient_boosting,
+    "tree_blend": blend.tree_blend,
     "xgboost": boosting.xgboost,
 }
 
