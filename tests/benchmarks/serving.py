@@ -115,7 +115,8 @@ def _child(
         env={**os.environ, **(environment or {})},
         text=True,
     )
-    assert child.stdin and child.stdout
+    assert child.stdin is not None
+    assert child.stdout is not None
     line = child.stdout.readline()
     taken = time.perf_counter() - started
     if line != "ready\n":

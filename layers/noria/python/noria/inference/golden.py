@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from math import inf, isnan
 from typing import Any
 
 from noria.errors import ModelIncompatibleError
@@ -78,11 +79,11 @@ def verify(predictor: Predictor, golden: Sequence[Mapping[str, Any]]) -> float:
     worst, worst_row = 0.0, -1
     for number, (row, size) in enumerate(zip(golden, sizes, strict=True)):
         pairs = zip(predictor.score(row["inputs"]), row["expected"], strict=True)
-        difference = max(abs(left - right) for left, right in pairs) / size
-        if not difference <= worst:  # NaN counts as the worst
+        difference = max(_distance(left, right) for left, right in pairs) / size
+        if difference > worst:
             worst, worst_row = difference, number
     tolerance = TOLERANCE[predictor.precision]
-    if not worst <= tolerance:
+    if worst > tolerance:
         raise ModelIncompatibleError(
             f"golden row {worst_row}: bundle and training pipeline differ by {worst:.3g}; "
             f"{tolerance:g} is allowed",
@@ -91,6 +92,11 @@ def verify(predictor: Predictor, golden: Sequence[Mapping[str, Any]]) -> float:
             row=worst_row,
         )
     return worst
+
+
+def _distance(left: float, right: float) -> float:
+    difference = abs(left - right)
+    return inf if isnan(difference) else difference
 
 
 def _hostile_values(kind: str) -> Sequence[Any]:

@@ -11,10 +11,10 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.splits import input_hash
 from noria.data.validation import TARGET
 from noria.data.versions import TEST, TRAIN, read_rows
-from noria.errors import ModelError
+from noria.errors import ModelError, ModelVersionConflictError
 from noria.evaluation.comparison import compare
 from noria.evaluation.metrics import Floats, measure
-from noria.hashing import canonical_json
+from noria.hashing import canonical_json, sha256_hex
 from noria.inference.predictor import Predictor
 from noria.layout import candidate_key, run_key
 from noria.ports import ArtifactStore, ModelAliases
@@ -59,23 +59,31 @@ def evaluate_challenger(
     """Score challenger, champion and the trivial baseline on the test rows.
 
     Reads the test rows, the only step to do so, both serving bundles and the training rows'
-    hashes; writes `runs/<project>/<run_id>/evaluation.json`. Test rows whose inputs the champion
-    was trained on are left out of its comparison. A champion that cannot be loaded leaves no
-    comparison, and the gate then refuses.
+    hashes; writes `runs/<project>/<run_id>/evaluation.json`, once: a run that is started again
+    keeps the evaluation it has, so its own promotion can never become what it is compared with.
+    Test rows whose inputs the champion was trained on are left out of its comparison. A champion
+    that cannot be loaded leaves no comparison, and the gate then refuses.
+
+    Raises
+    ------
+    ModelVersionConflictError
+        The run has an evaluation of another challenger or of other rows.
     """
-    record = aliases.read(spec.name)
-    evaluation = _Evaluation(request, spec, artifacts)
-    document = evaluation.of_challenger()
-    document |= evaluation.against_champion(record.champion)
-    document["alias_revision"] = record.revision
     key = run_key(spec.name, request.run_id, EVALUATION)
-    artifacts.put(key, canonical_json(document))
+    if not artifacts.exists(key):
+        record = aliases.read(spec.name)
+        evaluation = _Evaluation(request, spec, artifacts)
+        written = evaluation.of_challenger() | evaluation.against_champion(record.champion)
+        written["alias_revision"] = record.revision
+        artifacts.put(key, canonical_json(written), if_absent=True)
+    document = read_evaluation(artifacts, spec.name, request.run_id)
+    _require_same_subject(document, request, artifacts)
     comparison = document["against_champion"] or {}
     metric = spec.evaluation.primary_metric
     return EvaluateChallengerResult(
         evaluation_key=key,
-        champion=record.champion,
-        alias_revision=record.revision,
+        champion=document["champion"],
+        alias_revision=document["alias_revision"],
         metric=metric,
         challenger_score=document["metrics"][metric],
         champion_score=comparison.get("other"),
@@ -109,7 +117,7 @@ class _Evaluation:
         baseline = np.broadcast_to(self._baseline(), self._outputs.shape)
         return {
             "project": self._spec.name,
-            "dataset_version": self._request.dataset_version,
+            **_subject(self._request, self._artifacts),
             "n_test": len(self._test),
             "metrics": {name: measure(name, self._truth, self._outputs) for name in names},
             "against_baseline": self._compare(self._outputs, baseline, self._truth),
@@ -178,6 +186,30 @@ class _Evaluation:
             return np.array([float(np.mean(targets))])
         counts = [targets.count(name) for name in self._classes]
         return np.array(counts, dtype=np.float64) / len(targets)
+
+
+def _subject(
+    request: EvaluateChallengerRequest, artifacts: ArtifactStore
+) -> dict[str, str]:
+    """Return what an evaluation is about: the rows and the challenger's very bundle."""
+    key = candidate_key(request.project, request.run_id, request.candidate, BUNDLE_FILE)
+    return {
+        "dataset_version": request.dataset_version,
+        "challenger_sha256": sha256_hex(artifacts.get(key)),
+    }
+
+
+def _require_same_subject(
+    document: dict[str, Any], request: EvaluateChallengerRequest, artifacts: ArtifactStore
+) -> None:
+    subject = _subject(request, artifacts)
+    if any(document[name] != value for name, value in subject.items()):
+        raise ModelVersionConflictError(
+            f"{request.project}: run '{request.run_id}' was evaluated on other rows or another "
+            "challenger; start it under a new run id",
+            project=request.project,
+            run_id=request.run_id,
+        )
 
 
 def read_evaluation(artifacts: ArtifactStore, project: str, run_id: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class CalibratedLinearSVC(CalibratedClassifierCV):  # type: ignore[misc]
         """Fit on (features, class numbers)."""
         rarest = int(np.unique(y, return_counts=True)[1].min())
         everything = np.arange(len(y))
-        wanted = self.cv
+        wanted: int = self.cv  # type: ignore[has-type]
         self.cv = min(wanted, rarest) if rarest > 1 else [(everything, everything)]
         try:
             super().fit(X, y)

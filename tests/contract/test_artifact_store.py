@@ -1,0 +1,94 @@
+"""The promises of `ArtifactStore`: the same tests on the fake and on S3 over both clients."""
+
+import os
+import threading
+
+import pytest
+
+from noria.errors import SettingsError
+from noria_aws.serving_adapters import ReadOnlyArtifacts
+from noria_aws.settings import AwsContext
+from tests.support.fakes import MemoryArtifacts
+
+KEYS = ["plain", "a b/c+d=e", "ñandú/日本", "deep/er/still/x.json"]
+
+
+@pytest.fixture(params=["memory", "s3"])
+def store(request):
+    """Each implementation that writes."""
+    if request.param == "memory":
+        return MemoryArtifacts()
+    return request.getfixturevalue("target").artifacts
+
+
+@pytest.fixture
+def prefix():
+    """A place of the test's own."""
+    return f"contract/{os.urandom(6).hex()}/"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_put_is_got_streamed_and_exists(store, prefix, key):
+    """Any key, any bytes."""
+    body = b"line one\nline two\n" + bytes(range(256))
+    assert store.put(prefix + key, body)
+    assert store.get(prefix + key) == body
+    assert store.exists(prefix + key)
+    with store.open(prefix + key) as stream:
+        assert stream.readline(5) == b"line "
+        assert stream.readline(1000) == b"one\n"
+        assert stream.read() == body[9:]
+
+
+def test_an_absent_key_is_a_key_error(store, prefix):
+    """Not an empty object."""
+    assert not store.exists(prefix + "nothing")
+    with pytest.raises(KeyError):
+        store.get(prefix + "nothing")
+    with pytest.raises(KeyError):
+        store.open(prefix + "nothing")
+
+
+def test_if_absent_never_overwrites(store, prefix):
+    """The first writer wins, and the others know."""
+    assert store.put(prefix + "k", b"first", if_absent=True)
+    assert not store.put(prefix + "k", b"second", if_absent=True)
+    assert store.get(prefix + "k") == b"first"
+    assert store.put(prefix + "k", b"third")
+    assert store.get(prefix + "k") == b"third"
+
+
+def test_of_many_writers_at_once_exactly_one_wins(store, prefix):
+    """The condition is the store's, not ours."""
+    results, start = [], threading.Barrier(8)
+
+    def write(number):
+        start.wait()
+        results.append((store.put(prefix + "k", b"%d" % number, if_absent=True), number))
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ((_, winner),) = [result for result in results if result[0]]
+    assert store.get(prefix + "k") == b"%d" % winner
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_serving_client_reads_what_the_others_wrote(target, prefix, key):
+    """Signed by hand, answered alike."""
+    target.artifacts.put(prefix + key, b"\x00body")
+    store = ReadOnlyArtifacts(target.outputs["DataBucket"], lambda: context(target))
+    assert store.get(prefix + key) == b"\x00body"
+    assert store.exists(prefix + key)
+    assert not store.exists(prefix + key + "x")
+    with pytest.raises(KeyError):
+        store.get(prefix + key + "x")
+    with pytest.raises(SettingsError):
+        store.put(prefix + key, b"")
+
+
+def context(target) -> AwsContext:
+    """Return the emulator's credentials and endpoint."""
+    return AwsContext("us-east-1", "test", "test", None, target.emulator.endpoint_url)

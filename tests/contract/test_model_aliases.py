@@ -1,0 +1,115 @@
+"""The promises of `ModelAliases`: the same tests on the fake and on DynamoDB over both clients."""
+
+import os
+import threading
+
+import pytest
+
+from noria.aliases import AliasRecord, Promotion
+from noria.errors import AliasConflictError, SettingsError, TransientError
+from noria_aws.serving_adapters import ReadOnlyAliases
+from noria_aws.settings import AwsContext
+from tests.support.fakes import MemoryAliases
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def aliases(request):
+    """Each implementation that writes."""
+    if request.param == "memory":
+        return MemoryAliases()
+    return request.getfixturevalue("target").aliases
+
+
+@pytest.fixture
+def project():
+    """A project of the test's own."""
+    return f"contract_{os.urandom(6).hex()}"
+
+
+def _promotion(project, version, revision, promotion_id=None):
+    return Promotion(
+        project, promotion_id or f"id-{version}", version, revision, "manual", "why", "me", "now"
+    )
+
+
+def test_a_project_never_promoted_has_no_champion(aliases, project):
+    """Revision 0, no history."""
+    assert aliases.read(project) == AliasRecord(project, 0, None, None, None)
+    assert list(aliases.history(project)) == []
+
+
+def test_promotions_move_the_alias_and_write_history(aliases, project):
+    """Newest first; each row says what it replaced."""
+    assert aliases.promote(_promotion(project, "v1", 0)).champion == "v1"
+    record = aliases.promote(_promotion(project, "v2", 1))
+    assert record == aliases.read(project)
+    assert (record.revision, record.champion, record.previous_champion) == (2, "v2", "v1")
+    history = aliases.history(project)
+    assert [(e.revision, e.model_version, e.replaced) for e in history] == [
+        (2, "v2", "v1"),
+        (1, "v1", None),
+    ]
+    assert len(aliases.history(project, limit=1)) == 1
+
+
+def test_the_same_promotion_twice_is_one(aliases, project):
+    """A retried step promotes once, even after others moved on."""
+    first = _promotion(project, "v1", 0)
+    aliases.promote(first)
+    assert aliases.promote(first).revision == 1
+    aliases.promote(_promotion(project, "v2", 1))
+    assert aliases.promote(first).champion == "v2"
+    assert len(aliases.history(project)) == 2
+
+
+def test_a_decision_on_an_old_revision_is_refused_and_changes_nothing(aliases, project):
+    """The comparison it was taken on no longer holds."""
+    aliases.promote(_promotion(project, "v1", 0))
+    for stale in (0, 7):
+        with pytest.raises(AliasConflictError):
+            aliases.promote(_promotion(project, "v2", stale))
+    assert aliases.read(project).champion == "v1"
+    assert len(aliases.history(project)) == 1
+
+
+def test_of_two_promoters_at_once_exactly_one_wins(aliases, project):
+    """Ten rounds of four; the losers know that they lost."""
+    for revision in range(10):
+        outcomes, start = [], threading.Barrier(4)
+
+        def promote(number, revision=revision, outcomes=outcomes, start=start):
+            promotion = _promotion(project, f"v{revision}-{number}", revision)
+            start.wait()
+            while True:
+                try:
+                    outcomes.append(aliases.promote(promotion).champion)
+                except TransientError:
+                    continue
+                except AliasConflictError:
+                    outcomes.append(None)
+                return
+
+        threads = [threading.Thread(target=promote, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (winner,) = [outcome for outcome in outcomes if outcome]
+        record = aliases.read(project)
+        assert (record.revision, record.champion) == (revision + 1, winner)
+    assert len(aliases.history(project)) == 10
+
+
+def test_the_serving_client_reads_what_was_promoted(target, project):
+    """Same record, same history, and no right to promote."""
+    target.aliases.promote(_promotion(project, "v1", 0))
+    endpoint = target.emulator.endpoint_url
+    reader = ReadOnlyAliases(
+        target.outputs["AliasTable"],
+        lambda: AwsContext("us-east-1", "test", "test", None, endpoint),
+    )
+    assert reader.read(project) == target.aliases.read(project)
+    assert list(reader.history(project)) == list(target.aliases.history(project))
+    assert reader.read(project + "_none").revision == 0
+    with pytest.raises(SettingsError):
+        reader.promote(_promotion(project, "v2", 1))

@@ -1,0 +1,26 @@
+"""The smallest real serving bundle: one number in, one linear value out."""
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+from noria.bundle.format import pack
+
+COLUMN = {"type": "number", "required": True, "min": 0.0, "max": 10.0, "max_length": 1, "pii": True}
+
+
+def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
+    """Return a bundle that answers 2 x + 1; `changes` replace parts of its description."""
+    view = {"kind": "numeric", "columns": ["x"], "fill": [0.0], "center": [0.0], "scale": [1.0]}
+    description = {
+        "project": "p",
+        "task": "regression",
+        "classes": [],
+        "columns": {"x": COLUMN},
+        "algorithm": "linear_regression",
+        "feature_view": [{"name": "n", **view}],
+        "model": {"form": "linear", "link": "identity", "n_outputs": 1},
+        "precision": "float64",
+    }
+    arrays = {"coefficients": array("d", [2.0]), "intercepts": array("d", [1.0])}
+    return pack({**description, **changes}, arrays)

@@ -1,0 +1,138 @@
+from io import BytesIO
+
+import pytest
+
+from noria.data.parsing import read_records
+from noria.data.validation import (
+    TARGET,
+    Validator,
+    acceptance_faults,
+    validation_report,
+)
+from noria.errors import DatasetSchemaError
+from tests.support.rows import csv_bytes, ticket_csv
+
+HOUSE = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split()
+ROW = [0.1, 18, 2.3, 0, 0.5, 6.5, 65, 4.0, 1, 296, 15.3, 396.9, 4.98, 24]
+
+
+def _validated(spec, body: bytes, name: str = "rows.csv"):
+    validator = Validator(spec)
+    validator.add_file(read_records(BytesIO(body), name), name)
+    validator.reject_rare_classes()
+    return validator.result
+
+
+def _house(**changes):
+    return csv_bytes(HOUSE, [[changes.get(c, v) for c, v in zip(HOUSE, ROW, strict=True)]])
+
+
+def test_a_missing_column_refuses_the_file(housing):
+    """The error lists what is missing and what was found."""
+    with pytest.raises(DatasetSchemaError, match=r"columns \['RM'\] are missing"):
+        _validated(housing, _house().replace(b"RM", b"ROOMS"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"RM": "six"}, "RM: must be a number, got 'six'"),
+        ({"RM": "=1+1"}, "RM: must be a number, got '=1+1'"),
+        ({"RM": "inf"}, "RM: must be a finite number"),
+        ({"RM": 99}, "RM: outside [3.0, 10.0]"),
+        ({"MEDV": "free"}, "MEDV: must be a number"),
+    ],
+    ids=["text", "formula", "infinite", "range", "target"],
+)
+def test_a_wrong_value_quarantines_its_row_with_column_and_reason(housing, change, said):
+    """The row is kept aside with all its cells."""
+    (rejected,) = _validated(housing, _house(**change)).rejected
+    assert any(reason.startswith(said) for reason in rejected.reasons)
+    assert rejected.cells["CRIM"] == "0.1"
+    assert rejected.line == 2
+
+
+@pytest.mark.parametrize("gap", ["", "NA", " ", "NaN"])
+def test_a_gap_is_missing_not_wrong(housing, gap):
+    """Missing cells are imputed later, so they stay None here."""
+    (row,) = _validated(housing, _house(CRIM=gap)).rows
+    assert row["CRIM"] is None
+
+
+def test_the_datasets_own_maximum_of_dis_is_in_range(housing):
+    """The old API refused 12.1265, a value of its own training data."""
+    assert len(_validated(housing, _house(DIS=12.1265)).rows) == 1
+
+
+def test_unknown_labels_are_quarantined_and_unlabelled_rows_counted_apart(tickets):
+    """A label outside the spec is an error; no label yet is not."""
+    rows = [["a", "hola", "", "7"], ["b", "hola", "", ""], ["c", "hola", "", "0"]]
+    validator = Validator(tickets)
+    body = csv_bytes(["number", "short_description", "close_notes", "etiqueta"], rows)
+    validator.add_file(read_records(BytesIO(body), "rows.csv"), "rows.csv")
+    result = validator.result
+    assert [r.reasons for r in result.rejected] == [
+        ["etiqueta: unknown label '7'; allowed: 0, 1, 2"]
+    ]
+    assert (result.n_unlabelled, len(result.rows)) == (1, 1)
+
+
+def test_formula_text_is_data_and_is_counted(tickets):
+    """Text starting with '=' trains like any text; only exports must escape it."""
+    rows = [["1", "=cmd|' /C calc'!A0", "", "0"]]
+    validator = Validator(tickets)
+    body = csv_bytes(["number", "short_description", "close_notes", "etiqueta"], rows)
+    validator.add_file(read_records(BytesIO(body), "rows.csv"), "rows.csv")
+    assert validator.result.n_formula_cells == 1
+    assert validator.result.rows[0]["short_description"].startswith("=cmd")
+
+
+def test_duplicates_are_dropped_once_and_counted(tickets):
+    """The second copy of a row adds nothing and does not count as rejected."""
+    once = ticket_csv(200, seed=3)
+    header, _, body = once.partition(b"\n")
+    twice = _validated(tickets, header + b"\n" + body + body)
+    single = _validated(tickets, once)
+    assert twice.rows == single.rows
+    assert twice.n_duplicates == single.n_duplicates + 200
+    assert not twice.rejected
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"short_description,close_notes,etiqueta\n", "no records"),
+        (b"short_description,close_notes,etiqueta\nhola,,0\n", "usable rows"),
+        (
+            b"short_description,close_notes,etiqueta\n"
+            + b"".join(b"texto %d,,0\n" % i for i in range(150)),
+            "one value only: '0'",
+        ),
+    ],
+    ids=["header only", "one row", "one class"],
+)
+def test_rows_that_cannot_train_are_not_accepted(tickets, body, said):
+    """Too little evidence is said, not trained on."""
+    faults = acceptance_faults(_validated(tickets, body), tickets)
+    assert any(said in fault for fault in faults)
+
+
+def test_every_record_is_accounted_for(tickets):
+    """Rows + rejected + duplicates + unlabelled = records: nothing is lost."""
+    body = ticket_csv(300, seed=5) + b"x,,,\n" + b"y,only,two\n" + b"z,texto,,9\n"
+    result = _validated(tickets, body)
+    report = validation_report(result, accepted=True, outcome=[])
+    total = report["n_rows"] + report["n_rejected"] + report["n_duplicates"]
+    assert total + report["n_unlabelled"] == report["n_records"] == 303
+
+
+def test_rare_classes_move_to_the_rejected(tickets):
+    """A class with fewer rows than the spec asks cannot be judged."""
+    body = ticket_csv(200, seed=3)
+    rare = b"".join(b"n%d,un texto propio %d,,2\n" % (i, i) for i in range(3))
+    only_two = b"\n".join(
+        line for line in body.splitlines() if not line.endswith(b",2")
+    )
+    result = _validated(tickets, only_two + b"\n" + rare)
+    assert {row[TARGET] for row in result.rows} == {"0", "1"}
+    assert sum("fewer than 10 rows" in r.reasons[0] for r in result.rejected) == 3

@@ -1,0 +1,37 @@
+import pytest
+
+from noria.data.versions import MANIFEST, TEST, TRAIN, read_rows, write_dataset
+from noria.errors import ModelCorruptError
+from noria.layout import dataset_key
+from tests.support.fakes import MemoryArtifacts
+
+ROWS = [{"x": 1.0, "_target": "ñ"}], [{"x": None, "_target": "b"}]
+
+
+def test_equal_rows_are_one_version_and_read_back_equal():
+    """The version is the content's hash."""
+    artifacts = MemoryArtifacts()
+    first = write_dataset(artifacts, "p", ROWS, {"sources": ["a"]})
+    before = dict(artifacts.objects)
+    assert write_dataset(artifacts, "p", ROWS, {"sources": ["b"]}) == first
+    assert artifacts.objects == before
+    assert read_rows(artifacts, "p", first, TRAIN) == ROWS[0]
+    assert read_rows(artifacts, "p", first, TEST) == ROWS[1]
+
+
+def test_other_rows_are_another_version():
+    """One changed value is another dataset."""
+    artifacts = MemoryArtifacts()
+    assert write_dataset(artifacts, "p", ROWS, {}) != write_dataset(
+        artifacts, "p", ([{"x": 2.0}], ROWS[1]), {}
+    )
+
+
+def test_changed_bytes_are_refused():
+    """Nobody trains on rows that are not what the manifest says."""
+    artifacts = MemoryArtifacts()
+    version = write_dataset(artifacts, "p", ROWS, {})
+    assert artifacts.exists(dataset_key("p", version, MANIFEST))
+    artifacts.objects[dataset_key("p", version, TRAIN)] += b"x"
+    with pytest.raises(ModelCorruptError):
+        read_rows(artifacts, "p", version, TRAIN)

@@ -1,0 +1,94 @@
+import pytest
+
+from noria.aliases import Promotion
+from noria.errors import ModelCorruptError, NoChampionError, StoreUnavailableError
+from noria.inference.serving import REFRESH_SECONDS, ServedModels
+from noria.layout import model_key
+from noria.registry.versions import write_version
+from tests.support.fakes import MemoryAliases, MemoryArtifacts
+from tests.support.trained import tiny_bundle
+
+
+class _World:
+    def __init__(self):
+        self.artifacts, self.aliases, self.seconds = MemoryArtifacts(), MemoryAliases(), 0.0
+        self.models = ServedModels(self.artifacts, self.aliases, lambda: self.seconds)
+
+    def promote(self, version, *, write=True):
+        if write:
+            write_version(self.artifacts, "p", version, tiny_bundle(), {})
+        revision = self.aliases.read("p").revision
+        self.aliases.promote(
+            Promotion("p", f"id-{version}-{revision}", version, revision, "manual", "", "me", "now")
+        )
+
+    def served(self):
+        served = self.models.get("p")
+        return served.model_version, served.degraded
+
+
+def test_without_a_champion_there_is_a_clear_error():
+    """The caller is told how to make one."""
+    with pytest.raises(NoChampionError, match="noria train p"):
+        _World().models.get("p")
+
+
+def test_a_new_champion_serves_after_the_refresh_and_not_before():
+    """Within 30 s, without a redeploy."""
+    world = _World()
+    world.promote("v1")
+    assert world.served() == ("v1", None)
+    world.promote("v2")
+    assert world.served() == ("v1", None)
+    world.seconds += REFRESH_SECONDS
+    assert world.served() == ("v2", None)
+    assert REFRESH_SECONDS <= 30
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt"])
+def test_a_version_that_fails_to_load_is_refused_and_the_old_one_answers(damage):
+    """Health shows why; no request fails."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+    world.promote("v2", write=damage == "corrupt")
+    if damage == "corrupt":
+        world.artifacts.objects[model_key("p", "v2", "arrays.bin")] += b"x"
+    world.seconds += REFRESH_SECONDS
+    version, degraded = world.served()
+    assert version == "v1"
+    assert "v2 was refused" in degraded
+
+
+def test_a_cold_start_on_a_broken_champion_answers_with_the_previous_one():
+    """The last good version is always one step away."""
+    world = _World()
+    world.promote("v1")
+    world.promote("v2")
+    world.artifacts.objects[model_key("p", "v2", "arrays.bin")] += b"x"
+    version, degraded = world.served()
+    assert (version, "v2 was refused" in degraded) == ("v1", True)
+
+
+def test_a_broken_only_champion_is_an_error():
+    """There is nothing to fall back to, so nobody pretends."""
+    world = _World()
+    world.promote("v1")
+    world.artifacts.objects[model_key("p", "v1", "arrays.bin")] += b"x"
+    with pytest.raises(ModelCorruptError):
+        world.served()
+
+
+def test_an_unreadable_alias_keeps_the_loaded_model_answering():
+    """A table that is down for a minute costs no prediction."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+
+    def fail(project):
+        raise StoreUnavailableError("the table is down")
+
+    world.aliases.read = fail
+    world.seconds += REFRESH_SECONDS
+    version, degraded = world.served()
+    assert (version, "the table is down" in degraded) == ("v1", True)

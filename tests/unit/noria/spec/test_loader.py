@@ -1,0 +1,77 @@
+import pytest
+
+from infra.config import project_names
+from noria.catalog import ALGORITHMS, METRICS
+from noria.errors import InvalidSpecError, UnknownProjectError
+from noria.evaluation import metrics
+from noria.spec.loader import load_project, parse_spec, spec_hash
+from noria.training.algorithms import BUILDERS
+from tests.conftest import PROJECTS
+from tests.support.specs import QUICK_TICKETS
+
+
+def _broken(old: str, new: str) -> str:
+    assert old in QUICK_TICKETS
+    return QUICK_TICKETS.replace(old, new)
+
+
+@pytest.mark.parametrize("name", project_names())
+def test_every_deployed_spec_is_valid(name):
+    """A spec that does not load would fail at its first run, on AWS."""
+    assert load_project(name, PROJECTS).name == name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[promotion]", "[promotion]\ncooldown = 3", "promotion.cooldown: unknown key"),
+        ("folds = 2", "folds = 1", "evaluation.folds"),
+        ('"random_forest"', '"deep_thought"', "allowed: ['extra_trees'"),
+        ('["f1_weighted", "accuracy"]', '["f1_weighted", "magic"]', "unknown metric 'magic'"),
+        ('columns = ["short_description", "close_notes"]', 'columns = ["nope"]', "'nope' is not"),
+        ("close_notes = {", 'unused = { type = "number" }\nclose_notes = {', "no feature reads it"),
+        ('kind = "stratified"', 'kind = "time"', "needs dataset.time"),
+        ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),
+        ('name = "forest"', 'name = "logistic"', "used twice"),
+        ("C = 5.0 }", "C = 5.0 }\nspace = { l1_ratio = [0, 1] }", "search.kind is 'none'"),
+        ('type = "text", required = true', 'type = "text", min = 1', "columns of type 'number'"),
+        ('"etiqueta"', '"close_notes"', "must not be an input column"),
+        ('name = "quick"', 'name = "other"', "must equal the file's name 'quick'"),
+        ("[target]", "[target]\nmax = 3", "belong to regression"),
+        ("[project]", "[project", "not valid TOML"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_file_path_and_reason(old, new, said):
+    """The error names what to fix and where."""
+    with pytest.raises(InvalidSpecError) as caught:
+        parse_spec(_broken(old, new), source="quick.toml")
+    assert said in caught.value.message
+    assert caught.value.message.startswith("quick.toml")
+
+
+def test_all_faults_are_named_at_once():
+    """Nobody wants to fix a spec one error at a time."""
+    text = _broken('columns = ["short_description", "close_notes"]', 'columns = ["nope"]')
+    with pytest.raises(InvalidSpecError) as caught:
+        parse_spec(text.replace('"random_forest"', '"nope"'), source="quick.toml")
+    assert len(caught.value.details["faults"]) >= 3
+
+
+def test_the_hash_is_of_the_meaning_not_of_the_text():
+    """A comment does not make another spec; a value does."""
+    same = spec_hash(parse_spec("# a comment\n" + QUICK_TICKETS, source="quick.toml"))
+    assert same == spec_hash(parse_spec(QUICK_TICKETS, source="quick.toml"))
+    other = parse_spec(_broken("C = 5.0", "C = 4.0"), source="quick.toml")
+    assert same != spec_hash(other)
+
+
+def test_an_unknown_project_names_the_deployed_ones():
+    """A typo is answered with what exists."""
+    with pytest.raises(UnknownProjectError, match="housing, tickets"):
+        load_project("ticket", PROJECTS)
+
+
+def test_catalog_and_implementations_agree():
+    """What a spec may name exists, and what exists may be named."""
+    assert set(ALGORITHMS) == set(BUILDERS)
+    assert set(METRICS) == set(metrics.METRICS)
