@@ -12,6 +12,7 @@ from cli.target import Target
 from cli.training import new_run_id, run_training, upload
 from infra.local.deploy import STAGE as LOCAL
 from infra.local.deploy import deploy
+from noria.errors import UnknownProjectError
 
 _ROWS: dict[str, list[dict[str, Any]]] = {
     "tickets": [
@@ -28,8 +29,15 @@ _ROWS: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def run(projects: list[str]) -> None:
-    """Start what is not running, train what has no champion, and predict."""
+def run(chosen: list[str] | None) -> None:
+    """Start what is not running, train what has no champion, and predict.
+
+    `chosen` are project names, None for all that the demo knows; UnknownProjectError names them.
+    """
+    projects = chosen or list(_ROWS)
+    unknown = sorted(set(projects) - set(_ROWS))
+    if unknown:
+        raise UnknownProjectError(f"the demo knows {sorted(_ROWS)}, not {unknown}")
     happened: list[tuple[str, str, str]] = []
 
     def timed(what: str, do: Callable[[], str]) -> None:
@@ -45,7 +53,7 @@ def run(projects: list[str]) -> None:
     for project in projects:
         timed(f"train {project}", partial(_trained, target, project))
     for project in projects:
-        for row in _ROWS.get(project, []):
+        for row in _ROWS[project]:
             timed(f"predict {project}", partial(_predicted, target, project, row))
     console.print(table("What happened", ("what", "outcome", "time"), happened))
     _print_next_steps(target, projects)

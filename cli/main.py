@@ -284,4 +284,4 @@ def demo(
 ) -> None:
     """Do everything once on this machine: start, deploy, train, promote, predict."""
     with _told():
-        demo_module.run(projects or ["tickets", "housing"])
+        demo_module.run(projects)

@@ -99,7 +99,10 @@ def test_errors_become_statuses_and_never_stack_traces(error, status):
         assert body["errors"] == [{"field": "f", "reason": "r"}]
 
 
-@given(st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")), st.booleans())
+@given(
+    st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")),
+    st.booleans(),
+)
 def test_no_body_makes_it_fail(body, encoded):
     """Fuzzed bodies end in 200 or 4xx."""
     assert _answer(_event(body=body, isBase64Encoded=encoded))[0] in (200, 400)

@@ -20,9 +20,7 @@ def test_arrays_and_description_come_back_equal_and_aligned():
 
 def test_equal_content_gives_equal_bytes():
     """Order of insertion is not content."""
-    assert pack({"a": 1, "b": 2}, ARRAYS) == pack(
-        {"b": 2, "a": 1}, dict(reversed(ARRAYS.items()))
-    )
+    assert pack({"a": 1, "b": 2}, ARRAYS) == pack({"b": 2, "a": 1}, dict(reversed(ARRAYS.items())))
 
 
 @given(st.integers(0, 130), st.integers(0, 7))

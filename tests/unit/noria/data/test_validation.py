@@ -130,9 +130,7 @@ def test_rare_classes_move_to_the_rejected(tickets):
     """A class with fewer rows than the spec asks cannot be judged."""
     body = ticket_csv(200, seed=3)
     rare = b"".join(b"n%d,un texto propio %d,,2\n" % (i, i) for i in range(3))
-    only_two = b"\n".join(
-        line for line in body.splitlines() if not line.endswith(b",2")
-    )
+    only_two = b"\n".join(line for line in body.splitlines() if not line.endswith(b",2"))
     result = _validated(tickets, only_two + b"\n" + rare)
     assert {row[TARGET] for row in result.rows} == {"0", "1"}
     assert sum("fewer than 10 rows" in r.reasons[0] for r in result.rejected) == 3

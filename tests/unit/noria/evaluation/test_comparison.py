@@ -43,7 +43,9 @@ def test_the_interval_matches_the_normal_theory_of_a_mean():
     rng = np.random.default_rng(0)
     errors = rng.exponential(1.0, (400, 2))
     truth = np.zeros(400)
-    found = compare("mae", truth, (errors[:, :1], errors[:, 1:]), **{**SETTINGS, "n_replicates": 4000})
+    found = compare(
+        "mae", truth, (errors[:, :1], errors[:, 1:]), **{**SETTINGS, "n_replicates": 4000}
+    )
     difference = errors[:, 1] - errors[:, 0]
     half = 1.96 * difference.std() / 20
     assert abs(found.low - (difference.mean() - half)) < 0.015
@@ -53,4 +55,6 @@ def test_the_interval_matches_the_normal_theory_of_a_mean():
 def test_equal_seeds_give_equal_intervals():
     """An evaluation can be repeated."""
     truth, outputs = _regression(60, 1, 1, 3)
-    assert compare("rmse", truth, outputs, **SETTINGS) == compare("rmse", truth, outputs, **SETTINGS)
+    assert compare("rmse", truth, outputs, **SETTINGS) == compare(
+        "rmse", truth, outputs, **SETTINGS
+    )

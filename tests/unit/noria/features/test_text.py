@@ -67,7 +67,11 @@ def test_word_ngrams_are_neighbours_in_order():
     assert _grams("a b, c", ngrams=[1, 2]) == ["a", "b", "c", "a b", "b c"]
 
 
-@given(st.lists(st.text("abñé", min_size=1, max_size=7), max_size=4), st.integers(1, 3), st.integers(0, 3))
+@given(
+    st.lists(st.text("abñé", min_size=1, max_size=7), max_size=4),
+    st.integers(1, 3),
+    st.integers(0, 3),
+)
 def test_character_ngrams_equal_scikit_learns(words, shortest, more):
     """char_wb means the same here as there."""
     from sklearn.feature_extraction.text import CountVectorizer

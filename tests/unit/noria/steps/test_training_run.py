@@ -60,7 +60,9 @@ class _World:
 
     def train(self, run_id="run", body=None, **settings):
         key = f"inbox/{run_id}.csv"
-        self.artifacts.objects[key] = ticket_csv(**{"n_rows": 300, **settings}) if body is None else body
+        self.artifacts.objects[key] = (
+            ticket_csv(**{"n_rows": 300, **settings}) if body is None else body
+        )
         return run_training(
             self.spec, key, run_id,
             artifacts=self.artifacts, aliases=self.aliases, clock=self.clock,

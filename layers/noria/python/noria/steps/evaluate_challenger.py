@@ -188,9 +188,7 @@ class _Evaluation:
         return np.array(counts, dtype=np.float64) / len(targets)
 
 
-def _subject(
-    request: EvaluateChallengerRequest, artifacts: ArtifactStore
-) -> dict[str, str]:
+def _subject(request: EvaluateChallengerRequest, artifacts: ArtifactStore) -> dict[str, str]:
     """Return what an evaluation is about: the rows and the challenger's very bundle."""
     key = candidate_key(request.project, request.run_id, request.candidate, BUNDLE_FILE)
     return {

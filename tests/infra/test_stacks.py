@@ -1,0 +1,200 @@
+"""The synthesized templates, by property, never by generated id."""
+
+import json
+
+import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Match, Template
+
+from infra.config import ROOT, read_deployment
+from infra.stacks.platform import PlatformStack
+from infra.stacks.storage import StorageStack
+
+
+@pytest.fixture(scope="module")
+def stacks():
+    """Both templates, synthesized once with the context of cdk.json, without building layers."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(context={**context, "aws:cdk:bundling-stacks": []})
+    deployment = read_deployment(app.node.get_all_context())
+    storage = StorageStack(app, "storage", deployment=deployment)
+    platform = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    return Template.from_stack(storage), Template.from_stack(platform)
+
+
+@pytest.fixture(scope="module")
+def storage(stacks):
+    """The storage template."""
+    return stacks[0]
+
+
+@pytest.fixture(scope="module")
+def platform(stacks):
+    """The platform template."""
+    return stacks[1]
+
+
+def _resources(template, kind):
+    return template.find_resources(kind)
+
+
+def _statements(template):
+    for kind in ("AWS::IAM::Policy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"):
+        for name, resource in _resources(template, kind).items():
+            for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                listed = [actions] if isinstance(actions, str) else actions
+                yield name, statement["Effect"], listed, statement
+
+
+def test_data_is_kept_versioned_encrypted_and_private(storage):
+    """The bucket and the table outlive the stack."""
+    storage.has_resource(
+        "AWS::S3::Bucket",
+        {
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {
+                "VersioningConfiguration": {"Status": "Enabled"},
+                "BucketEncryption": Match.any_value(),
+                "PublicAccessBlockConfiguration": {
+                    "BlockPublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "IgnorePublicAcls": True,
+                    "RestrictPublicBuckets": True,
+                },
+            },
+        },
+    )
+    storage.has_resource(
+        "AWS::DynamoDB::Table",
+        {
+            "DeletionPolicy": "Retain",
+            "Properties": {
+                "DeletionProtectionEnabled": True,
+                "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+                "BillingMode": "PAY_PER_REQUEST",
+            },
+        },
+    )
+
+
+def test_the_bucket_refuses_plain_http_and_overwriting_versions(storage):
+    """Immutability is the store's rule, not a habit of ours."""
+    denied = [s for _, effect, _, s in _statements(storage) if effect == "Deny"]
+    assert any(s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for s in denied)
+    (overwrite,) = [s for s in denied if "Null" in s["Condition"]]
+    assert overwrite["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+    assert overwrite["Action"] == "s3:PutObject"
+
+
+def test_no_statement_allows_a_wildcard_action(stacks):
+    """Least privilege, by hand."""
+    seen = 0
+    for template in stacks:
+        for name, effect, actions, _ in _statements(template):
+            seen += 1
+            if effect == "Allow":
+                assert not [action for action in actions if "*" in action], name
+    assert seen > 30
+
+
+def test_wildcard_resources_only_where_the_service_knows_no_other(platform):
+    """X-Ray and log delivery have no resources to name."""
+    for name, _, actions, statement in _statements(platform):
+        if statement.get("Resource") == "*":
+            assert all(action.startswith(("xray:", "logs:")) for action in actions), name
+
+
+def test_every_function_is_bounded_traced_and_logged_with_retention(platform):
+    """Timeout, memory, tracing, a log group of its own, the chosen architecture."""
+    functions = _resources(platform, "AWS::Lambda::Function")
+    assert len(functions) == 10
+    for name, function in functions.items():
+        properties = function["Properties"]
+        assert 1 <= properties["Timeout"] <= 900, name
+        assert properties["MemorySize"] >= 512, name
+        assert properties["TracingConfig"] == {"Mode": "Active"}, name
+        assert "LogGroup" in properties["LoggingConfig"], name
+        assert properties["Architectures"] == ["arm64"], name
+        assert properties["Runtime"] == "python3.13", name
+        assert len(properties["Layers"]) <= 5, name
+    for name, group in _resources(platform, "AWS::Logs::LogGroup").items():
+        assert group["Properties"]["RetentionInDays"] == 30, name
+
+
+def test_only_the_evaluation_may_read_test_rows(platform):
+    """ "Read once" is a right, not a habit."""
+    readers = set()
+    for name, effect, actions, statement in _statements(platform):
+        text = json.dumps(statement["Resource"])
+        if effect == "Allow" and "s3:GetObject" in actions and '"/datasets/*"' in text:
+            readers.add(name)
+        assert "/test/" not in text
+    assert len(readers) == 1
+    assert "evaluatechallenger" in readers.pop().lower()
+
+
+def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platform):
+    """Each right has one owner."""
+    owners = {"dynamodb:PutItem": set(), "models": set()}
+    for name, effect, actions, statement in _statements(platform):
+        if effect == "Allow" and "dynamodb:PutItem" in actions:
+            owners["dynamodb:PutItem"].add(name)
+        if effect == "Allow" and "s3:PutObject" in actions:
+            if "/models/" in json.dumps(statement["Resource"]):
+                owners["models"].add(name)
+    assert [len(names) for names in owners.values()] == [1, 1]
+    assert "promotechallenger" in owners["dynamodb:PutItem"].pop().lower()
+    assert "registermodelversion" in owners["models"].pop().lower()
+
+
+def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
+    """No route is open."""
+    methods = _resources(platform, "AWS::ApiGateway::Method")
+    assert len(methods) == 5
+    assert all(m["Properties"]["ApiKeyRequired"] is True for m in methods.values())
+    platform.resource_count_is("AWS::ApiGateway::ApiKey", 2)
+    plans = _resources(platform, "AWS::ApiGateway::UsagePlan")
+    assert all({"Throttle", "Quota"} <= set(p["Properties"]) for p in plans.values())
+    assert len(plans) == 2
+
+
+def test_the_state_machine_is_traced_and_logged_without_data(platform):
+    """Events are kept, rows and texts are not."""
+    platform.has_resource_properties(
+        "AWS::StepFunctions::StateMachine",
+        {
+            "TracingConfiguration": {"Enabled": True},
+            "LoggingConfiguration": {"IncludeExecutionData": False, "Level": "ALL"},
+        },
+    )
+
+
+def test_nothing_runs_when_idle(stacks):
+    """No server, no provisioned capacity, no NAT."""
+    kinds = {r["Type"] for t in stacks for r in t.to_json()["Resources"].values()}
+    paid = ("EC2", "ECS", "RDS", "ElastiCache", "SageMaker::Endpoint", "KMS", "SecretsManager")
+    assert not [kind for kind in kinds if any(f"AWS::{p}" in kind for p in paid)]
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({"noria:stag": "x"}, "allowed keys: noria:stage"),
+        ({"noria:stage": "Prod!"}, "noria:stage"),
+        ({"noria:size": "huge"}, "noria:size"),
+        ({"noria:log_retention_days": 8}, "noria:log_retention_days"),
+    ],
+)
+def test_unknown_or_wrong_settings_are_refused(context, said):
+    """A misspelt key must not deploy with a default."""
+    with pytest.raises(ValueError, match=said):
+        read_deployment(context)
+
+
+def test_foreign_context_is_left_alone():
+    """CDK's own feature flags are not ours to judge."""
+    assert read_deployment({"@aws-cdk/x": True, "noria:stage": "prod"}).stack_name("a") == (
+        "noria-prod-a"
+    )

@@ -1,0 +1,244 @@
+"""The wheel, whole, on the embedded emulator: rows in, a champion, answers over HTTP."""
+
+import gzip
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cli.samples import sample_file
+from cli.training import new_run_id, run_training, upload
+from noria.aliases import Promotion
+from noria.layout import model_key
+from tests.support.rows import ticket_csv
+
+PROJECT = "tickets"
+ROW = {"short_description": "no puedo iniciar sesión, la contraseña está vencida"}
+
+
+def _train(target, body, *, project=PROJECT, run_id=None, name="rows.csv", follow=None):
+    keys = upload(target, project, [(name, body)])
+    return run_training(target, project, keys, run_id or new_run_id(), follow or (lambda *_: None))
+
+
+def _predict(target, row=ROW, project=PROJECT, **more):
+    return target.call("POST", f"/projects/{project}/predict", {"inputs": row, **more})
+
+
+@pytest.fixture(scope="module")
+def before_training(target):
+    """What the API says while there is no champion."""
+    return _predict(target), target.call("GET", "/health")
+
+
+@pytest.fixture(scope="module")
+def first(target, before_training):
+    """The first training run, on few and noisy rows."""
+    return _train(target, ticket_csv(160, noise=0.35))
+
+
+def test_without_a_champion_predict_is_503_and_health_says_why(before_training):
+    """Degraded, with the reason and what to do."""
+    answer, health = before_training
+    assert (answer.status, answer.body["status"]) == (503, 503)
+    assert "noria train tickets" in answer.body["detail"]
+    assert health.body["status"] == "degraded"
+    assert "no champion" in health.body["projects"][PROJECT]["reason"]
+
+
+def test_the_first_good_model_is_promoted_and_answers(target, first):
+    """Prediction, probabilities, version, id, latency."""
+    assert first.status == "SUCCEEDED", first.output
+    assert first.output["outcome"] == "ChallengerPromoted"
+    answer = _predict(target, record_id="T-7").body
+    assert answer["prediction"] in {"0", "1", "2"}
+    assert abs(sum(answer["probabilities"].values()) - 1) < 1e-9
+    assert answer["model_version"] == first.output["model_version"]
+    assert answer["record_id"] == "T-7"
+    assert answer["latency_ms"] < 100
+
+
+def test_housing_works_from_its_spec_alone(target):
+    """Regression, from the same engine."""
+    end = _train(target, sample_file("housing"), project="housing")
+    assert end.output["outcome"] == "ChallengerPromoted"
+    row = dict(zip("CRIM NOX RM AGE DIS RAD TAX PTRATIO B LSTAT".split(),
+                   [0.01, 0.5, 6.5, 65, 4.1, 1, 296, 15.3, 396.9, 5], strict=True))  # fmt: skip
+    answer = _predict(target, row, "housing")
+    assert answer.status == 200
+    assert 15 < answer.body["value"] < 40
+
+
+@pytest.mark.usefixtures("first")
+def test_unchanged_data_keep_the_champion_with_an_interval(target):
+    """The same rows again improve nothing."""
+    body = ticket_csv(160, noise=0.35)
+    end = _train(target, body)
+    assert end.output["outcome"] == "ChampionKept"
+    evaluation = end.output["evaluation"]
+    assert (evaluation["interval_low"], evaluation["interval_high"]) == (0.0, 0.0)
+
+
+def test_shuffled_labels_are_refused(target, first):
+    """The gate, through the state machine."""
+    end = _train(target, ticket_csv(400, seed=5, shuffle_labels=True))
+    assert end.output["outcome"] == "ChallengerRefused"
+    assert target.aliases.read(PROJECT).champion == first.output["model_version"]
+
+
+@pytest.mark.usefixtures("first")
+def test_a_bad_dataset_is_rejected_with_its_report(target):
+    """A business answer, not a failure; the rows are kept."""
+    end = _train(target, b"number,short_description,etiqueta\n1,hola,0\n")
+    assert (end.status, end.output["outcome"]) == ("SUCCEEDED", "DatasetRejected")
+    assert "columns ['close_notes'] are missing" in end.output["summary"]
+
+
+def test_an_unknown_project_fails_with_the_errors_own_name(target):
+    """Step Functions sees the class name, as on AWS."""
+    end = _train(target, b"a\n1\n", project="nobody")
+    assert (end.status, end.output["error"]) == ("FAILED", "UnknownProjectError")
+
+
+@pytest.mark.usefixtures("first")
+def test_a_killed_step_leaves_nothing_half_and_the_same_input_completes_the_run(target):
+    """Kill the process that trains, then start the execution again."""
+    run_id, body = new_run_id(), ticket_csv(1500, seed=2, noise=0.0)
+    before = target.aliases.read(PROJECT)
+    killed = []
+
+    def kill(state, what, _):
+        if state == "TrainCandidates" and what == "started" and not killed:
+            time.sleep(0.6)
+            killed.extend(_kill_workers(target.emulator.folder, "traincandidate"))
+
+    end = _train(target, body, run_id=run_id, follow=kill)
+    assert killed
+    if end.status == "SUCCEEDED":
+        pytest.skip("the candidate had finished before it was killed")
+    assert target.aliases.read(PROJECT) == before
+    again = _train(target, body, run_id=run_id)
+    assert again.output["outcome"] == "ChallengerPromoted"
+    once_more = _train(target, body, run_id=run_id)
+    assert once_more.output["model_version"] == again.output["model_version"]
+    assert target.aliases.read(PROJECT).revision == before.revision + 1
+
+
+def _kill_workers(folder: Path, step: str) -> list[int]:
+    """End the emulator's Lambda processes of one step, as an out-of-memory kill would."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode("utf-8", "replace").lower()
+        except OSError:
+            continue
+        if str(folder).lower() in command and step in command and "_worker" in command:
+            os.kill(int(path.parent.name), signal.SIGKILL)
+            found.append(int(path.parent.name))
+    return found
+
+
+def _promote(target, version):
+    revision = target.aliases.read(PROJECT).revision
+    promotion = Promotion(
+        PROJECT, f"t-{version}-{revision}", version, revision, "manual", "test", "test", "now"
+    )
+    target.aliases.promote(promotion)
+
+
+@pytest.mark.usefixtures("first")
+def test_a_new_champion_serves_within_30_s_and_a_broken_one_never(target):
+    """No failed request in between, and rollback is one write."""
+    good = target.aliases.read(PROJECT).champion
+    broken = "broken-version"
+    files = json.loads(target.artifacts.get(model_key(PROJECT, good, "manifest.json")))
+    target.artifacts.put(
+        model_key(PROJECT, broken, "manifest.json"), json.dumps(files).encode(), if_absent=True
+    )
+    answers, stop = [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            answers.append(_predict(target))
+            time.sleep(0.05)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    _promote(target, broken)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        health = target.call("GET", "/health").body["projects"][PROJECT]
+        if health["status"] == "degraded":
+            break
+        time.sleep(0.5)
+    _promote(target, good)
+    while time.monotonic() < deadline:
+        recovered = target.call("GET", "/health").body["projects"][PROJECT]
+        if recovered["status"] == "ok":
+            break
+        time.sleep(0.5)
+    stop.set()
+    asking.join()
+    assert f"{broken} was refused" in health["reason"]
+    assert recovered == {"status": "ok", "reason": None, "model_version": good}
+    assert {answer.status for answer in answers} == {200}
+    assert {answer.body["model_version"] for answer in answers} == {good}
+
+
+@pytest.mark.usefixtures("first")
+def test_a_batch_answers_good_items_and_names_bad_ones(target):
+    """Order kept, at most 100."""
+    items = [{"inputs": ROW}, {"inputs": {"typo": 1}}, {"inputs": ROW, "record_id": "b"}]
+    answer = target.call("POST", "/projects/tickets/predict/batch", {"items": items})
+    assert (answer.status, answer.body["n_failed"]) == (200, 1)
+    assert answer.body["results"][1]["errors"][0]["field"] == "typo"
+    too_many = target.call("POST", "/projects/tickets/predict/batch", {"items": items * 40})
+    assert too_many.status == 422
+
+
+@pytest.mark.usefixtures("first")
+def test_scopes_and_problems_over_http(target):
+    """No key 403, user key on an admin route 403, unknown project 404, bad row 422."""
+    assert target.call("GET", "/projects/tickets/history").status == 403
+    history = target.call("GET", "/projects/tickets/history", scope="admin")
+    assert history.body["promotions"][-1]["revision"] == 1
+    assert target.call("GET", "/projects/nobody/model").status == 404
+    bad = _predict(target, {"short_description": "!!!"})
+    fields = {error["field"] for error in bad.body["errors"]}
+    assert (bad.status, fields) == (422, {"short_description", "close_notes"})
+    assert target.call("GET", "/projects/tickets/model").body["classes"] == ["0", "1", "2"]
+    request = urllib.request.Request(f"{target.api_url}/health")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 403
+    assert json.loads(caught.value.read())["title"] == "An API key is required"
+
+
+@pytest.mark.usefixtures("first")
+def test_predictions_reach_the_log_by_project_and_time_with_personal_data_masked(target):
+    """Each answer, once."""
+    answer = _predict(target).body
+    client, bucket = target.client("s3"), target.outputs["DataBucket"]
+    deadline = time.monotonic() + 10
+    records = {}
+    while answer["prediction_id"] not in records and time.monotonic() < deadline:
+        found = client.list_objects_v2(Bucket=bucket, Prefix="predictions/tickets/")
+        for item in found.get("Contents", []):
+            body = target.artifacts.get(item["Key"])
+            text = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+            for line in text.splitlines():
+                records[json.loads(line)["prediction_id"]] = json.loads(line)
+    record = records[answer["prediction_id"]]
+    assert record["inputs"] == {"short_description": "***"}
+    assert record["model_version"] == answer["model_version"]
+
+
+def test_layers_are_unpacked_once(emulator):
+    """As AWS mounts them, not once a worker."""
+    assert 1 <= len(list((emulator.folder / "layers").iterdir())) <= 5
