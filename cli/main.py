@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 from cli import demo as demo_module
@@ -17,12 +18,14 @@ from cli.display import console, error_console, history_table, outcome_line, tab
 from cli.samples import sample_file
 from cli.target import Target
 from cli.training import Source, new_run_id, run_training, upload
-from infra.config import project_names
+from infra.config import SPECS, project_names
 from infra.local.deploy import STAGE as LOCAL
 from infra.local.deploy import deploy
 from noria.aliases import Promotion, PromotionKind
 from noria.errors import ModelVersionNotFoundError, NoriaError, UnknownProjectError
+from noria.layout import run_key
 from noria.registry.versions import verify_version
+from noria.spec.loader import load_spec
 from noria_aws.clock import SystemClock
 
 app = typer.Typer(
@@ -48,7 +51,7 @@ def _told() -> Iterator[None]:
     """Turn an expected failure into one line and exit status 1."""
     try:
         yield
-    except (NoriaError, RuntimeError, ValueError, OSError) as error:
+    except (NoriaError, RuntimeError, ValueError, OSError, BotoCoreError, ClientError) as error:
         error_console.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
 
@@ -172,7 +175,22 @@ def train(
                 f"run {run} {end.status}: {end.output['error']}: {end.output['cause']}\n"
                 f"try again with: noria train {project} --run-id {run} …"
             )
+        if not as_json:
+            _show_candidates(target, project, run)
         _print(as_json, end.output, lambda: outcome_line(end.output))
+
+
+def _show_candidates(target: Target, project: str, run: str) -> None:
+    key = run_key(project, run, "selection.json")
+    if not target.artifacts.exists(key):
+        return  # the run ended before a selection
+    selection = json.loads(target.artifacts.get(key))
+    rows = [
+        (c["candidate"], c["algorithm"], f"{c['cv_mean']:.4f}") for c in selection["candidates"]
+    ]
+    rows += [(name, "could not be fitted", "-") for name in selection["failed"]]
+    title = f"Candidates by cross-validation; challenger: {selection['challenger']}"
+    console.print(table(title, ("candidate", "algorithm", selection["metric"]), rows))
 
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:
@@ -192,8 +210,9 @@ def predict(
 ) -> None:
     """Ask the champion over HTTPS."""
     with _told():
-        row = _row(inputs)
-        path = f"/projects/{_checked(project)}/predict"
+        columns = load_spec(SPECS / f"{_checked(project)}.toml").dataset.columns
+        row = _row(inputs, {name for name, column in columns.items() if column.type == "number"})
+        path = f"/projects/{project}/predict"
         answer = Target(stage).call("POST", path, {"inputs": row})
         if answer.status != 200:
             raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
@@ -202,7 +221,7 @@ def predict(
         )
 
 
-def _row(inputs: list[str]) -> Any:
+def _row(inputs: list[str], numbers: set[str]) -> Any:
     if len(inputs) == 1 and (inputs[0] == "-" or inputs[0].lstrip().startswith("{")):
         return json.loads(sys.stdin.read() if inputs[0] == "-" else inputs[0])
     row: dict[str, Any] = {}
@@ -210,10 +229,7 @@ def _row(inputs: list[str]) -> Any:
         name, separator, text = item.partition("=")
         if not separator:
             raise ValueError(f"'{item}' is not column=value")
-        try:
-            row[name] = float(text)
-        except ValueError:
-            row[name] = text
+        row[name] = float(text) if name in numbers and text else text
     return row
 
 

@@ -10,6 +10,7 @@ import py_compile
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from infra.config import PYTHON_VERSION, Architecture
@@ -41,6 +42,14 @@ def build(source: Path, target: Path, architecture: Architecture) -> None:
         _strip(target)
     if unzipped_bytes(target) <= _COMPILED_UP_TO_BYTES:
         _compile(target)
+
+
+def require_size(folders: Iterable[Path], limit: int) -> int:
+    """Return the unzipped size of a function with its layers; ValueError above the limit."""
+    size = sum(unzipped_bytes(folder) for folder in folders)
+    if size > limit:
+        raise ValueError(f"{size:,} bytes unzipped; at most {limit:,} are allowed")
+    return size
 
 
 def source_hash(source: Path, architecture: Architecture) -> str:

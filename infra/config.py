@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 PREFIX = "noria:"
 ROOT = Path(__file__).resolve().parent.parent
+SPECS = ROOT / "layers" / "projects" / "python" / "projects"
 PYTHON_VERSION = "3.13"  # of Lambda, of the layers, and of Glue 6.0 where heavy jobs go
 
+# `-c noria:log_retention_days=90` arrives as a string.
+RetentionDays = Annotated[
+    Literal[7, 14, 30, 90, 180, 365],
+    BeforeValidator(lambda days: int(days) if str(days).isdigit() else days),
+]
 Architecture = Literal["arm64", "x86_64"]
 Size = Literal["small", "medium", "large"]
 
@@ -29,7 +35,7 @@ class Deployment(BaseModel):
     size: Size = "small"
     architecture: Architecture = "arm64"
     alert_email: str | None = None  # subscribes this address to the alerts
-    log_retention_days: Literal[7, 14, 30, 90, 180, 365] = 30
+    log_retention_days: RetentionDays = 30
     prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
     requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
@@ -61,5 +67,4 @@ def read_deployment(context: Mapping[str, Any]) -> Deployment:
 
 def project_names() -> list[str]:
     """Return the names of the projects whose specs lie in the projects layer, sorted."""
-    folder = ROOT / "layers" / "projects" / "python" / "projects"
-    return sorted(path.stem for path in folder.glob("*.toml"))
+    return sorted(path.stem for path in SPECS.glob("*.toml"))

@@ -9,6 +9,7 @@ from infra.constructs.function import allow
 from infra.stacks.storage import StorageStack
 
 _BUFFER_SECONDS, _BUFFER_MB = 60, 5
+_ERROR_TYPE = "!{firehose:error-output-type}"  # Firehose requires it in an error prefix
 _BY_HOUR = "!{timestamp:yyyy/MM/dd/HH}/"
 
 
@@ -31,7 +32,10 @@ class PredictionLogStreams(Construct):
         role.add_to_policy(
             allow(
                 ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                [bucket.arn_for_objects("predictions/*")],
+                [
+                    bucket.arn_for_objects("predictions/*"),
+                    bucket.arn_for_objects("predictions-failed/*"),
+                ],
             )
         )
         role.add_to_policy(
@@ -60,7 +64,7 @@ class PredictionLogStreams(Construct):
                     bucket_arn=storage.bucket.bucket_arn,
                     role_arn=role.role_arn,
                     prefix=f"predictions/{project}/{_BY_HOUR}",
-                    error_output_prefix=f"predictions-failed/{project}/{_BY_HOUR}",
+                    error_output_prefix=f"predictions-failed/{project}/{_ERROR_TYPE}/{_BY_HOUR}",
                     buffering_hints=firehose.CfnDeliveryStream.BufferingHintsProperty(
                         interval_in_seconds=_BUFFER_SECONDS, size_in_m_bs=_BUFFER_MB
                     ),

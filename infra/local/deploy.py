@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import boto3
+from botocore.exceptions import ClientError
+
 from infra.config import ROOT, Architecture
 from infra.local.emulator import ACCOUNT, REGION, Emulator
 
@@ -41,7 +44,6 @@ def deploy(emulator: Emulator, report: Report) -> None:
     if not _is_bootstrapped(emulator):
         report("bootstrapping the account")
         _cdk(emulator, ["bootstrap", f"aws://{ACCOUNT}/{REGION}", *app])
-        (emulator.folder / "bootstrapped").touch()
     report("deploying the stacks")
     _cdk(emulator, ["deploy", "--all", "--require-approval", "never", "--concurrency", "2", *app])
 
@@ -52,7 +54,19 @@ def machine() -> Architecture:
 
 
 def _is_bootstrapped(emulator: Emulator) -> bool:
-    return (emulator.folder / "bootstrapped").exists()
+    """Ask the emulator itself: after a crash it has forgotten everything."""
+    client = boto3.client(
+        "cloudformation",
+        endpoint_url=emulator.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - the emulator's
+    )
+    try:
+        (stack,) = client.describe_stacks(StackName="CDKToolkit")["Stacks"]
+    except ClientError:
+        return False
+    return str(stack["StackStatus"]).endswith("_COMPLETE")
 
 
 def _cdk(emulator: Emulator, arguments: list[str]) -> None:

@@ -74,6 +74,11 @@ class Emulator:
             It did not come up; the message holds the end of its log.
         """
         if self.is_running():
+            pid = self._known().get("pid")
+            if pid is None or not _is_ours(int(pid)):
+                raise RuntimeError(
+                    f"port {self.port} is answered by another emulator; stop that one first"
+                )
             return False
         work = self.folder / "work"
         work.mkdir(parents=True, exist_ok=True)

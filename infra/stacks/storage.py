@@ -32,6 +32,7 @@ class StorageStack(Stack):
             removal_policy=RemovalPolicy.RETAIN,
             lifecycle_rules=[
                 _expire("predictions/", deployment.prediction_log_days),
+                _expire("predictions-failed/", deployment.prediction_log_days),
                 _expire("runs/", _WORKING_FILES_DAYS),
                 s3.LifecycleRule(
                     noncurrent_version_expiration=Duration.days(_OLD_OBJECT_VERSIONS_DAYS),

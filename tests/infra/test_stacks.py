@@ -141,9 +141,9 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
     for name, effect, actions, statement in _statements(platform):
         if effect == "Allow" and "dynamodb:PutItem" in actions:
             owners["dynamodb:PutItem"].add(name)
-        if effect == "Allow" and "s3:PutObject" in actions:
-            if "/models/" in json.dumps(statement["Resource"]):
-                owners["models"].add(name)
+        is_write = effect == "Allow" and "s3:PutObject" in actions
+        if is_write and "/models/" in json.dumps(statement["Resource"]):
+            owners["models"].add(name)
     assert [len(names) for names in owners.values()] == [1, 1]
     assert "promotechallenger" in owners["dynamodb:PutItem"].pop().lower()
     assert "registermodelversion" in owners["models"].pop().lower()
@@ -191,6 +191,23 @@ def test_unknown_or_wrong_settings_are_refused(context, said):
     """A misspelt key must not deploy with a default."""
     with pytest.raises(ValueError, match=said):
         read_deployment(context)
+
+
+def test_numbers_given_on_the_command_line_arrive_as_text():
+    """`cdk deploy -c noria:log_retention_days=90`."""
+    context = {"noria:log_retention_days": "90", "noria:requests_per_second": "5"}
+    deployment = read_deployment(context)
+    assert (deployment.log_retention_days, deployment.requests_per_second) == (90, 5)
+
+
+def test_a_failed_log_delivery_lands_where_the_role_may_write_and_names_its_error(platform):
+    """Firehose refuses an error prefix without the error type."""
+    for stream in _resources(platform, "AWS::KinesisFirehose::DeliveryStream").values():
+        s3 = stream["Properties"]["ExtendedS3DestinationConfiguration"]
+        assert "!{firehose:error-output-type}" in s3["ErrorOutputPrefix"]
+        assert s3["ErrorOutputPrefix"].startswith("predictions-failed/")
+    rights = json.dumps([s for *_, s in _statements(platform)])
+    assert "/predictions-failed/*" in rights
 
 
 def test_foreign_context_is_left_alone():

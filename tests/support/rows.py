@@ -2,9 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from noria.data.parsing import ByteBudget, RawRecord, read_records
 from noria.data.samples import TICKET_COLUMNS, sample_tickets
+
+
+def records(body: bytes, name: str = "rows.csv") -> Iterator[RawRecord]:
+    """Return the records of a file in memory."""
+    return read_records(io.BytesIO(body), name, ByteBudget(10**9))
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -17,6 +17,7 @@ def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
         "task": "regression",
         "classes": [],
         "columns": {"x": COLUMN},
+        "missing": ["", "NA"],
         "algorithm": "linear_regression",
         "feature_view": [{"name": "n", **view}],
         "model": {"form": "linear", "link": "identity", "n_outputs": 1},

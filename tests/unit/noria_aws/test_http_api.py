@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from noria.errors import (
     InvalidInputError,
     ModelCorruptError,
+    ModelVersionNotFoundError,
     NoChampionError,
     StoreUnavailableError,
     UnknownProjectError,
@@ -52,6 +53,8 @@ def test_a_call_reaches_its_operation():
         (_event(body="[" * 100_000), 400, "The body is not JSON"),
         (_event(body='{"x": NaN}'), 400, "The body is not JSON"),
         (_event(body='{"x": ' + "9" * 5000 + "}"), 400, "The body is not JSON"),
+        (_event(body='{"x": ["\\ud800"]}'), 400, "The body is not JSON"),
+        (_event(body='{"\\udfff": 1}'), 400, "The body is not JSON"),
         (_event(body="%%%", isBase64Encoded=True), 400, "The body is not JSON"),
         (_event(body='"' + "x" * MAX_BODY_BYTES + '"'), 413, "The body is too large"),
     ],
@@ -80,12 +83,13 @@ def test_no_route_is_open_and_admin_routes_need_the_admin_key(route):
         (UnknownProjectError("x"), 404),
         (InvalidInputError("x", errors=[{"field": "f", "reason": "r"}]), 422),
         (NoChampionError("x"), 503),
+        (ModelVersionNotFoundError("x"), 503),
         (ModelCorruptError("x"), 503),
         (StoreUnavailableError("x"), 503),
         (ZeroDivisionError("secret detail"), 500),
     ],
 )
-def test_errors_become_statuses_and_never_stack_traces(error, status):
+def test_errors_become_statuses_and_never_stack_traces(error, status, capsys):
     """The family decides; the unexpected says nothing of the inside."""
 
     def fail(call):
@@ -93,7 +97,7 @@ def test_errors_become_statuses_and_never_stack_traces(error, status):
 
     got, body, headers = _answer(_event(), fail)
     assert (got, body["status"]) == (status, status)
-    assert "secret" not in json.dumps(body)
+    assert "secret" not in json.dumps(body) + capsys.readouterr().err
     assert ("retry-after" in headers) == (status == 503)
     if status == 422:
         assert body["errors"] == [{"field": "f", "reason": "r"}]

@@ -5,14 +5,27 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from noria.errors import StoreUnavailableError
+from noria.errors import SettingsError, StoreUnavailableError
 
+_PASSING = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TransactionInProgressException",
+    }
+)
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
 @contextmanager
 def translated(doing: str, *, key: str | None = None) -> Iterator[None]:
-    """Turn an absent key into KeyError and every other failure into StoreUnavailableError.
+    """Turn an absent key into KeyError, a passing failure into StoreUnavailableError.
+
+    What no retry can cure (no right, no such bucket) is a SettingsError.
 
     Conditional failures pass through: they are answers, and the adapter reads them.
     """
@@ -24,8 +37,10 @@ def translated(doing: str, *, key: str | None = None) -> Iterator[None]:
             raise KeyError(key) from error
         if code in CONDITIONAL:
             raise
-        raise StoreUnavailableError(f"{doing}: {error}", doing=doing, code=code) from error
-    except BotoCoreError as error:
+        if code in _PASSING or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise StoreUnavailableError(f"{doing}: {error}", doing=doing, code=code) from error
+        raise SettingsError(f"{doing}: {error}", doing=doing, code=code) from error
+    except (BotoCoreError, OSError) as error:
         raise StoreUnavailableError(f"{doing}: {error}", doing=doing) from error
 
 

@@ -15,6 +15,7 @@ from noria.errors import (
     ModelError,
     NoChampionError,
     NoriaError,
+    RegistryError,
     TransientError,
     UnknownProjectError,
 )
@@ -48,6 +49,7 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (DataError, 400, "The request cannot be read"),
     (NoChampionError, 503, "The project has no champion"),
     (ModelError, 503, "The champion cannot be loaded"),
+    (RegistryError, 503, "The champion cannot be loaded"),
     (TransientError, 503, "A store did not answer; try again"),
 )
 
@@ -92,7 +94,8 @@ def http_handler(
         except NoriaError as error:
             return _problem(error)
         except Exception as error:  # noqa: BLE001 - the edge: nobody gets a stack trace
-            log_event("request_failed", error=repr(error), resource=event.get("resource"))
+            # Its class only: a message may quote the inputs.
+            log_event("request_failed", error=type(error).__name__, resource=event.get("resource"))
             return _problem(
                 RequestRefusedError(500, "Internal error", "the request failed; it was logged")
             )
@@ -131,7 +134,9 @@ def _body(event: Mapping[str, Any]) -> Any:
             raise RequestRefusedError(
                 413, "The body is too large", f"at most {MAX_BODY_BYTES:,} bytes"
             )
-        return json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
+        return value
     except (ValueError, RecursionError) as error:
         raise RequestRefusedError(400, "The body is not JSON", _shown(error)) from error
 

@@ -5,7 +5,13 @@ from time import monotonic
 from typing import Any
 
 import projects
-from noria.errors import ModelError, RegistryError, TransientError, UnknownProjectError
+from noria.errors import (
+    ModelError,
+    RegistryError,
+    SettingsError,
+    TransientError,
+    UnknownProjectError,
+)
 from noria.inference.serving import ServedModels
 from noria.steps.predict import Predictions
 from noria_aws.clock import SystemClock
@@ -71,7 +77,7 @@ class Serving:
     def _state(self, project: str) -> dict[str, Any]:
         try:
             served = self._models.get(project)
-        except (ModelError, RegistryError, TransientError) as error:
+        except (ModelError, RegistryError, SettingsError, TransientError) as error:
             return {"status": "degraded", "reason": error.message, "model_version": None}
         status = "degraded" if served.degraded else "ok"
         return {

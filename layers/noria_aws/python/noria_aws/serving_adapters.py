@@ -8,12 +8,15 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from noria.aliases import AliasRecord, HistoryEntry, Promotion
-from noria.errors import SettingsError, StoreUnavailableError
+from noria.errors import SettingsError
 from noria.hashing import canonical_json
 from noria_aws import alias_items
 from noria_aws.settings import AwsContext
-from noria_aws.signed_http import Answer, SignedHttp
+from noria_aws.signed_http import Answer, Patience, SignedHttp
 
+# The second attempt is for a kept-open connection that the other side has closed.
+_LOG_PATIENCE = Patience(attempts=2, seconds=1.0)
+_ALIAS_PATIENCE = Patience(attempts=3, seconds=1.0)
 _FIREHOSE_RECORD_BYTES = 1_000_000  # of at most 1,024,000
 
 Context = Callable[[], AwsContext]
@@ -57,7 +60,8 @@ class ReadOnlyAliases:
 
     def __init__(self, table: str, context: Context) -> None:
         self._table = table
-        self._http = SignedHttp("dynamodb", f"dynamodb.{context().region}.amazonaws.com", context)
+        host = f"dynamodb.{context().region}.amazonaws.com"
+        self._http = SignedHttp("dynamodb", host, context, patience=_ALIAS_PATIENCE)
 
     def read(self, project: str) -> AliasRecord:
         """Return the alias record, read consistently."""
@@ -83,10 +87,11 @@ class FirehoseLog:
 
     def __init__(self, stream_prefix: str, context: Context) -> None:
         self._prefix = stream_prefix
-        self._http = SignedHttp("firehose", f"firehose.{context().region}.amazonaws.com", context)
+        host = f"firehose.{context().region}.amazonaws.com"
+        self._http = SignedHttp("firehose", host, context, patience=_LOG_PATIENCE)
 
     def append(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Hand the rows over as JSON lines; StoreUnavailableError when not accepted."""
+        """Hand the rows over as JSON lines; StoreUnavailableError or SettingsError when refused."""
         for packed in _packed([canonical_json(record) + b"\n" for record in records]):
             query = {
                 "DeliveryStreamName": f"{self._prefix}{project}",
@@ -115,6 +120,7 @@ def _json_call(
 
 def _checked(answer: Answer, doing: str) -> Answer:
     if answer.status >= 300:
+        # `SignedHttp` has retried what may pass; the rest is rights and names.
         shown = answer.body[:300].decode("utf-8", "replace")
-        raise StoreUnavailableError(f"{doing}: status {answer.status}: {shown}", doing=doing)
+        raise SettingsError(f"{doing}: status {answer.status}: {shown}", doing=doing)
     return answer

@@ -17,8 +17,6 @@ from urllib.parse import quote, urlsplit
 from noria.errors import StoreUnavailableError
 from noria_aws.settings import AwsContext
 
-CONNECT_AND_READ_SECONDS = 3.0
-ATTEMPTS = 3
 _BACKOFF_SECONDS = 0.05
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _THROTTLING = (b"ProvisionedThroughputExceeded", b"ThrottlingException", b"SlowDown")
@@ -29,6 +27,13 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Patience(NamedTuple):
+    """How often and how long to wait for one service."""
+
+    attempts: int
+    seconds: float  # to connect, and for each read
 
 
 class SignedHttp:
@@ -44,16 +49,24 @@ class SignedHttp:
         Returns the current credentials and endpoint.
     """
 
-    def __init__(self, service: str, host: str, context: Callable[[], AwsContext]) -> None:
+    def __init__(
+        self,
+        service: str,
+        host: str,
+        context: Callable[[], AwsContext],
+        *,
+        patience: Patience = Patience(attempts=3, seconds=3.0),  # noqa: B008 - immutable
+    ) -> None:
         self._service, self._host, self._context = service, host, context
+        self._patience = patience
         self._connection: http.client.HTTPConnection | None = None
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Return the service's answer; StoreUnavailableError after `ATTEMPTS` failures."""
+        """Return the service's answer; StoreUnavailableError when patience is out."""
         reason = ""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self._patience.attempts):
             if attempt:
                 time.sleep(_BACKOFF_SECONDS * 2**attempt)
             try:
@@ -67,7 +80,7 @@ class SignedHttp:
                 return answer
             reason = f"status {answer.status}"
         raise StoreUnavailableError(
-            f"{self._service} did not answer after {ATTEMPTS} attempts: {reason}",
+            f"{self._service} did not answer after {self._patience.attempts} attempts: {reason}",
             service=self._service,
         )
 
@@ -80,7 +93,7 @@ class SignedHttp:
         if self._connection is None:
             secure = endpoint.scheme == "https"
             kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-            self._connection = kind(endpoint.netloc, timeout=CONNECT_AND_READ_SECONDS)
+            self._connection = kind(endpoint.netloc, timeout=self._patience.seconds)
         self._connection.request(method, path, body or None, signed)
         response = self._connection.getresponse()
         return Answer(response.status, response.read())

@@ -3,12 +3,12 @@ from io import BytesIO
 
 import pytest
 
-from noria.data.parsing import MAX_LINE_BYTES, read_records
+from noria.data.parsing import MAX_COLUMNS, MAX_LINE_BYTES, ByteBudget, read_records
 from noria.errors import DatasetSchemaError
 
 
-def _records(body: bytes, name: str = "rows.csv"):
-    return list(read_records(BytesIO(body), name))
+def _records(body: bytes, name: str = "rows.csv", max_bytes: int = 10**9):
+    return list(read_records(BytesIO(body), name, ByteBudget(max_bytes)))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_line_of_100_mb_is_one_faulty_record_in_little_memory():
             return super().readline(size)
 
     body = b"a,b\n1,x\n" + b"2," + b"y" * 100_000_000 + b"\n3,z\n"
-    records = list(read_records(Long(body), "rows.csv"))
+    records = list(read_records(Long(body), "rows.csv", ByteBudget(10**9)))
     assert [r.fault is None for r in records] == [True, False, True]
     assert "more than" in records[1].fault
     assert Long.largest == MAX_LINE_BYTES
@@ -77,12 +77,41 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(name, body, said)
         _records(body, name)
 
 
-def test_a_gzip_bomb_stops_at_the_limit(monkeypatch):
+def test_a_gzip_bomb_stops_at_the_budget():
     """Memory and time are bounded whatever the archive claims."""
-    monkeypatch.setattr("noria.data.parsing.MAX_FILE_BYTES", 1_000_000)
     body = gzip.compress(b"a\n" + b"0\n" * 2_000_000)
-    with pytest.raises(DatasetSchemaError, match="split the file"):
-        _records(body, "rows.csv.gz")
+    with pytest.raises(DatasetSchemaError, match=r"dataset\.max_bytes"):
+        _records(body, "rows.csv.gz", max_bytes=1_000_000)
+
+
+def test_a_header_of_many_names_is_refused_in_few_words():
+    """A message beyond 256 KB would end the execution without an alert."""
+    body = ",".join(f"column{i}" for i in range(20_000)).encode() + b"\n1\n"
+    with pytest.raises(DatasetSchemaError, match=f"at most {MAX_COLUMNS:,}") as caught:
+        _records(body)
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a": "\\ud800"}',
+        b'{"a": 1e999}',
+        b'{"\\udfff": 1}',
+        b'{"a": {"b": "\\ud800"}}',
+        b"[" * 99_999,
+    ],
+    ids=["surrogate", "beyond range", "surrogate name", "deep surrogate", "deep"],
+)
+def test_json_that_cannot_be_written_again_faults_its_record(line):
+    """One hostile line must not stop the run."""
+    records = _records(line + b'\n{"a": 1}\n', "rows.jsonl")
+    assert [record.fault is None for record in records] == [False, True]
+
+
+def test_the_suffix_alone_tells_the_format():
+    """A name may hold anything."""
+    assert _records(b"a\n1\n", "rows.jsonl.csv")[0].cells == {"a": "1"}
 
 
 def test_json_lines_fault_line_by_line():

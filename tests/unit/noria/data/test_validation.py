@@ -1,16 +1,16 @@
-from io import BytesIO
+import json
 
 import pytest
 
-from noria.data.parsing import read_records
 from noria.data.validation import (
     TARGET,
+    TIME,
     Validator,
     acceptance_faults,
     validation_report,
 )
 from noria.errors import DatasetSchemaError
-from tests.support.rows import csv_bytes, ticket_csv
+from tests.support.rows import csv_bytes, records, ticket_csv
 
 HOUSE = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split()
 ROW = [0.1, 18, 2.3, 0, 0.5, 6.5, 65, 4.0, 1, 296, 15.3, 396.9, 4.98, 24]
@@ -18,7 +18,7 @@ ROW = [0.1, 18, 2.3, 0, 0.5, 6.5, 65, 4.0, 1, 296, 15.3, 396.9, 4.98, 24]
 
 def _validated(spec, body: bytes, name: str = "rows.csv"):
     validator = Validator(spec)
-    validator.add_file(read_records(BytesIO(body), name), name)
+    validator.add_file(records(body, name), name)
     validator.reject_rare_classes()
     return validator.result
 
@@ -69,7 +69,7 @@ def test_unknown_labels_are_quarantined_and_unlabelled_rows_counted_apart(ticket
     rows = [["a", "hola", "", "7"], ["b", "hola", "", ""], ["c", "hola", "", "0"]]
     validator = Validator(tickets)
     body = csv_bytes(["number", "short_description", "close_notes", "etiqueta"], rows)
-    validator.add_file(read_records(BytesIO(body), "rows.csv"), "rows.csv")
+    validator.add_file(records(body), "rows.csv")
     result = validator.result
     assert [r.reasons for r in result.rejected] == [
         ["etiqueta: unknown label '7'; allowed: 0, 1, 2"]
@@ -82,7 +82,7 @@ def test_formula_text_is_data_and_is_counted(tickets):
     rows = [["1", "=cmd|' /C calc'!A0", "", "0"]]
     validator = Validator(tickets)
     body = csv_bytes(["number", "short_description", "close_notes", "etiqueta"], rows)
-    validator.add_file(read_records(BytesIO(body), "rows.csv"), "rows.csv")
+    validator.add_file(records(body), "rows.csv")
     assert validator.result.n_formula_cells == 1
     assert validator.result.rows[0]["short_description"].startswith("=cmd")
 
@@ -134,3 +134,61 @@ def test_rare_classes_move_to_the_rejected(tickets):
     result = _validated(tickets, only_two + b"\n" + rare)
     assert {row[TARGET] for row in result.rows} == {"0", "1"}
     assert sum("fewer than 10 rows" in r.reasons[0] for r in result.rejected) == 3
+
+
+def _lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+TICKET = {"short_description": "no abre", "close_notes": "", "etiqueta": "0"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"etiqueta": ["0"]},
+        {"etiqueta": {}},
+        {"etiqueta": True},
+        {"short_description": ["x"]},
+        {"short_description": 10**401},
+    ],
+    ids=["list label", "object label", "true label", "list text", "huge number"],
+)
+def test_a_hostile_json_row_is_quarantined_alone(tickets, change):
+    """Its neighbour becomes a row; the run goes on."""
+    result = _validated_as_is(tickets, _lines({**TICKET, **change}, TICKET))
+    accepted = change.get("short_description") == 10**401  # long, but text
+    assert len(result.rejected) == (0 if accepted else 1)
+    assert TICKET["short_description"] in [row["short_description"] for row in result.rows]
+
+
+def _validated_as_is(spec, body):
+    validator = Validator(spec)
+    validator.add_file(records(body, "rows.jsonl"), "rows.jsonl")
+    return validator.result
+
+
+def test_a_column_missing_from_all_json_lines_refuses_the_file(tickets):
+    """A misspelt column must not be imputed for everyone."""
+    line = {"short_description": "a", "etiqueta": "0"}
+    with pytest.raises(DatasetSchemaError, match=r"\['close_notes'\] are missing"):
+        _validated_as_is(tickets, _lines(line, line))
+    assert len(_validated_as_is(tickets, _lines(line, TICKET)).rows) == 2
+
+
+def test_numbers_in_text_keep_their_digits(tickets):
+    """Codes must not collapse, whatever the format of the file."""
+    (row,) = _validated_as_is(tickets, _lines({**TICKET, "short_description": 12345678})).rows
+    assert row["short_description"] == "12345678"
+
+
+def test_times_of_different_zones_are_ordered_as_instants(tickets):
+    """The future must not sort before the past."""
+    dataset = tickets.dataset.model_copy(update={"time": "at"})
+    spec = tickets.model_copy(update={"dataset": dataset})
+    later, earlier = "2024-01-01T23:00-05:00", "2024-01-02T01:00+00:00"
+    rows = _validated_as_is(
+        spec, _lines({**TICKET, "at": later}, {**TICKET, "at": earlier}, {**TICKET, "at": "x"})
+    )
+    assert rows.rows[0][TIME] > rows.rows[1][TIME]
+    assert "must be a time (ISO 8601), got 'x'" in rows.rejected[0].reasons[0]

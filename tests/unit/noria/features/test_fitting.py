@@ -87,9 +87,11 @@ def test_unimputed_gaps_are_nan_and_a_column_empty_in_training_is_constant():
 
 
 def test_constant_columns_scale_to_zero_not_to_infinity():
-    """A scale of zero is replaced by one."""
+    """Nor does the rounding of a mean become a spread."""
     feature = NumericFeature(name="n", kind="numeric", columns=("a",))
-    assert _fitted([feature], [{"a": 5.0}] * 3).transform({"a": 5.0}) == {0: 0.0}
+    for value in (5.0, 0.1, 1e9 + 0.1):
+        view = _fitted([feature], [{"a": value}] * 48)
+        assert abs(view.transform({"a": value * 1.0001})[0]) <= abs(value)
 
 
 _VALUES = st.fixed_dictionaries(

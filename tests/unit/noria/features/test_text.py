@@ -1,3 +1,6 @@
+import re
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +100,23 @@ def test_stems_equal_nltks_on_common_spanish_words():
 def test_no_text_makes_it_fail(text):
     """Whatever a caller sends, preparing it returns n-grams."""
     assert all(_grams(text, ngrams=[1, 2], stemming="spanish"))
+
+
+@pytest.mark.parametrize("sign", ["<", "[", "a", "(", "1a", "<a>", "<]"])
+def test_hostile_repetition_takes_linear_time(sign):
+    """Doubling the text must not quadruple the time: one request could hang the function."""
+    assert _steps(sign, 40_000) < 4 * _steps(sign, 20_000) + 0.05
+
+
+def _steps(sign, n):
+    started = process_time()
+    _grams(sign * (n // len(sign)), stemming="spanish")
+    return process_time() - started
+
+
+@given(st.text("<>[]ab1 \n", max_size=60))
+def test_removing_pairs_equals_the_plain_patterns(text):
+    """Linear time changes nothing of the result."""
+    expected = re.sub(r"\w*\d\w*", "", re.sub(r"<.*?>+", "", re.sub(r"\[.*?\]", "", text)))
+    clean = ["brackets", "tags", "digit_words"]
+    assert _grams(text, clean=clean) == re.sub(r"[<>\[\]]", " ", expected).split()

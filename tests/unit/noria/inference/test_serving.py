@@ -60,6 +60,18 @@ def test_a_version_that_fails_to_load_is_refused_and_the_old_one_answers(damage)
     assert "v2 was refused" in degraded
 
 
+@pytest.mark.parametrize("manifest", [b"{}", b"[]", b"null", b'{"files": 3}', b"\xff"])
+def test_a_malformed_manifest_is_refused_like_any_damage(manifest):
+    """The old champion answers, and the alias is not read at every request."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+    world.artifacts.objects[model_key("p", "v2", "manifest.json")] = manifest
+    world.promote("v2", write=False)
+    world.seconds += REFRESH_SECONDS
+    assert world.served()[0] == "v1"
+
+
 def test_a_cold_start_on_a_broken_champion_answers_with_the_previous_one():
     """The last good version is always one step away."""
     world = _World()
@@ -77,6 +89,24 @@ def test_a_broken_only_champion_is_an_error():
     world.artifacts.objects[model_key("p", "v1", "arrays.bin")] += b"x"
     with pytest.raises(ModelCorruptError):
         world.served()
+
+
+def test_a_slow_store_is_not_asked_again_at_once():
+    """The wait counts from the end of the refresh, else every request would wait."""
+    world, reads = _World(), []
+    world.promote("v1")
+    world.served()
+
+    def slow(project):
+        reads.append(project)
+        world.seconds += 2 * REFRESH_SECONDS
+        raise StoreUnavailableError("slow")
+
+    world.aliases.read = slow
+    world.seconds += REFRESH_SECONDS
+    for _ in range(5):
+        world.served()
+    assert len(reads) == 1
 
 
 def test_an_unreadable_alias_keeps_the_loaded_model_answering():

@@ -16,6 +16,7 @@ def _evaluation(**changes):
         "metrics": {"f1_weighted": 0.9, "accuracy": 0.9},
         "n_test": 200,
         "n_unseen": 200,
+        "champion_fault": None,
         "champion": "v1",
         "against_baseline": _comparison(0.5, 0.4),
         "against_champion": _comparison(),

@@ -39,6 +39,13 @@ def test_every_deployed_spec_is_valid(name):
         ('name = "quick"', 'name = "other"', "must equal the file's name 'quick'"),
         ("[target]", "[target]\nmax = 3", "belong to regression"),
         ("[project]", "[project", "not valid TOML"),
+        ("close_notes = {", '_target = { type = "text" }\nclose_notes = {', "_target"),
+        ('stemming = "spanish"', 'replace = [["(", ""]]', "not a regular expression"),
+        (
+            "C = 5.0 }",
+            "C = 5.0 }\nspace = { n = { low = 1.5, high = 3, integer = true } }",
+            "whole",
+        ),
     ],
 )
 def test_a_wrong_spec_is_refused_with_file_path_and_reason(old, new, said):

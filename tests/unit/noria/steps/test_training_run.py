@@ -5,8 +5,10 @@ import json
 
 import pytest
 
+from cli.samples import sample_file
 from noria.data.versions import TEST
 from noria.errors import ModelVersionConflictError
+from noria.layout import model_key
 from noria.registry.versions import verify_version
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 from tests.support.pipeline import run_training
@@ -167,6 +169,46 @@ def test_a_run_id_used_again_for_other_rows_is_refused():
     with pytest.raises(ModelVersionConflictError, match="new run id"):
         world.train(n_rows=260, seed=3)
     assert world.versions() == {first.model_version}
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "arrays"])
+def test_a_champion_that_cannot_be_loaded_is_not_replaced_and_the_gate_says_why(damage):
+    """No comparison, no promotion, no failed run."""
+    world = _World(n_candidates=1)
+    champion = world.train("first", n_rows=200).model_version
+    key = model_key("quick", champion, "arrays.bin" if damage == "arrays" else "manifest.json")
+    if damage == "gone":
+        del world.artifacts.objects[key]
+    else:
+        world.artifacts.objects[key] = b"{}"
+    run = world.train("second", n_rows=400, seed=3)
+    assert run.outcome == "ChampionKept"
+    assert "the champion cannot be compared" in run.summary
+    assert world.aliases.read("quick").champion == champion
+
+
+def test_a_regression_run_with_forests_can_be_started_again(housing):
+    """Forests add their trees in one order, so a repeated run writes the same bytes."""
+    world = _World()
+    forest = [c for c in housing.candidates if c.name in ("random_forest", "tree_blend")]
+    world.spec = housing.model_copy(update={"candidates": tuple(forest)})
+    body = sample_file("housing")
+    first = world.train("run", body)
+    kept = dict(world.artifacts.objects)
+    for key in [key for key in kept if key.endswith("result.json")]:
+        del world.artifacts.objects[key]
+    assert world.train("run", body).model_version == first.model_version
+    assert world.artifacts.objects == kept
+
+
+def test_a_run_started_again_after_its_champion_was_replaced_does_not_claim_to_promote():
+    """What serves now is what the outcome says."""
+    world = _World(n_candidates=1)
+    world.train("weak", n_rows=160, noise=0.35)
+    strong = world.train("strong", n_rows=1500, seed=2, noise=0.0)
+    again = world.train("weak", n_rows=160, noise=0.35)
+    assert again.outcome == "ChampionKept"
+    assert world.aliases.read("quick").champion == strong.model_version
 
 
 def _invariants(world, champion_before):

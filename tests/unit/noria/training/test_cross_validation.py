@@ -45,7 +45,7 @@ def test_a_class_absent_from_a_folds_fit_rows_gets_probability_zero():
 def test_what_cannot_be_fitted_says_which_algorithm_and_parameters():
     """The failure belongs to one candidate."""
     fold = _fold()
-    with pytest.raises(TrainingFailedError, match="ridge with {'alpha': -1}"):
+    with pytest.raises(TrainingFailedError, match=r"ridge with \{'alpha': -1\}"):
         fit("ridge", "regression", {"alpha": -1}, (fold.X_fit, fold.y_fit), seed=0)
 
 

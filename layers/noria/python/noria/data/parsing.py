@@ -8,14 +8,16 @@ import csv
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any, BinaryIO, NamedTuple
 
 from noria.errors import DatasetSchemaError
 
 MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
 MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it
-MAX_FILE_BYTES = 1_000_000_000  # uncompressed; a gzip bomb stops here
+MAX_COLUMNS = 2_000
 _CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
 SUFFIXES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz")
 
@@ -28,7 +30,27 @@ class RawRecord(NamedTuple):
     fault: str | None  # why it cannot be read
 
 
-def read_records(stream: BinaryIO, filename: str, *, delimiter: str = ",") -> Iterator[RawRecord]:
+class ByteBudget:
+    """How many uncompressed bytes a run may still read; a gzip bomb stops here."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._taken = max_bytes, 0
+
+    def take(self, n_bytes: int, filename: str) -> None:
+        """Count bytes; DatasetSchemaError when the run has read too many."""
+        self._taken += n_bytes
+        if self._taken > self._max_bytes:
+            raise DatasetSchemaError(
+                f"{filename}: the source files hold more than {self._max_bytes:,} bytes "
+                "uncompressed (dataset.max_bytes); train on fewer rows, or raise it together "
+                "with noria:size",
+                file=filename,
+            )
+
+
+def read_records(
+    stream: BinaryIO, filename: str, budget: ByteBudget, *, delimiter: str = ","
+) -> Iterator[RawRecord]:
     """Yield the records of one source file in order.
 
     Parameters
@@ -36,6 +58,8 @@ def read_records(stream: BinaryIO, filename: str, *, delimiter: str = ",") -> It
     stream : binary stream, read once
     filename : str
         Its suffix tells the format; allowed are those of `SUFFIXES`.
+    budget : ByteBudget
+        Shared by all files of a run.
     delimiter : str
         CSV only.
 
@@ -51,39 +75,33 @@ def read_records(stream: BinaryIO, filename: str, *, delimiter: str = ",") -> It
         )
     is_gzip = filename.endswith(".gz")
     source: Any = gzip.GzipFile(fileobj=stream) if is_gzip else stream
-    lines = _decoded(_lines(source, filename))
-    if ".jsonl" in filename:
+    lines = _decoded(_lines(source, filename, budget))
+    if is_json_lines(filename):
         yield from _json_records(lines)
     else:
         yield from _csv_records(lines, filename, delimiter)
 
 
-def _lines(source: BinaryIO, filename: str) -> Iterator[bytes]:
+def is_json_lines(filename: str) -> bool:
+    """Return whether a file's name says JSON lines; such files have no header."""
+    return filename.removesuffix(".gz").endswith(".jsonl")
+
+
+def _lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[bytes]:
     """Yield physical lines; a line above the limit comes as its first bytes plus a mark."""
-    total = 0
     try:
         while line := source.readline(MAX_LINE_BYTES):
-            total += len(line)
+            budget.take(len(line), filename)
             is_cut = len(line) == MAX_LINE_BYTES and not line.endswith(b"\n")
             while is_cut and (rest := source.readline(MAX_LINE_BYTES)):
-                total += len(rest)
+                budget.take(len(rest), filename)
                 if rest.endswith(b"\n"):
                     break
-                _check_size(total, filename)
-            _check_size(total, filename)
             yield _CUT.encode() + b"\n" if is_cut else line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DatasetSchemaError(
             f"{filename}: the gzip archive is damaged or truncated: {error}", file=filename
         ) from error
-
-
-def _check_size(total: int, filename: str) -> None:
-    if total > MAX_FILE_BYTES:
-        raise DatasetSchemaError(
-            f"{filename}: more than {MAX_FILE_BYTES:,} bytes uncompressed; split the file",
-            file=filename,
-        )
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
@@ -117,6 +135,12 @@ def _csv_records(lines: Iterable[str], filename: str, delimiter: str) -> Iterato
 
 def _checked_header(cells: list[str], filename: str, delimiter: str) -> list[str]:
     header = [cell.strip() for cell in cells]
+    if len(header) > MAX_COLUMNS:
+        raise DatasetSchemaError(
+            f"{filename}: {len(header):,} columns; at most {MAX_COLUMNS:,} are read; "
+            f"is the delimiter really {delimiter!r}?",
+            file=filename,
+        )
     if not any(header):
         raise DatasetSchemaError(f"{filename}: empty; a header line is required", file=filename)
     for name in header:
@@ -125,9 +149,9 @@ def _checked_header(cells: list[str], filename: str, delimiter: str) -> list[str
                 f"{filename}: the header is not readable UTF-8; save the file as UTF-8",
                 file=filename,
             )
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
     if repeated:
-        raise DatasetSchemaError(f"{filename}: repeated columns {repeated}", file=filename)
+        raise DatasetSchemaError(f"{filename}: repeated columns {repeated[:20]}", file=filename)
     if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
         raise DatasetSchemaError(
             f"{filename}: one column only, split by {delimiter!r}; "
@@ -156,7 +180,8 @@ def _json_records(lines: Iterable[str]) -> Iterator[RawRecord]:
         value: Any = None
         if fault is None:
             try:
-                value = json.loads(text, parse_constant=_refuse_constant)
+                value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+                json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
             except (ValueError, RecursionError) as error:
                 fault = f"not valid JSON: {error}"
             else:
@@ -165,6 +190,13 @@ def _json_records(lines: Iterable[str]) -> Iterator[RawRecord]:
             shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
             value = {"(line)": shown[:1000]}
         yield RawRecord(number, dict(value), fault)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text[:40]} is beyond the range of a number")
+    return value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from noria.data.parsing import RawRecord
+from noria.cells import normalized
+from noria.data.parsing import RawRecord, is_json_lines
 from noria.errors import DatasetSchemaError
 from noria.hashing import canonical_json, short_id
 from noria.spec.model import ColumnSpec, ProjectSpec
@@ -15,7 +16,7 @@ from noria.spec.model import ColumnSpec, ProjectSpec
 Row = dict[str, Any]
 TARGET, TIME, ID = "_target", "_time", "_id"  # beside the input columns in a typed row
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_EXAMPLES = 20  # rejected records shown in the report
+_EXAMPLES, _REASONS = 20, 50  # shown in the report; the quarantine holds all
 
 
 @dataclass
@@ -102,19 +103,16 @@ class Validator:
         dataset = self._spec.dataset
         needed = {*dataset.columns, self._spec.target.column}
         needed |= {column for column in (dataset.id, dataset.time) if column}
-        checked = False
+        absent, n_readable = needed, 0
         for record in records:
-            if not checked and not record.fault:
-                absent = sorted(needed - set(record.cells))
-                if absent and not filename.removesuffix(".gz").endswith(".jsonl"):
-                    raise DatasetSchemaError(
-                        f"{filename}: columns {absent} are missing; the spec requires them; "
-                        f"got {sorted(record.cells)}",
-                        file=filename,
-                        missing=absent,
-                    )
-                checked = True
+            if absent and not record.fault:
+                absent, n_readable = absent - set(record.cells), n_readable + 1
+                # A header speaks for all rows; JSON lines may leave out what is null.
+                if not is_json_lines(filename):
+                    _require_columns(absent, record, filename)
             yield record
+        if n_readable:
+            _require_columns(absent, None, filename)
 
     def _typed(self, cells: Mapping[str, Any]) -> tuple[Row, list[str]]:
         row: Row = {}
@@ -133,7 +131,8 @@ class Validator:
             if reason:
                 reasons.append(f"{dataset.time}: {reason}")
         if dataset.id:
-            row[ID] = str(cells.get(dataset.id) or "")
+            row_id = cells.get(dataset.id)
+            row[ID] = "" if row_id is None else str(row_id)
             if not row[ID]:
                 reasons.append(f"{dataset.id}: the row's id is missing")
         texts = [name for name, column in dataset.columns.items() if column.type == "text"]
@@ -142,21 +141,24 @@ class Validator:
         return row, reasons
 
     def _value(self, cell: Any, column: ColumnSpec) -> tuple[Any, str | None]:
-        if cell is None or (isinstance(cell, str) and cell.strip() in self._missing):
+        cell = normalized(cell, column.type, self._missing)
+        if cell is None:
             return None, None
         if column.type == "number":
             return _number(cell, column.min, column.max)
         if isinstance(cell, bool | dict | list):
             return None, f"must be text, got {type(cell).__name__}"
-        text = cell if isinstance(cell, str) else f"{cell:g}"
+        text = str(cell)
         if len(text) > column.max_length:
             return None, f"more than {column.max_length} characters"
         if text.startswith(FORMULA_STARTS):
             self.result.n_formula_cells += 1
-        return (text if column.type == "text" else text.strip()), None
+        return text, None
 
     def _target(self, cell: Any) -> tuple[Any, str | None]:
         target = self._spec.target
+        if isinstance(cell, bool | dict | list):
+            return None, f"must be a label or a number, got {type(cell).__name__}"
         text = cell.strip() if isinstance(cell, str) else cell
         if text is None or text in self._missing or text in target.unlabelled:
             return None, None
@@ -177,6 +179,16 @@ class Validator:
         return known
 
 
+def _require_columns(absent: set[str], record: RawRecord | None, filename: str) -> None:
+    if absent:
+        got = f"; got {sorted(record.cells)[:_REASONS]}" if record else " in every line"
+        raise DatasetSchemaError(
+            f"{filename}: columns {sorted(absent)} are missing; the spec requires them{got}",
+            file=filename,
+            missing=sorted(absent),
+        )
+
+
 def validation_report(result: Validation, *, accepted: bool, outcome: list[str]) -> Row:
     """Return the JSON report of a validation: counts, reasons and the first rejected records."""
     return {
@@ -188,7 +200,7 @@ def validation_report(result: Validation, *, accepted: bool, outcome: list[str])
         "n_duplicates": result.n_duplicates,
         "n_unlabelled": result.n_unlabelled,
         "n_formula_cells": result.n_formula_cells,
-        "reasons": dict(result.reasons().most_common()),
+        "reasons": dict(result.reasons().most_common(_REASONS)),
         "examples": [
             {"file": record.file, "line": record.line, "reasons": record.reasons}
             for record in result.rejected[:_EXAMPLES]
@@ -237,4 +249,7 @@ def _instant(cell: Any, pattern: str | None) -> tuple[str | None, str | None]:
     except ValueError:
         expected = pattern or "ISO 8601"
         return None, f"must be a time ({expected}), got {text[:40]!r}"
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat(), None
+    try:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat(), None
+    except OverflowError:
+        return None, f"must be a time of this era, got {text[:40]!r}"

@@ -1,6 +1,7 @@
 """Learn a feature view from training rows; the only place where features learn anything."""
 
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -11,6 +12,7 @@ from noria.features.blocks import BLOCKS
 from noria.features.text import TextPreparer
 from noria.spec.model import CategoricalFeature, Feature, NumericFeature, TextFeature
 
+_CONSTANT = 10 * sys.float_info.epsilon  # a spread this small is rounding, not information
 MISSING_LEVEL = "(missing)"
 
 Row = Mapping[str, Any]
@@ -136,14 +138,17 @@ def _center_and_scale(how: str, values: list[float]) -> tuple[float, float]:
     if how == "none" or not values:
         return 0.0, 1.0
     if how == "standard":
-        mean = statistics.fmean(values)
-        return mean, statistics.pstdev(values, mean) or 1.0
-    if how == "minmax":
-        return min(values), (max(values) - min(values)) or 1.0
-    if len(values) == 1:
-        return values[0], 1.0
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return middle, (high - low) or 1.0
+        center = statistics.fmean(values)
+        scale = statistics.pstdev(values, center)
+    elif how == "minmax":
+        center, scale = min(values), max(values) - min(values)
+    elif len(values) == 1:
+        center, scale = values[0], 0.0
+    else:
+        low, center, high = statistics.quantiles(values, n=4, method="inclusive")
+        scale = high - low
+    is_constant = scale <= _CONSTANT * max(1.0, abs(center))
+    return center, 1.0 if is_constant else scale
 
 
 def _fit_categorical(

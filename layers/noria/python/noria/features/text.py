@@ -14,12 +14,12 @@ from typing import Any
 _BRACKETS = re.compile(r"\[.*?\]")
 _URLS = re.compile(r"https?://\S+|www\.\S+")
 _TAGS = re.compile(r"<.*?>+")
-_DIGIT_WORDS = re.compile(r"\w*\d\w*")
+_DIGIT_WORDS = re.compile(r"\b[^\W\d]*+\d\w*")  # possessive: linear on any text
 _NON_ASCII = re.compile(r"[^\x00-\x7F]+")
 _MARKS = str.maketrans(dict.fromkeys(string.punctuation + "¿¡«»“”‘’…–—·", " "))
 _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 
-_PATTERNS = {"brackets": _BRACKETS, "urls": _URLS, "tags": _TAGS}
+_LONGEST_STEMMED = 40  # characters; longer "words" are noise, and would fill the memo
 _MEMO_SIZE = 65_536  # stems of distinct words kept; natural language repeats itself
 
 
@@ -73,9 +73,12 @@ class TextPreparer:
         text = text.lower()
         for pattern, by in self._replace:
             text = pattern.sub(by, text)
-        for step, pattern in _PATTERNS.items():
-            if step in self._clean:
-                text = pattern.sub("", text)
+        if "brackets" in self._clean:
+            text = _without_pairs(text, _BRACKETS, "]")
+        if "urls" in self._clean:
+            text = _URLS.sub("", text)
+        if "tags" in self._clean:
+            text = _without_pairs(text, _TAGS, ">")
         text = text.translate(_MARKS_JOINED if self._compatible else _MARKS)
         if "digit_words" in self._clean:
             text = _DIGIT_WORDS.sub("", text)
@@ -101,6 +104,21 @@ class TextPreparer:
         return grams
 
 
+def _without_pairs(text: str, pattern: re.Pattern[str], closing: str) -> str:
+    """Remove a pattern that a sign closes, in linear time.
+
+    Line by line, and only as far as the line's last closing sign: behind it every opening sign
+    would scan to the end for nothing, which takes quadratic time on "<<<<…".
+    """
+    if closing not in text:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        end = line.rfind(closing) + 1
+        lines.append(pattern.sub("", line[:end]) + line[end:])
+    return "\n".join(lines)
+
+
 def stemmer(language: str) -> Callable[[str], str]:
     """Return the Snowball stemmer of a language, with a memo; "none" returns words as they are."""
     if language == "none":
@@ -112,5 +130,5 @@ def stemmer(language: str) -> Callable[[str], str]:
 def _snowball(language: str) -> Callable[[str], str]:
     import snowballstemmer  # only text projects pay for it
 
-    stem: Callable[[str], str] = snowballstemmer.stemmer(language).stemWord
-    return lru_cache(maxsize=_MEMO_SIZE)(stem)
+    stem: Callable[[str], str] = lru_cache(_MEMO_SIZE)(snowballstemmer.stemmer(language).stemWord)
+    return lambda word: stem(word) if len(word) <= _LONGEST_STEMMED else word

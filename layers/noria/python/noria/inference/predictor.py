@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from math import isfinite
+from re import PatternError
 from typing import Any
 
 from noria.bundle.format import unpack
+from noria.cells import normalized
 from noria.errors import InvalidInputError, ModelCorruptError
 from noria.features.view import FeatureView
 from noria.inference.scoring import LINKS, load_scorer
@@ -27,18 +29,19 @@ class Predictor:
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        document, arrays = unpack(files)
         try:
+            document, arrays = unpack(files)
             self.task: str = document["task"]
             self.classes: list[str] = document["classes"]
             self.columns: dict[str, dict[str, Any]] = document["columns"]
             self.precision: str = document["precision"]
             self.algorithm: str = document["algorithm"]
+            self._missing = frozenset(document["missing"])
             self._model = document["model"]
             self._view = FeatureView(document["feature_view"])
             self._scorer = load_scorer(self._model, arrays)
             self._link = LINKS[self._model["link"]]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, PatternError) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
     def answer(self, inputs: Any) -> dict[str, Any]:
@@ -56,13 +59,16 @@ class Predictor:
         InvalidInputError
             Every offending field with its reason, in `errors`.
         """
-        self.check(inputs)
+        inputs = self._normalized(inputs)
+        self._check(inputs)
         prepared = self._view.prepare(inputs)
         if self._view.is_empty_text(prepared):
             texts = [name for name, column in self.columns.items() if column["type"] == "text"]
             reason = "no words are left after cleaning; send text in the project's language"
             raise _invalid([{"field": name, "reason": reason} for name in texts])
         outputs = self._outputs(prepared)
+        if not all(map(isfinite, outputs)):
+            raise _invalid([{"field": "inputs", "reason": "the numbers are too large to score"}])
         if self.task == "regression":
             return {"prediction": outputs[0], "value": outputs[0]}
         best = max(range(len(outputs)), key=outputs.__getitem__)
@@ -76,10 +82,18 @@ class Predictor:
         """Return probabilities by class order, or one value, of a row that needs no checking."""
         return self._outputs(self._view.prepare(row))
 
-    def check(self, inputs: Any) -> None:
-        """Raise InvalidInputError unless `inputs` is an object the model can score."""
+    def _normalized(self, inputs: Any) -> Row:
+        """Read values as training did: blanks around categories, words that mean "missing"."""
         if not isinstance(inputs, Mapping):
             raise _invalid([{"field": "inputs", "reason": "must be a JSON object"}])
+        return {
+            name: normalized(value, self.columns[name]["type"], self._missing)
+            if name in self.columns
+            else value
+            for name, value in inputs.items()
+        }
+
+    def _check(self, inputs: Row) -> None:
         faults = [*self._faults(inputs)]
         if faults:
             raise _invalid(faults)
@@ -96,7 +110,7 @@ class Predictor:
             value = inputs.get(name)
             if value is None:
                 if column["required"]:
-                    yield {"field": name, "reason": "required, but absent or null"}
+                    yield {"field": name, "reason": "required, but missing"}
                 continue
             check = _number_fault if column["type"] == "number" else _string_fault
             reason = check(value, column)

@@ -4,7 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.errors import ModelError, NoChampionError, RegistryError, TransientError
+from noria.errors import (
+    ModelError,
+    NoChampionError,
+    RegistryError,
+    SettingsError,
+    TransientError,
+)
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore, ModelAliases
 from noria.registry.versions import read_files
@@ -56,13 +62,14 @@ class ServedModels:
         served, now = self._served.get(project), self._monotonic()
         if served is None or now - self._read_at[project] >= REFRESH_SECONDS:
             served = self._refreshed(project, served)
-            self._served[project], self._read_at[project] = served, now
+            # After the refresh: a slow store must not make every request wait for it.
+            self._served[project], self._read_at[project] = served, self._monotonic()
         return served
 
     def _refreshed(self, project: str, served: Served | None) -> Served:
         try:
             record = self._aliases.read(project)
-        except TransientError as error:
+        except (TransientError, SettingsError) as error:
             if served is None:
                 raise
             return served._replace(degraded=f"the alias cannot be read: {error.message}")
@@ -75,7 +82,7 @@ class ServedModels:
             return served._replace(degraded=None)
         try:
             return Served(self._load(project, record.champion), record.champion, None)
-        except (ModelError, RegistryError, TransientError) as error:
+        except (ModelError, RegistryError, TransientError, SettingsError) as error:
             reason = f"champion {record.champion} was refused: {error.message}"
             if served is not None:
                 return served._replace(degraded=reason)

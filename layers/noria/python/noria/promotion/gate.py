@@ -31,8 +31,10 @@ class PromotionDecision:
 
     def summary(self) -> str:
         """Return the reasons that decided, in one line."""
-        decisive = [r.text for r in self.reasons if r.passed == (self.outcome == "promote")]
-        return "; ".join(decisive)
+        codes = {r.code for r in self.reasons if r.passed == (self.outcome == "promote")}
+        # The interval belongs to every comparison, whichever rule decided.
+        shown = [r.text for r in self.reasons if r.code in codes | {"improves_surely"}]
+        return "; ".join(shown)
 
 
 def decide_promotion(spec: ProjectSpec, evaluation: Mapping[str, Any]) -> PromotionDecision:
@@ -86,6 +88,8 @@ def _absolute_reasons(spec: ProjectSpec, evaluation: Mapping[str, Any]) -> list[
 def _champion_reasons(spec: ProjectSpec, evaluation: Mapping[str, Any]) -> list[Reason]:
     comparison, least = evaluation["against_champion"], spec.evaluation.min_test_rows
     if comparison is None:
+        if fault := evaluation["champion_fault"]:
+            return [Reason("comparable", False, f"the champion cannot be compared: {fault}")]
         text = (
             f"insufficient data: {evaluation['n_unseen']} test rows that the champion has not "
             f"trained on, {least} required"

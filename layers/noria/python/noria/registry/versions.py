@@ -58,7 +58,7 @@ def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) ->
     """Return the manifest; ModelVersionNotFoundError when the version is not complete."""
     key = model_key(project, model_version, MANIFEST)
     try:
-        manifest: dict[str, Any] = json.loads(artifacts.get(key))
+        manifest = json.loads(artifacts.get(key))
     except KeyError as error:
         raise ModelVersionNotFoundError(
             f"{project}: there is no model version '{model_version}'",
@@ -67,6 +67,8 @@ def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) ->
         ) from error
     except ValueError as error:
         raise ModelCorruptError(f"{key}: the manifest is not JSON", key=key) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise ModelCorruptError(f"{key}: the manifest lists no files", key=key)
     return manifest
 
 
@@ -87,7 +89,7 @@ def read_files(
             files[name] = artifacts.get(key)
         except KeyError as error:
             raise ModelCorruptError(f"{key}: listed in the manifest, but gone", key=key) from error
-        if sha256_hex(files[name]) != hashes[name]:
+        if sha256_hex(files[name]) != hashes.get(name):
             raise ModelCorruptError(f"{key}: the bytes differ from the manifest's hash", key=key)
     return files
 

@@ -3,12 +3,15 @@
 Cross-references (columns, algorithms, metrics) are checked by `noria.spec.loader`.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+# An underscore leads the names Noria puts beside the inputs: _target, _time, _id.
+ColumnName = Annotated[str, Field(pattern=r"^[^_]", max_length=200)]
 Task = Literal["classification", "regression"]
 CleaningStep = Literal["brackets", "urls", "tags", "digit_words", "non_alphabetic"]
 
@@ -25,7 +28,7 @@ class ProjectSection(Section):
     name: Name
     task: Task
     description: str = Field(min_length=1)
-    owner: str = ""  # who is told when rows are refused
+    owner: str = ""  # who to ask about the rows; named in validation reports
 
 
 class ColumnSpec(Section):
@@ -50,7 +53,7 @@ class ColumnSpec(Section):
 class DatasetSection(Section):
     """How source files become rows."""
 
-    columns: dict[str, ColumnSpec] = Field(min_length=1)
+    columns: dict[ColumnName, ColumnSpec] = Field(min_length=1)
     id: str | None = None  # column that names a row
     time: str | None = None  # column that orders rows
     time_format: str | None = None  # strptime pattern; ISO 8601 when absent
@@ -59,6 +62,8 @@ class DatasetSection(Section):
     duplicates: Literal["drop", "keep"] = "drop"
     min_rows: int = Field(default=100, ge=20)
     max_rejected_fraction: float = Field(default=0.2, ge=0.0, le=1.0)
+    # Uncompressed, all files of a run: rows take about 14 times as much memory.
+    max_bytes: int = Field(default=150_000_000, ge=1_000)
 
 
 class TargetSection(Section):
@@ -98,6 +103,16 @@ class TextFeature(Section):
     min_df: int = Field(default=1, ge=1)  # documents
     sublinear_tf: bool = False
     weight: float = Field(default=1.0, gt=0.0)
+
+    @field_validator("replace")
+    @classmethod
+    def _patterns_compile(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for pattern, _ in value:
+            try:
+                re.compile(pattern)
+            except re.PatternError as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        return value
 
     @field_validator("ngrams")
     @classmethod
@@ -143,8 +158,10 @@ class SearchRange(Section):
     def _range_is_usable(self) -> "SearchRange":
         if self.low >= self.high:
             raise ValueError(f"low {self.low} must be below high {self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError("a log range needs low > 0")
+        if self.log and (self.low <= 0 or self.integer):
+            raise ValueError("a log range needs low > 0 and real numbers")
+        if self.integer and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("an integer range needs whole low and high")
         return self
 
 

@@ -11,7 +11,7 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.splits import input_hash
 from noria.data.validation import TARGET
 from noria.data.versions import TEST, TRAIN, read_rows
-from noria.errors import ModelError, ModelVersionConflictError
+from noria.errors import ModelError, ModelVersionConflictError, NoriaError, RegistryError
 from noria.evaluation.comparison import compare
 from noria.evaluation.metrics import Floats, measure
 from noria.hashing import canonical_json, sha256_hex
@@ -125,7 +125,12 @@ class _Evaluation:
 
     def against_champion(self, champion: str | None) -> dict[str, Any]:
         """Return the paired comparison with the champion, None where there can be none."""
-        nothing = {"champion": champion, "n_unseen": 0, "against_champion": None}
+        nothing: dict[str, Any] = {
+            "champion": champion,
+            "n_unseen": 0,
+            "against_champion": None,
+            "champion_fault": None,
+        }
         if champion is None:
             return nothing
         names = (BUNDLE_FILE, ARRAYS_FILE)
@@ -133,21 +138,22 @@ class _Evaluation:
             manifest = read_manifest(self._artifacts, self._spec.name, champion)
             dataset = manifest["lineage"]["dataset_version"]
             predictor = Predictor(read_files(self._artifacts, self._spec.name, champion, names))
-        except ModelError as error:
-            return nothing | {"champion_fault": error.message}
+            trained_rows = read_rows(self._artifacts, self._spec.name, dataset, TRAIN)
+            all_theirs = self._scored(predictor, self._test)
+        except (ModelError, RegistryError, LookupError, TypeError, ValueError) as error:
+            reason = error.message if isinstance(error, NoriaError) else repr(error)
+            return nothing | {"champion_fault": reason}
         columns = list(self._spec.dataset.columns)
         trained_on = {
-            input_hash({name: row.get(name) for name in columns}, columns)
-            for row in read_rows(self._artifacts, self._spec.name, dataset, TRAIN)
+            input_hash({name: row.get(name) for name in columns}, columns) for row in trained_rows
         }
         unseen = [
             i for i, row in enumerate(self._test) if input_hash(row, columns) not in trained_on
         ]
         if len(unseen) < self._spec.evaluation.min_test_rows:
             return nothing | {"n_unseen": len(unseen)}
-        theirs = self._scored(predictor, [self._test[i] for i in unseen])
-        comparison = self._compare(self._outputs[unseen], theirs, self._truth[unseen])
-        return {"champion": champion, "n_unseen": len(unseen), "against_champion": comparison}
+        comparison = self._compare(self._outputs[unseen], all_theirs[unseen], self._truth[unseen])
+        return nothing | {"n_unseen": len(unseen), "against_champion": comparison}
 
     def _compare(self, ours: Floats, theirs: Floats, truth: Any) -> dict[str, Any]:
         settings = self._spec.evaluation

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from noria.errors import InvalidInputError, TransientError
+from noria.errors import InvalidInputError, SettingsError, TransientError
 from noria.hashing import canonical_json, short_id
 from noria.inference.serving import Served, ServedModels
 from noria.ports import Clock, PredictionLog
@@ -103,7 +103,7 @@ class Predictions:
             return
         try:
             self._log.append(project, records)
-        except TransientError as error:
+        except (TransientError, SettingsError) as error:
             lost = {"project": project, "n_records": len(records), "reason": error.message}
             self._report("prediction_log_lost", lost)
 

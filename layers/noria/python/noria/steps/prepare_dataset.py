@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from noria.data.parsing import read_records
+from noria.data.parsing import ByteBudget, read_records
 from noria.data.splits import split_rows
 from noria.data.validation import (
     ID,
@@ -56,7 +56,12 @@ def prepare_dataset(
     validation, faults = _validate(request, spec, artifacts)
     faults = faults or acceptance_faults(validation, spec)
     report = validation_report(validation, accepted=not faults, outcome=faults)
-    report |= {"project": spec.name, "sources": list(request.source_keys)}
+    report |= {
+        "project": spec.name,
+        "description": spec.project.description,
+        "owner": spec.project.owner,
+        "sources": list(request.source_keys),
+    }
     report_key = quarantine_key(spec.name, request.run_id, "report.json")
     rejected = encode_rows(vars(record) for record in validation.rejected)
     artifacts.put(quarantine_key(spec.name, request.run_id, "rows.jsonl.gz"), rejected)
@@ -81,12 +86,12 @@ def prepare_dataset(
 def _validate(
     request: PrepareDatasetRequest, spec: ProjectSpec, artifacts: ArtifactStore
 ) -> tuple[Validation, list[str]]:
-    validator = Validator(spec)
+    validator, budget = Validator(spec), ByteBudget(spec.dataset.max_bytes)
     for key in request.source_keys:
         name = PurePosixPath(key).name
         try:
             with artifacts.open(key) as stream:
-                records = read_records(stream, name, delimiter=spec.dataset.delimiter)
+                records = read_records(stream, name, budget, delimiter=spec.dataset.delimiter)
                 validator.add_file(records, name)
         except KeyError:
             return validator.result, [f"{key}: there is no such file in the data bucket"]

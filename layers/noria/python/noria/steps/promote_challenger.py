@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from noria.aliases import Promotion
+from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.registry.versions import verify_version
 
@@ -41,7 +42,8 @@ def promote_challenger(
     Raises
     ------
     AliasConflictError
-        The champion changed since the evaluation, which therefore says nothing about the new one.
+        The champion changed since the evaluation, which therefore says nothing about the new one,
+        or it changed again after this very promotion.
     ModelVersionNotFoundError, ModelCorruptError
     """
     verify_version(artifacts, request.project, request.model_version)
@@ -57,6 +59,13 @@ def promote_challenger(
             at=clock.now().isoformat(),
         )
     )
+    if record.champion != request.model_version:
+        raise AliasConflictError(
+            f"{request.project}: {request.model_version} was promoted earlier and has since been "
+            f"replaced by {record.champion}",
+            project=request.project,
+            champion=record.champion,
+        )
     return PromoteChallengerResult(
         champion=request.model_version,
         replaced=record.previous_champion,

@@ -18,6 +18,7 @@ from noria.hashing import canonical_json
 from noria.inference.golden import golden_inputs
 from noria.layout import candidate_key, run_key
 from noria.ports import ArtifactStore
+from noria.spec.loader import spec_hash
 from noria.spec.model import CandidateSection, ProjectSpec
 from noria.steps.fit_feature_views import ALL_ROWS, FEATURE_VIEW, TARGETS, fold_name
 from noria.steps.verify_bundle import GOLDEN
@@ -54,11 +55,18 @@ def train_candidate(
 
     Reads the run's features and, for the golden rows, the training rows; writes
     `runs/<project>/<run_id>/candidates/<candidate>/`: the serving bundle, its golden rows with
-    what the training pipeline answers, and `result.json`.
+    what the training pipeline answers, and, last, `result.json`. A run that is started again
+    keeps the candidates it has finished.
     """
     candidate = next(c for c in spec.candidates if c.name == request.candidate)
+    metric, subject = spec.evaluation.primary_metric, _subject(request, spec)
+    done_key = candidate_key(spec.name, request.run_id, request.candidate, RESULT)
+    if artifacts.exists(done_key):
+        done = json.loads(artifacts.get(done_key))
+        if done["subject"] == subject:
+            n_trials = len(done["trials"])
+            return TrainCandidateResult(candidate.name, metric, done["cv_mean"], n_trials)
     run = _Run(request, spec, artifacts)
-    metric = spec.evaluation.primary_metric
     trials = cross_validate(
         candidate.algorithm,
         spec.project.task,
@@ -75,8 +83,14 @@ def train_candidate(
     for name, body in run.bundle(candidate, model).items():
         run.put(name, body)
     run.put(GOLDEN, run.golden(model))
-    run.put(RESULT, canonical_json(_result(candidate, metric, best, trials)))
+    result = _result(candidate, metric, best, trials)
+    run.put(RESULT, canonical_json({**result, "subject": subject}))
     return TrainCandidateResult(candidate.name, metric, best.mean, len(trials))
+
+
+def _subject(request: TrainCandidateRequest, spec: ProjectSpec) -> dict[str, str]:
+    """Return what a candidate's result is about: these rows under this spec."""
+    return {"dataset_version": request.dataset_version, "spec_sha256": spec_hash(spec)}
 
 
 class _Run:
@@ -119,6 +133,7 @@ class _Run:
             "task": self._spec.project.task,
             "classes": self._classes(),
             "columns": columns,
+            "missing": list(self._spec.dataset.missing),
             "algorithm": candidate.algorithm,
             "feature_view": self._view.data,
             "model": exported.model,

@@ -73,13 +73,22 @@ def fit(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence notes; the score tells
-            return model.fit(*data)
+            model.fit(*data)
     except (ValueError, TypeError, FloatingPointError) as error:
         raise TrainingFailedError(
             f"{algorithm} with {dict(params)} cannot be fitted: {error}",
             algorithm=algorithm,
             params=dict(params),
         ) from error
+    _sum_in_order(model)
+    return model
+
+
+def _sum_in_order(model: Any) -> None:
+    """Predict on one thread: forests add their trees as threads finish, and sums would differ."""
+    for part in (model, *getattr(model, "estimators_", ())):
+        if hasattr(part, "n_jobs"):
+            part.n_jobs = 1
 
 
 def outputs(model: Any, X: Matrix, n_outputs: int) -> Floats:

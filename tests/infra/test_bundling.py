@@ -1,0 +1,84 @@
+"""Layers as they are deployed: small enough, complete, and the same each time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import bundling
+from infra.config import ROOT
+from infra.local.deploy import machine
+
+COMMON = ("noria", "noria_aws", "projects")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Every layer and the predict function, built for this machine."""
+    folder = tmp_path_factory.mktemp("layers")
+    sources = {
+        name: ROOT / "layers" / name for name in (*COMMON, "training_runtime", "serving_runtime")
+    }
+    sources["predict"] = ROOT / "lambdas" / "predict"
+    for name, source in sources.items():
+        (folder / name).mkdir()
+        bundling.build(source, folder / name, machine())
+    return folder
+
+
+def test_every_function_fits_lambda_and_predict_fits_our_own_limit(built):
+    """250 MB unzipped is Lambda's, 15 MB is what keeps cold starts short."""
+    training = [built / name for name in (*COMMON, "training_runtime")]
+    serving = [built / name for name in (*COMMON, "serving_runtime", "predict")]
+    assert bundling.require_size(training, bundling.MAX_UNZIPPED_BYTES) > 100_000_000
+    assert bundling.require_size(serving, bundling.MAX_SERVING_BYTES) > 500_000
+    with pytest.raises(ValueError, match="at most 1,000"):
+        bundling.require_size(serving, 1_000)
+
+
+def _imports(folders: list[Path], statement: str) -> None:
+    """Run a statement with nothing on the path but the standard library and these layers."""
+    path = [str(folder / "python") for folder in folders]
+    code = f"import sys; sys.path[:0] = {path!r}; {statement}"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_predict_runs_on_its_layers_alone(built):
+    """No package of this machine hides a missing one."""
+    layers = [built / name for name in (*COMMON, "serving_runtime")]
+    _imports(layers, f"sys.path.insert(0, {str(built / 'predict')!r}); import handler")
+    _imports(layers, "from noria.features.text import stemmer; stemmer('spanish')('casas')")
+    _imports(layers, "import noria.steps.verify_bundle, noria_aws.serving_adapters")
+
+
+def test_training_runs_on_its_layers_alone(built):
+    """Every step's imports are in the training layer; boto3 comes with Lambda."""
+    layers = [built / name for name in (*COMMON, "training_runtime")]
+    steps = sorted(path.stem for path in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py"))
+    _imports(layers, "; ".join(f"import noria.steps.{step}" for step in steps))
+
+
+def test_equal_sources_build_equal_bytes(built, tmp_path):
+    """Compiled files carry no time."""
+    (tmp_path / "again").mkdir()
+    bundling.build(ROOT / "layers" / "noria", tmp_path / "again", machine())
+    again, before = tmp_path / "again", built / "noria"
+    files = {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()}
+    assert files == {
+        p.relative_to(before): p.read_bytes() for p in before.rglob("*") if p.is_file()
+    }
+    assert any(path.suffix == ".pyc" for path in files)
+
+
+def test_the_hash_follows_source_and_architecture(tmp_path):
+    """CDK uploads again exactly when something changed."""
+    (tmp_path / "a.py").write_text("x = 1")
+    first = bundling.source_hash(tmp_path, "arm64")
+    assert (
+        first == bundling.source_hash(tmp_path, "arm64") != bundling.source_hash(tmp_path, "x86_64")
+    )
+    (tmp_path / "a.py").write_text("x = 2")
+    assert first != bundling.source_hash(tmp_path, "arm64")
