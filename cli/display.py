@@ -19,7 +19,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     """Return a table of plain text; nothing in it is read as markup."""
     made = Table(title=title, title_justify="left")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        # Versions are there to be copied, whole.
+        made.add_column(column, overflow="fold", no_wrap=column in ("model version", "champion"))
     for row in rows:
         made.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
     return made
@@ -33,7 +34,10 @@ def outcome_line(output: Mapping[str, Any]) -> str:
 
 def history_table(project: str, entries: Iterable[HistoryEntry]) -> Table:
     """Return the promotions of a project."""
-    rows = [(e.revision, e.at[:19], e.kind, e.model_version, e.actor) for e in entries]
+    rows = [
+        (e.revision, e.at[:16], e.kind, e.model_version, None if e.kind == "training" else e.actor)
+        for e in entries
+    ]
     return table(
         f"Promotions of {project}, newest first",
         ("#", "at (UTC)", "kind", "model version", "by"),

@@ -143,7 +143,7 @@ def train(
         list[Path] | None,
         typer.Option(
             help="CSV or JSON lines, .gz allowed; repeat for several files. "
-            "Without it, the project's sample data."
+            "Without it, and only locally, sample data."
         ),
     ] = None,
     run_id: Annotated[
@@ -159,6 +159,8 @@ def train(
     """
     with _told():
         target = Target(stage)
+        if not data and stage != LOCAL:
+            raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
         sources = _sources(_checked(project), data)
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
