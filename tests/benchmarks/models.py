@@ -10,12 +10,14 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_regression
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.versions import decode_rows
@@ -117,7 +119,12 @@ def _save_pipeline(
         numeric = Pipeline([("impute", SimpleImputer()), ("scale", StandardScaler())])
         features = ColumnTransformer([("numeric", numeric, columns)])
         y = frame["y"].to_numpy()
-    estimator = build(algorithm, task, params, seed=42)  # type: ignore[arg-type]
+    # The peer loads with scikit-learn alone, so nothing of ours may be pickled into it.
+    estimator = (
+        CalibratedClassifierCV(LinearSVC(random_state=42), ensemble=False)
+        if algorithm == "linear_svm"
+        else build(algorithm, task, params, seed=42)
+    )
     joblib.dump(Pipeline([("features", features), ("model", estimator)]).fit(frame, y), path)
 
 
