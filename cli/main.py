@@ -239,7 +239,8 @@ def _row(inputs: list[str], numbers: set[str]) -> Any:
 def history(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
     """List the promotions of a project, newest first."""
     with _told():
-        entries = Target(stage).aliases.history(_checked(project))
+        name = _checked(project)
+        entries = Target(stage).aliases.history(name)
         _print(as_json, [asdict(e) for e in entries], lambda: history_table(project, entries))
 
 
@@ -253,7 +254,8 @@ def promote(
 ) -> None:
     """Make a registered model version champion by hand."""
     with _told():
-        _move(Target(stage), _checked(project), model_version, "manual", reason, as_json)
+        name = _checked(project)
+        _move(Target(stage), name, model_version, "manual", reason, as_json)
 
 
 @app.command()
@@ -266,11 +268,11 @@ def rollback(
 ) -> None:
     """Return to an earlier champion; served within seconds, nothing is redeployed."""
     with _told():
-        target = Target(stage)
-        version = to or target.aliases.read(_checked(project)).previous_champion
+        name, target = _checked(project), Target(stage)
+        version = to or target.aliases.read(name).previous_champion
         if version is None:
             raise ModelVersionNotFoundError(f"project '{project}' has no earlier champion")
-        _move(target, project, version, "rollback", reason, as_json)
+        _move(target, name, version, "rollback", reason, as_json)
 
 
 def _move(

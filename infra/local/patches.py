@@ -1,7 +1,8 @@
 """What the pinned MiniStack lacks of AWS and Noria needs: three patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
-of behaving differently. Each has a test in `tests/integration/test_emulator_patches.py`.
+of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
+running emulator in `tests/integration/test_wheel.py`.
 """
 
 import hashlib

@@ -44,16 +44,3 @@ class FeatureView:
             part for block, part in zip(self.data, prepared, strict=True) if block["kind"] == "text"
         ]
         return bool(texts) and not any(texts)
-
-    def feature_names(self) -> list[str]:
-        """Return a readable name for each column of the feature matrix."""
-        names: list[str] = []
-        for block in self.data:
-            if block["kind"] == "text":
-                names += [f"{block['name']}:{term}" for term in block["terms"]]
-            elif block["kind"] == "numeric":
-                names += block["columns"]
-            else:
-                for column, levels in zip(block["columns"], block["levels"], strict=True):
-                    names += [f"{column}={level}" for level in levels]
-        return names

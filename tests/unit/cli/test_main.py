@@ -1,0 +1,56 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+
+
+def _run(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "ticket"], "there are: housing, tickets"),
+        (["history", "nobody"], "no project 'nobody'"),
+        (["train", "tickets", "--stage", "prod"], "name your rows with --data"),
+        (["train", "tickets", "--data", "/no/such/file.csv"], "No such file"),
+        (["predict", "housing", "RM"], "not column=value"),
+        (["predict", "housing", "RM=six"], "could not convert"),
+        (["predict", "housing", "{"], "Expecting"),
+        (["demo", "nobody"], "the demo knows"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_1(arguments, said):
+    """No traceback, and what to do instead."""
+    result = _run(*arguments)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "command", ["up", "down", "status", "train", "predict", "history", "promote", "rollback"]
+)
+def test_every_command_teaches_itself(command):
+    """`--help` says what it does."""
+    result = _run(command, "--help")
+    assert result.exit_code == 0
+    assert len(result.output) > 200
+
+
+def test_sample_writes_what_train_reads(tmp_path):
+    """The same generator, by file."""
+    path = tmp_path / "rows.csv"
+    assert _run("sample", "tickets", "-o", str(path), "--rows", "30").exit_code == 0
+    assert path.read_text(encoding="utf-8").count("\n") == 31
+
+
+def test_rows_are_read_by_the_columns_types():
+    """A text that looks like a number stays text."""
+    from cli.main import _row
+
+    assert _row(["RM=6.5", "note=12345", "gap="], {"RM"}) == {"RM": 6.5, "note": "12345", "gap": ""}
+    assert _row([json.dumps({"RM": 1})], set()) == {"RM": 1}
