@@ -29,6 +29,7 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/noria/python" "$(CURDIR)/layers/noria_aws/python" \
 	  "$(CURDIR)/layers/projects/python" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/noria.pth"
 	@printf '#!/bin/sh\nexec "%s" -m cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/noria && chmod +x $(BIN)/noria
+	@$(BIN)/python -m infra.bundling
 	@touch $@
 
 demo: $(SETUP) ## Start the emulator, deploy, train both sample projects, predict

@@ -10,10 +10,11 @@ import py_compile
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from infra.config import PYTHON_VERSION, Architecture
+from infra.config import PYTHON_VERSION, ROOT, Architecture, machine
 
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
 MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start
@@ -38,8 +39,8 @@ def build(source: Path, target: Path, architecture: Architecture) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True, ignore=_NEVER_COPIED)
     requirements = source / "requirements.txt"
     if requirements.is_file():
-        _install(requirements, target / "python", architecture)
-        _strip(target)
+        installed = _installed(requirements, architecture)
+        shutil.copytree(installed, target / "python", dirs_exist_ok=True)
     if unzipped_bytes(target) <= _COMPILED_UP_TO_BYTES:
         _compile(target)
 
@@ -67,6 +68,19 @@ def unzipped_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def _installed(requirements: Path, architecture: Architecture) -> Path:
+    """Return the stripped packages, installed once into the venv, so that builds need no network."""
+    cache = Path(sys.prefix) / "noria-layers" / source_hash(requirements.parent, architecture)
+    if not cache.is_dir():
+        with tempfile.TemporaryDirectory(dir=sys.prefix) as scratch:
+            partial = Path(scratch) / "python"
+            _install(requirements, partial, architecture)
+            _strip(partial)
+            cache.parent.mkdir(exist_ok=True)
+            partial.rename(cache)
+    return cache
+
+
 def _install(requirements: Path, target: Path, architecture: Architecture) -> None:
     platforms = [f"--platform={glibc}_{_WHEEL_MACHINE[architecture]}" for glibc in _GLIBC]
     command = [
@@ -86,7 +100,7 @@ def _strip(target: Path) -> None:
             shutil.rmtree(path)
         elif path.is_file() and path.suffix in _STRIPPED_SUFFIXES:
             path.unlink()
-    shutil.rmtree(target / "python" / "bin", ignore_errors=True)
+    shutil.rmtree(target / "bin", ignore_errors=True)
 
 
 def _compile(target: Path) -> None:
@@ -97,3 +111,8 @@ def _compile(target: Path) -> None:
         stripdir=str(target),
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
+
+
+if __name__ == "__main__":  # set-up: everything later builds offline
+    for name in ("training_runtime", "serving_runtime"):
+        _installed(ROOT / "layers" / name / "requirements.txt", machine())

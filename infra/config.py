@@ -3,6 +3,7 @@
 They are set in `cdk.json` or with `cdk deploy -c noria:stage=prod`. Unknown keys are refused.
 """
 
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -68,3 +69,8 @@ def read_deployment(context: Mapping[str, Any]) -> Deployment:
 def project_names() -> list[str]:
     """Return the names of the projects whose specs lie in the projects layer, sorted."""
     return sorted(path.stem for path in SPECS.glob("*.toml"))
+
+
+def machine() -> Architecture:
+    """Return the Lambda architecture of this machine."""
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"

@@ -5,7 +5,6 @@ architecture layers are built for (this machine's).
 """
 
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.config import ROOT, Architecture
+from infra.config import ROOT, machine
 from infra.local.emulator import ACCOUNT, REGION, Emulator
 
 STAGE = "local"
@@ -46,11 +45,6 @@ def deploy(emulator: Emulator, report: Report) -> None:
         _cdk(emulator, ["bootstrap", f"aws://{ACCOUNT}/{REGION}", *app])
     report("deploying the stacks")
     _cdk(emulator, ["deploy", "--all", "--require-approval", "never", "--concurrency", "2", *app])
-
-
-def machine() -> Architecture:
-    """Return the Lambda architecture of this machine."""
-    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
 
 
 def _is_bootstrapped(emulator: Emulator) -> bool:

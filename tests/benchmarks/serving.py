@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import bundling
-from infra.config import ROOT
-from infra.local.deploy import machine
+from infra.config import ROOT, machine
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.golden import TOLERANCE
 from tests.benchmarks.models import KINDS, Trained, train

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra import bundling
-from infra.config import ROOT
-from infra.local.deploy import machine
+from infra.config import ROOT, machine
 
 COMMON = ("noria", "noria_aws", "projects")
 
