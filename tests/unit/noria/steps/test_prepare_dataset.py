@@ -1,0 +1,44 @@
+import pytest
+
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from tests.support.fakes import MemoryArtifacts
+from tests.support.rows import ticket_csv
+from tests.support.specs import quick_tickets
+
+
+def _prepared(sources, **dataset):
+    artifacts, spec = MemoryArtifacts(), quick_tickets()
+    spec = spec.model_copy(update={"dataset": spec.dataset.model_copy(update=dataset)})
+    artifacts.objects.update(sources)
+    keys = tuple(sources) or ("inbox/none.csv",)
+    return prepare_dataset(
+        PrepareDatasetRequest("quick", "run", keys), spec=spec, artifacts=artifacts
+    )
+
+
+def test_several_files_are_one_dataset():
+    """Partitions are read in the order given."""
+    one, two = ticket_csv(100, seed=1), ticket_csv(100, seed=2)
+    result = _prepared({"inbox/a.csv": one, "inbox/b.csv": two})
+    assert result.accepted
+    assert result.n_train + result.n_test > 150
+
+
+@pytest.mark.parametrize(
+    ("sources", "settings", "said"),
+    [
+        ({}, {}, "there is no such file"),
+        ({"inbox/a.csv": b""}, {}, "empty"),
+        ({"inbox/a.xlsx": b"PK"}, {}, "unknown format"),
+        ({"inbox/a.csv": ticket_csv(100)}, {"max_bytes": 1000}, "dataset.max_bytes"),
+        ({"inbox/a.csv": ticket_csv(100) + b"x,y\n" * 50}, {}, "were rejected"),
+    ],
+    ids=["absent", "empty", "xlsx", "too large", "too many rejected"],
+)
+def test_what_cannot_be_trained_on_is_rejected_with_the_reason(sources, settings, said):
+    """An answer with a report, never a failure."""
+    result = _prepared(sources, **settings)
+    assert not result.accepted
+    assert result.dataset_version is None
+    assert any(said in reason for reason in result.reasons)
+    assert result.report_key == "quarantine/quick/run/report.json"

@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from noria.errors import TrainingFailedError
+from noria.layout import candidate_key
+from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
+from noria.steps.train_candidate import RESULT
+from tests.support.fakes import MemoryArtifacts
+from tests.support.specs import quick_tickets
+
+
+def _selected(scores):
+    artifacts, spec = MemoryArtifacts(), quick_tickets()
+    for name, mean in scores.items():
+        result = {"candidate": name, "cv_mean": mean}
+        artifacts.put(candidate_key("quick", "run", name, RESULT), json.dumps(result).encode())
+    request = SelectChallengerRequest("quick", "run")
+    result = select_challenger(request, spec=spec, artifacts=artifacts)
+    return result, json.loads(artifacts.get("runs/quick/run/selection.json"))
+
+
+def test_the_best_mean_wins_and_a_tie_goes_to_the_earlier():
+    """The spec's order is the author's preference."""
+    assert _selected({"logistic": 0.7, "forest": 0.8})[0].candidate == "forest"
+    assert _selected({"logistic": 0.8, "forest": 0.8})[0].candidate == "logistic"
+
+
+def test_a_candidate_that_could_not_be_fitted_leaves_the_others():
+    """It is counted and named."""
+    result, selection = _selected({"forest": 0.8})
+    assert (result.candidate, result.n_failed) == ("forest", 1)
+    assert selection["failed"] == ["logistic"]
+
+
+def test_without_any_candidate_the_run_fails():
+    """There is nothing to evaluate."""
+    with pytest.raises(TrainingFailedError, match="no candidate"):
+        _selected({})
