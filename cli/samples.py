@@ -43,17 +43,18 @@ def sample_file(project: str, **settings: Any) -> bytes:
 
 def _tickets(settings: dict[str, Any]) -> bytes:
     settings = {"n_rows": 1200, **settings}
-    return _csv(TICKET_COLUMNS, sample_tickets(**settings))
+    return csv_bytes(TICKET_COLUMNS, sample_tickets(**settings))
 
 
 def _housing(settings: dict[str, Any]) -> bytes:
     """Return the 506 real Boston tracts that the mlxtend package carries."""
     text = files("mlxtend.data").joinpath("data/boston_housing.csv").read_text()
     rows = ([f"{float(cell):g}" for cell in line.split(",")] for line in text.splitlines())
-    return _csv(_BOSTON_COLUMNS, rows)
+    return csv_bytes(_BOSTON_COLUMNS, rows)
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a CSV file with a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)

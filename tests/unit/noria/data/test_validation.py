@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from cli.samples import csv_bytes
 from noria.data.validation import (
     TARGET,
     TIME,
@@ -10,7 +11,7 @@ from noria.data.validation import (
     validation_report,
 )
 from noria.errors import DatasetSchemaError
-from tests.support.rows import csv_bytes, records, ticket_csv
+from tests.support.rows import records, ticket_csv
 
 HOUSE = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split()
 ROW = [0.1, 18, 2.3, 0, 0.5, 6.5, 65, 4.0, 1, 296, 15.3, 396.9, 4.98, 24]

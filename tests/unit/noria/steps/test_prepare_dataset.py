@@ -42,3 +42,16 @@ def test_what_cannot_be_trained_on_is_rejected_with_the_reason(sources, settings
     assert result.dataset_version is None
     assert any(said in reason for reason in result.reasons)
     assert result.report_key == "quarantine/quick/run/report.json"
+
+
+def test_a_split_that_leaves_nothing_to_test_with_is_rejected():
+    """Zero test rows are insufficient data, not a crash later on."""
+    artifacts, spec = MemoryArtifacts(), quick_tickets()
+    artifacts.put("inbox/a.csv", ticket_csv(60))
+    spec = spec.model_copy(
+        update={"split": spec.split.model_copy(update={"kind": "random", "test_fraction": 1e-9})}
+    )
+    request = PrepareDatasetRequest("quick", "run", ("inbox/a.csv",))
+    result = prepare_dataset(request, spec=spec, artifacts=artifacts)
+    assert not result.accepted
+    assert "none to test with" in result.reasons[0]

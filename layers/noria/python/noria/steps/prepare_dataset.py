@@ -55,6 +55,9 @@ def prepare_dataset(
     """
     validation, faults = _validate(request, spec, artifacts)
     faults = faults or acceptance_faults(validation, spec)
+    train, test = ([], []) if faults else _split(validation, spec)
+    if not faults and not (train and test):
+        faults = ["the split leaves no rows to train on or none to test with; more rows are needed"]
     report = validation_report(validation, accepted=not faults, outcome=faults)
     report |= {
         "project": spec.name,
@@ -66,17 +69,15 @@ def prepare_dataset(
     rejected = encode_rows(vars(record) for record in validation.rejected)
     artifacts.put(quarantine_key(spec.name, request.run_id, "rows.jsonl.gz"), rejected)
     artifacts.put(report_key, json.dumps(report, ensure_ascii=False, indent=2).encode())
-    version, n_train, n_test = None, 0, 0
+    version = None
     if not faults:
-        train, test = split_rows(validation.rows, list(spec.dataset.columns), spec.split)
-        n_train, n_test = len(train), len(test)
         facts = {"sources": list(request.source_keys), "report": report, "schema": _schema(spec)}
         version = write_dataset(artifacts, spec.name, (train, test), facts)
     return PrepareDatasetResult(
         accepted=not faults,
         dataset_version=version,
-        n_train=n_train,
-        n_test=n_test,
+        n_train=len(train),
+        n_test=len(test),
         n_rejected=len(validation.rejected),
         report_key=report_key,
         reasons=tuple(faults),
@@ -99,6 +100,10 @@ def _validate(
             return validator.result, [error.message]
     validator.reject_rare_classes()
     return validator.result, []
+
+
+def _split(validation: Validation, spec: ProjectSpec) -> tuple[list[Any], list[Any]]:
+    return split_rows(validation.rows, list(spec.dataset.columns), spec.split)
 
 
 def _schema(spec: ProjectSpec) -> dict[str, Any]:
