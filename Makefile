@@ -19,8 +19,8 @@ help: ## Show the targets
 $(SETUP): $(REQUIREMENTS) Makefile
 	@python="$$(for found in python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 \
 	  /opt/*/bin/python3.13 /usr/local/bin/python3.13 python3 python; do \
-	    "$$found" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
-	      && echo "$$found" && break; done)"; \
+	    "$$found" -c 'import sys; sys.version_info[:2] == (3, 13) or sys.exit(1); print(sys._base_executable)' \
+	      2>/dev/null && break; done)"; \
 	if [ -z "$$python" ]; then \
 	  echo "Noria needs Python 3.13 and found none: install it (pyenv install 3.13)" >&2; exit 1; fi; \
 	echo "setting up $(VENV) with $$python (about a minute, once)"; \

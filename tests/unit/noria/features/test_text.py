@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from time import process_time
 
 import pytest
@@ -94,6 +96,18 @@ def test_stems_equal_nltks_on_common_spanish_words():
     golden = SnowballStemmer("spanish")
     stem = stemmer("spanish")
     assert [stem(word) for word in words] == [golden.stem(word) for word in words]
+
+
+def test_one_language_is_imported_and_the_package_stays_importable():
+    """A cold start pays for what it uses, and nobody else finds a hollow package."""
+    code = (
+        "import sys; from noria.features.text import stemmer; stem = stemmer('spanish'); "
+        "assert stem('casas') == 'cas', stem('casas'); "
+        "assert 'snowballstemmer.turkish_stemmer' not in sys.modules; "
+        "import snowballstemmer; "
+        "assert snowballstemmer.stemmer('english').stemWord('houses') == 'hous'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @given(st.text(max_size=200))

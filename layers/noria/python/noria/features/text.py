@@ -6,9 +6,13 @@ serving bundle, stop words included.
 
 import re
 import string
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from importlib import import_module
+from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import Any
 
 _BRACKETS = re.compile(r"\[.*?\]")
@@ -128,7 +132,28 @@ def stemmer(language: str) -> Callable[[str], str]:
 
 @lru_cache(maxsize=4)
 def _snowball(language: str) -> Callable[[str], str]:
-    import snowballstemmer  # only text projects pay for it
-
-    stem: Callable[[str], str] = lru_cache(_MEMO_SIZE)(snowballstemmer.stemmer(language).stemWord)
+    algorithm = _one_language(language)
+    stem: Callable[[str], str] = lru_cache(_MEMO_SIZE)(algorithm.stemWord)
     return lambda word: stem(word) if len(word) <= _LONGEST_STEMMED else word
+
+
+def _one_language(language: str) -> Any:
+    """Return the stemmer of one language.
+
+    The package's own `__init__` imports all of its languages: a fifth of a cold start. So its
+    module is imported below a bare package of the same name, which then makes room again.
+    """
+    name = "snowballstemmer"
+    if name in sys.modules:
+        return sys.modules[name].stemmer(language)
+    found = PathFinder.find_spec(name)
+    if found is None:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+    bare = ModuleType(name)
+    bare.__path__ = found.submodule_search_locations or []
+    sys.modules[name] = bare
+    try:
+        module = import_module(f"{name}.{language}_stemmer")
+    finally:
+        del sys.modules[name]
+    return getattr(module, f"{language.capitalize()}Stemmer")()
