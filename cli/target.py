@@ -11,12 +11,12 @@ from urllib.parse import quote
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.config import API_STAGE
 from infra.local.deploy import STAGE as LOCAL
 from infra.local.emulator import Emulator
 from noria.errors import SettingsError, StoreUnavailableError
 from noria_aws.adapters import DynamoDbAliases, S3Artifacts
 
-API_STAGE = "v1"
 _HTTP_SECONDS = 35.0
 
 

@@ -35,13 +35,18 @@ def build(source: Path, target: Path, architecture: Architecture) -> None:
     ----------
     source : Path
         A folder with code to copy, a `requirements.txt` to install below `python/`, or both.
+
+    Raises
+    ------
+    ValueError
+        It alone is above Lambda's limit.
     """
     shutil.copytree(source, target, dirs_exist_ok=True, ignore=_NEVER_COPIED)
     requirements = source / "requirements.txt"
     if requirements.is_file():
         installed = _installed(requirements, architecture)
         shutil.copytree(installed, target / "python", dirs_exist_ok=True)
-    if unzipped_bytes(target) <= _COMPILED_UP_TO_BYTES:
+    if require_size([target], MAX_UNZIPPED_BYTES) <= _COMPILED_UP_TO_BYTES:
         _compile(target)
 
 

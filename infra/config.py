@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 PREFIX = "noria:"
 ROOT = Path(__file__).resolve().parent.parent
 SPECS = ROOT / "layers" / "projects" / "python" / "projects"
+API_STAGE = "v1"  # of API Gateway: the last part of the API's base URL
 PYTHON_VERSION = "3.13"  # of Lambda, of the layers, and of Glue 6.0 where heavy jobs go
 
 # `-c noria:log_retention_days=90` arrives as a string.

@@ -8,13 +8,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.config import Deployment
+from infra.config import API_STAGE, Deployment
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow, log_group
 from infra.constructs.prediction_log import PredictionLogStreams
 from infra.stacks.storage import StorageStack
 
-API_STAGE = "v1"
 # Methods and paths; a test keeps them equal to the routes the handler answers.
 ROUTES = (
     ("GET", "/health"),
