@@ -1,4 +1,4 @@
-"""The commands. Each prints for people, or one JSON object with `--json`."""
+"""The commands. They print for people; those that answer take `--json` for scripts."""
 
 import getpass
 import json
