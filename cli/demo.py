@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cli.display import console, outcome_line, table
-from cli.samples import sample_file
+from cli.samples import sample_files
 from cli.target import Target
 from cli.training import new_run_id, run_training, upload
 from infra.local.deploy import STAGE as LOCAL
@@ -19,6 +19,18 @@ _ROWS: dict[str, list[dict[str, Any]]] = {
         {"short_description": "Buenos días, no puedo iniciar sesión, la contraseña está vencida"},
         {"short_description": "El reporte de fondos muestra saldos errados al cierre"},
         {"short_description": "La impresora del piso 3 atasca el papel", "close_notes": ""},
+    ],
+    "messages": [
+        {"text": "The bartender was outstanding and happy hour was worth every penny. Love this place!",
+         "date": "2026-02-03T19:00:00", "categories": "Nightlife, Bars, Pubs", "stars_business": 4.5},
+        {"text": "My treatment was okay for the price. Might return."},
+        {"text": "The kitchen got my order wrong twice and nobody apologised. Never again.", "average_stars": 2.1},
+    ],
+    "customers": [
+        {"segmento": "premium", "canal": "app", "n_transacciones": 55, "dias_ultima_compra": 3,
+         "utilizacion_tarjeta": 0.9, "prob_value_contact": 0.7, "monto": 25000},
+        {"segmento": "masivo", "canal": "teléfono", "n_transacciones": 4, "dias_ultima_compra": 150,
+         "prob_value_contact": 0.6, "monto": 4000},
     ],
     "housing": [
         {"CRIM": 0.00632, "ZN": 18, "INDUS": 2.31, "CHAS": 0, "NOX": 0.538, "RM": 6.575, "AGE": 65.2,
@@ -70,7 +82,7 @@ def _trained(target: Target, project: str) -> str:
     if champion:
         return f"champion {champion} is there already"
     console.print(f"… training {project}")
-    keys = upload(target, project, [(f"sample_{project}.csv", sample_file(project))])
+    keys = upload(target, project, sample_files(project))
     end = run_training(target, project, keys, new_run_id(), _follow)
     if end.status != "SUCCEEDED":
         raise RuntimeError(f"training {project} {end.status}: {end.output}")
@@ -89,7 +101,9 @@ def _predicted(target: Target, project: str, row: dict[str, Any]) -> str:
         raise RuntimeError(f"predict {project}: {answer.status}: {answer.body}")
     body = answer.body
     if "confidence" in body:
-        return f"class {body['prediction']} (confidence {body['confidence']:.2f})"
+        worth = body.get("business_value")
+        shown = "" if worth is None else f", business value {worth:.2f} ({body['band']})"
+        return f"class {body['prediction']} (confidence {body['confidence']:.2f}){shown}"
     return f"value {body['value']:.2f}"
 
 

@@ -32,6 +32,19 @@ def outcome_line(output: Mapping[str, Any]) -> str:
     return f"[bold {colour}]{output['outcome']}[/]: {escape(str(output['summary']))}"
 
 
+def explanation_table(explanation: Mapping[str, Any]) -> Table:
+    """Return what the features added to a score, and that it adds up."""
+    rows = [("(a typical row)", "", f"{explanation['base']:+.4f}")]
+    rows += [
+        (part["feature"], part["value"], f"{part['contribution']:+.4f}")
+        for part in explanation["contributions"]
+    ]
+    rows += [("(all others)", "", f"{explanation['rest']:+.4f}")]
+    rows += [("= score", "", f"{explanation['score']:+.4f}")]
+    title = f"Why {explanation['of']}: {explanation['scale']}, {explanation['method']}"
+    return table(title, ("feature", "value", "adds"), rows)
+
+
 def history_table(project: str, entries: Iterable[HistoryEntry]) -> Table:
     """Return the promotions of a project."""
     rows = [

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 from cli import demo as demo_module
-from cli.display import console, error_console, history_table, outcome_line, table
-from cli.samples import sample_file
+from cli.display import (
+    console,
+    error_console,
+    explanation_table,
+    history_table,
+    outcome_line,
+    table,
+)
+from cli.samples import sample_files
 from cli.target import Target
 from cli.training import Source, new_run_id, run_training, upload
 from infra.config import SPECS, project_names
@@ -121,19 +129,32 @@ _STATUS_COLUMNS = ("project", "status", "champion", "reason")
 @app.command()
 def sample(
     project: Project,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the CSV.")],
-    rows: Annotated[int, typer.Option(help="Number of rows.", min=1)] = 1200,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A folder, or a file where there is only one.")
+    ],
+    rows: Annotated[
+        int | None, typer.Option(help="Number of rows; default: as `noria train` uses.", min=1)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal rows.")] = 42,
     noise: Annotated[float, typer.Option(help="Share of random labels.", min=0, max=1)] = 0.06,
+    drift: Annotated[
+        float, typer.Option(help="How far the world has moved, 0 to 1.", min=0, max=1)
+    ] = 0.0,
     shuffle_labels: Annotated[bool, typer.Option(help="Make labels meaningless.")] = False,
 ) -> None:
     """Write sample data of a project, to train on or to look at."""
     with _told():
-        body = sample_file(
-            _checked(project), n_rows=rows, seed=seed, noise=noise, shuffle_labels=shuffle_labels
-        )
-        output.write_bytes(body)
-        console.print(f"wrote {output} ({body.count(b'\n') - 1} rows)")
+        settings = {"seed": seed, "noise": noise, "drift": drift, "shuffle_labels": shuffle_labels}
+        if rows is not None:
+            settings["n_rows"] = rows
+        files = sample_files(_checked(project), **settings)
+        if output.suffix and len(files) > 1:
+            raise ValueError(f"{project} has {len(files)} sample files: name a folder for them")
+        for name, body in files:
+            path = output if output.suffix else output / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+            console.print(f"wrote {path} ({body.count(b'\n') - (path.suffix == '.csv')} rows)")
 
 
 @app.command()
@@ -197,8 +218,14 @@ def _show_candidates(target: Target, project: str, run: str) -> None:
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:
     if not data:
-        return [(f"sample_{project}.csv", sample_file(project))]
-    return [(path.name, path.read_bytes()) for path in data]
+        return [*sample_files(project)]
+    return [(path.name, _readable(path)) for path in data]
+
+
+def _readable(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
+    return path
 
 
 @app.command()
@@ -207,32 +234,46 @@ def predict(
     inputs: Annotated[
         list[str], typer.Argument(help="column=value …, or one JSON object, or '-' to read it.")
     ],
+    explain: Annotated[bool, typer.Option(help="Say which features mattered most.")] = False,
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
     """Ask the champion over HTTPS."""
     with _told():
-        columns = load_spec(SPECS / f"{_checked(project)}.toml").dataset.columns
-        row = _row(inputs, {name for name, column in columns.items() if column.type == "number"})
+        target = Target(stage)
+        row = _row(inputs, partial(_numbers, target, _checked(project)))
         path = f"/projects/{project}/predict"
-        answer = Target(stage).call("POST", path, {"inputs": row})
+        answer = target.call("POST", path, {"inputs": row, "explain": explain})
         if answer.status != 200:
             raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
+        explanation = {} if as_json else answer.body.pop("explanation", {})
         _print(
             as_json, answer.body, lambda: table(project, ("field", "value"), answer.body.items())
         )
+        if explanation:
+            console.print(explanation_table(explanation))
 
 
-def _row(inputs: list[str], numbers: set[str]) -> Any:
+def _numbers(target: Target, project: str) -> set[str]:
+    """Return the columns that are numbers: the spec's, or the champion's where rows tell them."""
+    dataset = load_spec(SPECS / f"{project}.toml").dataset
+    if not dataset.infer:
+        return {name for name, column in dataset.columns.items() if column.type == "number"}
+    model = target.call("GET", f"/projects/{project}/model")
+    if model.status != 200:
+        raise RuntimeError(f"{model.status}: {model.body.get('detail', model.body)}")
+    return {name for name, c in model.body["columns"].items() if c["type"] == "number"}
+
+
+def _row(inputs: list[str], number_columns: Callable[[], set[str]]) -> Any:
     if len(inputs) == 1 and (inputs[0] == "-" or inputs[0].lstrip().startswith("{")):
         return json.loads(sys.stdin.read() if inputs[0] == "-" else inputs[0])
-    row: dict[str, Any] = {}
-    for item in inputs:
-        name, separator, text = item.partition("=")
+    pairs = [item.partition("=") for item in inputs]
+    for item, (_, separator, _) in zip(inputs, pairs, strict=True):
         if not separator:
             raise ValueError(f"'{item}' is not column=value")
-        row[name] = float(text) if name in numbers and text else text
-    return row
+    numbers = number_columns()
+    return {name: float(text) if name in numbers and text else text for name, _, text in pairs}
 
 
 @app.command()

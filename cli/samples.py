@@ -2,35 +2,26 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from noria.data.samples import TICKET_COLUMNS, sample_tickets
+from noria.data.samples.customers import CUSTOMER_COLUMNS, sample_customers
+from noria.data.samples.messages import sample_messages
+from noria.data.samples.tickets import TICKET_COLUMNS, sample_tickets
 from noria.errors import UnknownProjectError
 
-_BOSTON_COLUMNS = [
-    "CRIM",
-    "ZN",
-    "INDUS",
-    "CHAS",
-    "NOX",
-    "RM",
-    "AGE",
-    "DIS",
-    "RAD",
-    "TAX",
-    "PTRATIO",
-    "B",
-    "LSTAT",
-    "MEDV",
-]
+Source = tuple[str, bytes]  # (file name, content)
+
+_BOSTON_COLUMNS = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split()
+_PARTITIONS = 5  # of customers: four to train on, one to test on
 
 
-def sample_file(project: str, **settings: Any) -> bytes:
-    """Return a sample CSV of a project; UnknownProjectError when it has none.
+def sample_files(project: str, **settings: Any) -> list[Source]:
+    """Return the sample files of a project; UnknownProjectError when it has none.
 
-    `settings` are `n_rows`, `seed`, `noise`, `shuffle_labels`; real rows ignore them.
+    `settings` are `n_rows`, `seed`, `noise`, `drift`, `shuffle_labels`; real rows ignore them.
     """
     maker = _SAMPLES.get(project)
     if maker is None:
@@ -41,16 +32,33 @@ def sample_file(project: str, **settings: Any) -> bytes:
     return maker(settings)
 
 
-def _tickets(settings: dict[str, Any]) -> bytes:
-    settings = {"n_rows": 1200, **settings}
-    return csv_bytes(TICKET_COLUMNS, sample_tickets(**settings))
+def _tickets(settings: dict[str, Any]) -> list[Source]:
+    rows = sample_tickets(**{"n_rows": 1200, **settings})
+    return [("sample_tickets.csv", csv_bytes(TICKET_COLUMNS, rows))]
 
 
-def _housing(settings: dict[str, Any]) -> bytes:
+def _messages(settings: dict[str, Any]) -> list[Source]:
+    tables = sample_messages(**{"n_rows": 3000, **settings})
+    return [
+        (f"sample_{name}.jsonl", json_lines(rows))
+        for name, rows in zip(("review", "user", "business"), tables, strict=True)
+    ]
+
+
+def _customers(settings: dict[str, Any]) -> list[Source]:
+    rows = list(sample_customers(**{"n_rows": 6000, **settings}))
+    size = -(-len(rows) // _PARTITIONS)
+    return [
+        (f"p{part + 1}_extrac.csv", csv_bytes(CUSTOMER_COLUMNS, rows[part * size : (part + 1) * size]))
+        for part in range(_PARTITIONS)
+    ]  # fmt: skip
+
+
+def _housing(settings: dict[str, Any]) -> list[Source]:
     """Return the 506 real Boston tracts that the mlxtend package carries."""
     text = files("mlxtend.data").joinpath("data/boston_housing.csv").read_text()
     rows = ([f"{float(cell):g}" for cell in line.split(",")] for line in text.splitlines())
-    return csv_bytes(_BOSTON_COLUMNS, rows)
+    return [("sample_housing.csv", csv_bytes(_BOSTON_COLUMNS, rows))]
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
@@ -62,7 +70,14 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes
     return buffer.getvalue().encode()
 
 
-_SAMPLES: dict[str, Callable[[dict[str, Any]], bytes]] = {
+def json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
+    """Return a file with one JSON object a line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+_SAMPLES: dict[str, Callable[[dict[str, Any]], list[Source]]] = {
     "tickets": _tickets,
     "housing": _housing,
+    "messages": _messages,
+    "customers": _customers,
 }

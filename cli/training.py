@@ -1,5 +1,6 @@
 """Upload source files, run the training state machine, follow it."""
 
+import hashlib
 import json
 import secrets
 import time
@@ -16,7 +17,7 @@ from noria.layout import inbox_key
 _POLL_SECONDS = 0.5
 _BUSINESS_STATES = frozenset({"Task", "Map"})
 
-Source = tuple[str, bytes]  # (file name, content)
+Source = tuple[str, bytes | Path]  # (file name, content or where it lies)
 Follow = Callable[[str, str, float], None]  # (state, "started" | "finished" | "failed", seconds)
 
 
@@ -38,9 +39,15 @@ def new_run_id() -> str:
 def upload(target: Target, project: str, sources: Sequence[Source]) -> list[str]:
     """Put source files into the inbox and return their keys; equal content is one object."""
     keys = []
-    for name, body in sources:
-        key = inbox_key(project, sha256_hex(body), Path(name).name)
-        target.artifacts.put(key, body)
+    for name, content in sources:
+        if isinstance(content, Path):
+            with content.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            key = inbox_key(project, digest, name)
+            target.client("s3").upload_file(str(content), target.outputs["DataBucket"], key)
+        else:
+            key = inbox_key(project, sha256_hex(content), name)
+            target.artifacts.put(key, content)
         keys.append(key)
     return keys
 

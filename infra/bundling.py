@@ -19,10 +19,11 @@ from infra.config import PYTHON_VERSION, ROOT, Architecture, machine
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
 MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start
 _COMPILED_UP_TO_BYTES = 20_000_000  # the training layer would not fit Lambda with bytecode
-_BUILDER_VERSION = "2"  # raise when this file builds something else from the same sources
+_BUILDER_VERSION = "3"  # raise when this file builds something else from the same sources
 
 _WHEEL_MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
 _GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+_SHARED_LIBRARIES = "shared_libraries"
 _STRIPPED_FOLDERS = ("tests", "test", "__pycache__")
 _STRIPPED_SUFFIXES = (".pyc", ".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a")
 _NEVER_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.*", "README.md")
@@ -46,6 +47,9 @@ def build(source: Path, target: Path, architecture: Architecture) -> None:
     if requirements.is_file():
         installed = _installed(requirements, architecture)
         shutil.copytree(installed, target / "python", dirs_exist_ok=True)
+        shared = target / "python" / _SHARED_LIBRARIES
+        if shared.is_dir():
+            shared.rename(target / "lib")
     if require_size([target], MAX_UNZIPPED_BYTES) <= _COMPILED_UP_TO_BYTES:
         _compile(target)
 
@@ -81,6 +85,7 @@ def _installed(requirements: Path, architecture: Architecture) -> Path:
             partial = Path(scratch) / "python"
             _install(requirements, partial, architecture)
             _strip(partial)
+            _share_openmp(partial)
             cache.parent.mkdir(exist_ok=True)
             partial.rename(cache)
     return cache
@@ -108,6 +113,17 @@ def _strip(target: Path) -> None:
     shutil.rmtree(target / "bin", ignore_errors=True)
 
 
+def _share_openmp(packages: Path) -> None:
+    """Offer scikit-learn's OpenMP under its usual name: LightGBM expects the system to have it.
+
+    Lambda's does not; it looks in a layer's `lib` folder, which `build` makes of this one.
+    """
+    bundled = next(packages.glob("scikit_learn.libs/libgomp*"), None)
+    if bundled is not None:
+        (packages / _SHARED_LIBRARIES).mkdir()
+        shutil.copy(bundled, packages / _SHARED_LIBRARIES / "libgomp.so.1")
+
+
 def _compile(target: Path) -> None:
     """Compile, because a layer is read-only on Lambda and would be compiled at each cold start."""
     compileall.compile_dir(
@@ -119,5 +135,5 @@ def _compile(target: Path) -> None:
 
 
 if __name__ == "__main__":  # set-up: everything later builds offline
-    for name in ("training_runtime", "serving_runtime"):
+    for name in ("training_runtime", "serving_runtime", "report_runtime"):
         _installed(ROOT / "layers" / name / "requirements.txt", machine())

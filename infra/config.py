@@ -39,6 +39,7 @@ class Deployment(BaseModel):
     alert_email: str | None = None  # subscribes this address to the alerts
     log_retention_days: RetentionDays = 30
     prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    mlflow_tracking_uri: str | None = None  # training runs are logged there too
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
     requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
 

@@ -11,7 +11,15 @@ from constructs import Construct
 from infra import bundling
 from infra.config import PYTHON_VERSION, ROOT, Architecture
 
-LAYERS = ("noria", "noria_aws", "projects", "training_runtime", "serving_runtime")
+LAYERS = (
+    "noria",
+    "noria_aws",
+    "projects",
+    "training_runtime",
+    "serving_runtime",
+    "report_runtime",
+    "tracking_runtime",
+)
 RUNTIME = lambda_.Runtime(f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON)
 ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
@@ -41,9 +49,11 @@ def bundled(source: Path, architecture: Architecture) -> lambda_.AssetCode:
 
 
 class Layers(Construct):
-    """The five layers functions choose from."""
+    """The layers functions choose from."""
 
-    def __init__(self, scope: Construct, name: str, *, architecture: Architecture) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, architecture: Architecture, tracking: bool
+    ) -> None:
         super().__init__(scope, name)
         self._layers = {
             layer: lambda_.LayerVersion(
@@ -55,6 +65,7 @@ class Layers(Construct):
                 description=f"Noria layer {layer}",
             )
             for layer in LAYERS
+            if tracking or layer != "tracking_runtime"
         }
 
     def of(self, *names: str) -> list[lambda_.LayerVersion]:

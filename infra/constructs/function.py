@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -25,9 +25,10 @@ _RETENTION = {
 class Runtime(NamedTuple):
     """What a function runs on."""
 
-    layer: str  # training_runtime or serving_runtime
+    layers: tuple[str, ...]  # of third-party code
     memory_mb: int
     timeout_seconds: int
+    disk_mb: int = 512  # of /tmp
 
 
 class NoriaFunction(Construct):
@@ -54,8 +55,9 @@ class NoriaFunction(Construct):
             architecture=ARCHITECTURES[deployment.architecture],
             handler="handler.lambda_handler",
             code=bundled(ROOT / "lambdas" / name, deployment.architecture),
-            layers=layers.of("noria", "noria_aws", "projects", runtime.layer),
+            layers=layers.of("noria", "noria_aws", "projects", *runtime.layers),
             memory_size=runtime.memory_mb,
+            ephemeral_storage_size=Size.mebibytes(runtime.disk_mb),
             timeout=Duration.seconds(runtime.timeout_seconds),
             environment=dict(environment),
             tracing=lambda_.Tracing.ACTIVE,

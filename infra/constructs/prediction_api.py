@@ -62,7 +62,7 @@ class PredictionApi(Construct):
             "predict",
             deployment=deployment,
             layers=layers,
-            runtime=Runtime("serving_runtime", _MEMORY_MB, _TIMEOUT_SECONDS),
+            runtime=Runtime(("serving_runtime",), _MEMORY_MB, _TIMEOUT_SECONDS),
             environment={
                 **environment,
                 "NORIA_PREDICTION_STREAM_PREFIX": streams.prefix,

@@ -23,13 +23,17 @@ class Step(NamedTuple):
     table: tuple[str, ...] = ()  # DynamoDB actions on the alias table
     is_heavy: bool = False  # trains or scores whole data sets
     layer: str = "training_runtime"
+    disk_mb: int = 512
 
 
+_JOIN_DISK_MB = 4096  # tables to join lie on disk
 _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 
 # The test rows are readable by evaluate_challenger alone: "read once" is a right, not a habit.
 STEPS: dict[str, Step] = {
-    "prepare_dataset": Step(("inbox/*",), ("datasets/*", "quarantine/*"), is_heavy=True),
+    "prepare_dataset": Step(
+        ("inbox/*",), ("datasets/*", "quarantine/*"), is_heavy=True, disk_mb=_JOIN_DISK_MB
+    ),
     "fit_feature_views": Step(_TRAIN_ROWS, ("runs/*",), is_heavy=True),
     "train_candidate": Step((*_TRAIN_ROWS, "runs/*"), ("runs/*",), is_heavy=True),
     "select_challenger": Step(("runs/*",), ("runs/*",)),
@@ -37,8 +41,12 @@ STEPS: dict[str, Step] = {
         ("datasets/*", "runs/*", "models/*"), ("runs/*",), ("dynamodb:GetItem",), is_heavy=True
     ),
     "verify_bundle": Step(("runs/*",), layer="serving_runtime"),
-    "register_model_version": Step(("runs/*", "models/*"), ("models/*",)),
     "decide_promotion": Step(("runs/*",), ("runs/*",)),
+    # What the test rows gave is in the run; the rows themselves stay out of reach.
+    "write_training_report": Step(
+        (*_TRAIN_ROWS, "runs/*"), ("runs/*",), layer="report_runtime", is_heavy=True
+    ),
+    "register_model_version": Step(("runs/*", "models/*"), ("models/*",)),
     "promote_challenger": Step(("models/*",), (), ("dynamodb:GetItem", "dynamodb:PutItem")),
 }
 _LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
@@ -97,9 +105,12 @@ class TrainingPipeline(Construct):
 
 
 def _runtime(step: Step, deployment: Deployment) -> Runtime:
+    layers: tuple[str, ...] = (step.layer,)
+    if step.layer == "report_runtime" and deployment.mlflow_tracking_uri:
+        layers += ("tracking_runtime",)
     if step.is_heavy:
-        return Runtime(step.layer, deployment.training_memory_mb, _HEAVY_SECONDS)
-    return Runtime(step.layer, _LIGHT_MEMORY_MB, _LIGHT_SECONDS)
+        return Runtime(layers, deployment.training_memory_mb, _HEAVY_SECONDS, step.disk_mb)
+    return Runtime(layers, _LIGHT_MEMORY_MB, _LIGHT_SECONDS, step.disk_mb)
 
 
 def _statements(step: Step, storage: StorageStack) -> list[iam.PolicyStatement]:

@@ -32,13 +32,13 @@ class PlatformStack(Stack):
         alerts = sns.Topic(self, "Alerts", enforce_ssl=True)
         if deployment.alert_email:
             alerts.add_subscription(subscriptions.EmailSubscription(deployment.alert_email))
-        layers = Layers(self, "Layers", architecture=deployment.architecture)
-        code_version = source_hash(ROOT / "layers" / "noria", deployment.architecture)[:12]
-        environment = {
-            "NORIA_DATA_BUCKET": storage.bucket.bucket_name,
-            "NORIA_ALIAS_TABLE": storage.aliases.table_name,
-            "NORIA_CODE_VERSION": code_version,
-        }
+        layers = Layers(
+            self,
+            "Layers",
+            architecture=deployment.architecture,
+            tracking=deployment.mlflow_tracking_uri is not None,
+        )
+        environment = _environment(deployment, storage)
         training = TrainingPipeline(
             self,
             "Training",
@@ -76,3 +76,16 @@ class PlatformStack(Stack):
         }
         for output, value in outputs.items():
             CfnOutput(self, output, value=value)
+
+
+def _environment(deployment: Deployment, storage: StorageStack) -> dict[str, str]:
+    """Return the settings every function gets."""
+    environment = {
+        "NORIA_DATA_BUCKET": storage.bucket.bucket_name,
+        "NORIA_ALIAS_TABLE": storage.aliases.table_name,
+        "NORIA_CODE_VERSION": source_hash(ROOT / "layers" / "noria", deployment.architecture)[:12],
+        "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 - the only folder it may write
+    }
+    if deployment.mlflow_tracking_uri:
+        environment["NORIA_MLFLOW_TRACKING_URI"] = deployment.mlflow_tracking_uri
+    return environment

@@ -14,5 +14,8 @@ def lambda_handler(request: TrainCandidateRequest) -> TrainCandidateResult:
     """Run the step on the data bucket."""
     services = bootstrap()
     return train_candidate(
-        request, spec=services.spec(request.project), artifacts=services.artifacts
+        request,
+        spec=services.spec(request.project),
+        artifacts=services.artifacts,
+        clock=services.clock,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from infra import bundling
 from infra.config import ROOT, machine
+from infra.constructs.code import LAYERS
 
 COMMON = ("noria", "noria_aws", "projects")
 
@@ -16,9 +17,7 @@ COMMON = ("noria", "noria_aws", "projects")
 def built(tmp_path_factory):
     """Every layer and the predict function, built for this machine."""
     folder = tmp_path_factory.mktemp("layers")
-    sources = {
-        name: ROOT / "layers" / name for name in (*COMMON, "training_runtime", "serving_runtime")
-    }
+    sources = {name: ROOT / "layers" / name for name in LAYERS}
     sources["predict"] = ROOT / "lambdas" / "predict"
     for name, source in sources.items():
         (folder / name).mkdir()
@@ -55,9 +54,21 @@ def test_predict_runs_on_its_layers_alone(built):
 
 def test_training_runs_on_its_layers_alone(built):
     """Every step's imports are in the training layer; boto3 comes with Lambda."""
-    layers = [built / name for name in (*COMMON, "training_runtime")]
-    steps = sorted(path.stem for path in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py"))
-    _imports(layers, "; ".join(f"import noria.steps.{step}" for step in steps))
+    training = [built / name for name in (*COMMON, "training_runtime")]
+    steps = {path.stem for path in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py")}
+    _imports(
+        training,
+        "; ".join(f"import noria.steps.{s}" for s in sorted(steps - {"write_training_report"})),
+    )
+
+
+def test_reports_and_tracking_run_on_their_layers_alone(built):
+    """Neither brings the training libraries along."""
+    layers = [built / name for name in (*COMMON, "report_runtime")]
+    _imports(layers, "import noria.steps.write_training_report")
+    tracked = [*layers, built / "tracking_runtime"]
+    assert bundling.require_size(tracked, bundling.MAX_UNZIPPED_BYTES) > 100_000_000
+    _imports(tracked, "from mlflow import MlflowClient; import noria_aws.mlflow_sink")
 
 
 def test_equal_sources_build_equal_bytes(built, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.samples import sample_file
+from cli.samples import sample_files
 from cli.training import new_run_id, run_training, upload
 from infra.constructs.training_pipeline import STEPS
 from noria.aliases import Promotion
@@ -68,7 +68,7 @@ def test_the_first_good_model_is_promoted_and_answers(target, first):
 
 def test_housing_works_from_its_spec_alone(target):
     """Regression, from the same engine."""
-    end = _train(target, sample_file("housing"), project="housing")
+    end = _train(target, sample_files("housing")[0][1], project="housing")
     assert end.output["outcome"] == "ChallengerPromoted"
     row = dict(zip("CRIM NOX RM AGE DIS RAD TAX PTRATIO B LSTAT".split(),
                    [0.01, 0.5, 6.5, 65, 4.1, 1, 296, 15.3, 396.9, 5], strict=True))  # fmt: skip

@@ -14,13 +14,11 @@ from noria.steps.evaluate_challenger import EvaluateChallengerRequest, evaluate_
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
-from noria.steps.register_model_version import (
-    RegisterModelVersionRequest,
-    register_model_version,
-)
+from noria.steps.register_model_version import RegisterModelVersionRequest, register_model_version
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.steps.verify_bundle import VerifyBundleRequest, verify_bundle
+from noria.steps.write_training_report import WriteTrainingReportRequest, write_training_report
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Run:
 
 def run_training(
     spec: ProjectSpec,
-    source_key: str,
+    sources: str | tuple[str, ...] | list[str],
     run_id: str,
     *,
     artifacts: ArtifactStore,
@@ -44,19 +42,29 @@ def run_training(
 ) -> Run:
     """Run every step from source file to promotion; returns the outcome's name."""
     name = spec.name
+    keys = (sources,) if isinstance(sources, str) else tuple(sources)
     here = {"spec": spec, "artifacts": artifacts}
-    dataset = prepare_dataset(PrepareDatasetRequest(name, run_id, (source_key,)), **here)
+    dataset = prepare_dataset(PrepareDatasetRequest(name, run_id, keys), **here)
     if not dataset.accepted or dataset.dataset_version is None:
         return Run("DatasetRejected", "; ".join(dataset.reasons))
     version = dataset.dataset_version
     features = fit_feature_views(FitFeatureViewsRequest(name, run_id, version), **here)
     for candidate in features.candidates:
-        train_candidate(TrainCandidateRequest(name, run_id, version, candidate), **here)
+        train_candidate(
+            TrainCandidateRequest(name, run_id, version, candidate), clock=clock, **here
+        )
     chosen = select_challenger(SelectChallengerRequest(name, run_id), **here).candidate
     evaluation = evaluate_challenger(
         EvaluateChallengerRequest(name, run_id, version, chosen), aliases=aliases, **here
     )
     verify_bundle(VerifyBundleRequest(name, run_id, chosen), artifacts=artifacts)
+    decision = decide_promotion(DecidePromotionRequest(name, run_id), **here)
+    write_training_report(
+        WriteTrainingReportRequest(name, run_id, version, chosen),
+        code={"noria": "test"},
+        sink=None,
+        **here,
+    )
     registered = register_model_version(
         RegisterModelVersionRequest(name, run_id, version, chosen, "local", "lambda"),
         clock=clock,
@@ -64,7 +72,6 @@ def run_training(
         **here,
     )
     model_version = registered.model_version
-    decision = decide_promotion(DecidePromotionRequest(name, run_id, model_version), **here)
     if decision.outcome != "promote":
         outcome = {"keep_champion": "ChampionKept", "refuse_challenger": "ChallengerRefused"}
         return Run(outcome[decision.outcome], decision.summary, model_version, chosen)

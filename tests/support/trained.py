@@ -6,12 +6,18 @@ from typing import Any
 
 from noria.bundle.format import pack
 
-COLUMN = {"type": "number", "required": True, "min": 0.0, "max": 10.0, "max_length": 1, "pii": True}
+COLUMN = {
+    "type": "number", "required": True, "min": 0.0, "max": 10.0, "max_length": 1, "pii": True,
+    "seen": [1.0, 9.0],
+}  # fmt: skip
 
 
 def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
     """Return a bundle that answers 2 x + 1; `changes` replace parts of its description."""
-    view = {"kind": "numeric", "columns": ["x"], "fill": [0.0], "center": [0.0], "scale": [1.0]}
+    view = {
+        "name": "n", "kind": "numeric", "columns": ["x"], "by": None, "groups": {},
+        "fill": [0.0], "center": [0.0], "scale": [1.0],
+    }  # fmt: skip
     description = {
         "project": "p",
         "task": "regression",
@@ -19,9 +25,12 @@ def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
         "columns": {"x": COLUMN},
         "missing": ["", "NA"],
         "algorithm": "linear_regression",
-        "feature_view": [{"name": "n", **view}],
+        "feature_view": {"derived": {}, "blocks": [view]},
         "model": {"form": "linear", "link": "identity", "n_outputs": 1},
         "precision": "float64",
+        "decision_weights": [],
+        "postprocess": None,
+        "reference": {"x": 5.0},
     }
     arrays = {"coefficients": array("d", [2.0]), "intercepts": array("d", [1.0])}
     return pack({**description, **changes}, arrays)

@@ -13,10 +13,10 @@ def _run(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "ticket"], "there are: housing, tickets"),
+        (["train", "ticket"], "there are: customers, housing, messages, tickets"),
         (["history", "nobody"], "no project 'nobody'"),
         (["train", "tickets", "--stage", "prod"], "name your rows with --data"),
-        (["train", "tickets", "--data", "/no/such/file.csv"], "No such file"),
+        (["train", "tickets", "--data", "/no/such/file.csv"], "there is no such file"),
         (["predict", "housing", "RM"], "not column=value"),
         (["predict", "housing", "RM=six"], "could not convert"),
         (["predict", "housing", "{"], "Expecting"),
@@ -52,5 +52,14 @@ def test_rows_are_read_by_the_columns_types():
     """A text that looks like a number stays text."""
     from cli.main import _row
 
-    assert _row(["RM=6.5", "note=12345", "gap="], {"RM"}) == {"RM": 6.5, "note": "12345", "gap": ""}
-    assert _row([json.dumps({"RM": 1})], set()) == {"RM": 1}
+    row = _row(["RM=6.5", "note=12345", "gap="], lambda: {"RM"})
+    assert row == {"RM": 6.5, "note": "12345", "gap": ""}
+    assert _row([json.dumps({"RM": 1})], set) == {"RM": 1}
+
+
+def test_samples_of_several_files_want_a_folder(tmp_path):
+    """Partitions and tables come apart, as real ones do."""
+    assert _run("sample", "messages", "-o", str(tmp_path / "one.csv")).exit_code == 1
+    assert _run("sample", "messages", "-o", str(tmp_path), "--rows", "40").exit_code == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"sample_review.jsonl", "sample_user.jsonl", "sample_business.jsonl"}

@@ -19,27 +19,11 @@ class AlgorithmEntry(NamedTuple):
     accepts_missing: bool = False
 
 
-_FOREST = frozenset(
-    [
-        "n_estimators",
-        "max_depth",
-        "min_samples_split",
-        "min_samples_leaf",
-        "max_features",
-        "class_weight",
-    ]
+_TREE = frozenset(
+    {"max_depth", "min_samples_split", "min_samples_leaf", "max_features", "class_weight"}
 )
-_BOOSTING = frozenset(
-    [
-        "n_estimators",
-        "max_depth",
-        "learning_rate",
-        "subsample",
-        "min_samples_split",
-        "min_samples_leaf",
-        "max_features",
-    ]
-)
+_FOREST = _TREE | {"n_estimators"}
+_BOOSTING = _TREE | {"n_estimators", "learning_rate", "subsample"}
 _XGBOOST = frozenset(
     [
         "n_estimators",
@@ -52,28 +36,46 @@ _XGBOOST = frozenset(
         "reg_alpha",
         "reg_lambda",
         "max_bin",
+        "class_weight",
+        "early_stopping_rounds",
     ]
 )
-
+_LIGHTGBM = frozenset(
+    [
+        "n_estimators",
+        "max_depth",
+        "learning_rate",
+        "num_leaves",
+        "min_child_samples",
+        "subsample",
+        "colsample_bytree",
+        "reg_alpha",
+        "reg_lambda",
+        "max_bin",
+        "class_weight",
+        "early_stopping_rounds",
+    ]
+)
 _TREE_BLEND = frozenset(
-    {f"boosting_{name}" for name in _BOOSTING}
+    {f"boosting_{name}" for name in _BOOSTING - {"class_weight"}}
     | {f"extra_trees_{name}" for name in _FOREST - {"class_weight"}}
 )
 
 ALGORITHMS: dict[str, AlgorithmEntry] = {
     "logistic_regression": AlgorithmEntry(
-        CLASSIFICATION, frozenset({"C", "l1_ratio", "class_weight", "max_iter"})
+        CLASSIFICATION, frozenset({"C", "l1_ratio", "solver", "class_weight", "max_iter"})
     ),
-    "linear_svm": AlgorithmEntry(
-        CLASSIFICATION, frozenset({"C", "class_weight", "calibration_folds"})
-    ),
+    "linear_svm": AlgorithmEntry(CLASSIFICATION, frozenset({"C", "class_weight"})),
+    "svm": AlgorithmEntry(CLASSIFICATION, frozenset({"C", "kernel", "gamma", "class_weight"})),
     "linear_regression": AlgorithmEntry(REGRESSION, frozenset()),
-    "ridge": AlgorithmEntry(REGRESSION, frozenset({"alpha"})),
+    "ridge": AlgorithmEntry(REGRESSION, frozenset({"alpha", "max_iter"})),
+    "decision_tree": AlgorithmEntry(BOTH, _TREE),
     "random_forest": AlgorithmEntry(BOTH, _FOREST),
     "extra_trees": AlgorithmEntry(BOTH, _FOREST),
     "gradient_boosting": AlgorithmEntry(BOTH, _BOOSTING),
     "tree_blend": AlgorithmEntry(REGRESSION, _TREE_BLEND),
     "xgboost": AlgorithmEntry(BOTH, _XGBOOST, accepts_missing=True),
+    "lightgbm": AlgorithmEntry(BOTH, _LIGHTGBM, accepts_missing=True),
 }
 
 METRICS: dict[str, frozenset[str]] = {
@@ -84,8 +86,13 @@ METRICS: dict[str, frozenset[str]] = {
     "precision_weighted": CLASSIFICATION,
     "recall_macro": CLASSIFICATION,
     "recall_weighted": CLASSIFICATION,
+    "roc_auc": CLASSIFICATION,
+    "pr_auc": CLASSIFICATION,
     "log_loss": CLASSIFICATION,
+    "brier": CLASSIFICATION,
+    "calibration_error": CLASSIFICATION,
     "rmse": REGRESSION,
+    "mse": REGRESSION,
     "mae": REGRESSION,
     "mape": REGRESSION,
     "r2": REGRESSION,

@@ -1,5 +1,10 @@
 """Where everything lies in the data bucket; no other module spells a key."""
 
+# Files of a run that more than one step knows; of a candidate: RESULT and GOLDEN.
+RESULT, GOLDEN, SELECTION = "result.json", "golden.jsonl.gz", "selection.json"
+EVALUATION, TEST_ANSWERS, DECISION = "evaluation.json", "test_answers.npz", "decision.json"
+REPORT_HTML, REPORT_JSON = "report.html", "report.json"
+
 
 def inbox_key(project: str, sha256: str, filename: str) -> str:
     """Return where an uploaded source file goes; the hash makes equal uploads one object."""

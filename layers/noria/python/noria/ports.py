@@ -57,6 +57,21 @@ class PredictionLog(Protocol):
         ...
 
 
+class MetricSink(Protocol):
+    """A tracking server of the user's choice."""
+
+    def log_candidate(
+        self,
+        name: str,
+        facts: Mapping[str, Any],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Record one candidate of a run; StoreUnavailableError when the server does not answer."""
+        ...
+
+
 class Clock(Protocol):
     """The only source of time, so that steps are repeatable in tests."""
 

@@ -8,13 +8,30 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from noria.ports import MetricSink
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria_aws.adapters import DynamoDbAliases, S3Artifacts
 from noria_aws.clock import SystemClock
-from noria_aws.settings import ALIAS_TABLE, CODE_VERSION, DATA_BUCKET, setting
+from noria_aws.settings import (
+    ALIAS_TABLE,
+    CODE_VERSION,
+    DATA_BUCKET,
+    MLFLOW_TRACKING_URI,
+    optional_setting,
+    setting,
+)
 
-_TRAINING_LIBRARIES = ("numpy", "scipy", "scikit-learn", "xgboost-cpu", "snowballstemmer")
+_TRAINING_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "xgboost-cpu",
+    "lightgbm",
+    "imbalanced-learn",
+    "optuna",
+    "snowballstemmer",
+)
 
 
 class Services:
@@ -34,6 +51,15 @@ class Services:
     def clock(self) -> SystemClock:
         """The machine's clock."""
         return SystemClock()
+
+    def metric_sink(self) -> MetricSink | None:
+        """Return the tracking server of this deployment; None where none is named."""
+        uri = optional_setting(MLFLOW_TRACKING_URI)
+        if uri is None:
+            return None
+        from noria_aws.mlflow_sink import MlflowSink  # two seconds that only its users pay
+
+        return MlflowSink(uri)
 
     def spec(self, project: str) -> ProjectSpec:
         """Return the spec of a deployed project."""

@@ -10,6 +10,7 @@ ALIAS_TABLE = "NORIA_ALIAS_TABLE"
 PREDICTION_STREAM_PREFIX = "NORIA_PREDICTION_STREAM_PREFIX"
 ADMIN_KEY_IDS = "NORIA_ADMIN_KEY_IDS"
 CODE_VERSION = "NORIA_CODE_VERSION"
+MLFLOW_TRACKING_URI = "NORIA_MLFLOW_TRACKING_URI"  # optional
 
 
 class AwsContext(NamedTuple):
@@ -28,6 +29,11 @@ def setting(name: str) -> str:
     if not value:
         raise SettingsError(f"environment variable {name} is not set; the stack sets it", name=name)
     return value
+
+
+def optional_setting(name: str) -> str | None:
+    """Return an environment variable that a deployment may leave out."""
+    return os.environ.get(name) or None
 
 
 def admin_key_ids() -> frozenset[str]:

@@ -4,18 +4,21 @@ import scipy.sparse
 from sklearn.datasets import make_classification, make_regression
 from sklearn.dummy import DummyClassifier
 
-from noria.bundle.exporters import EXPORTERS, FLOAT32, export
+from noria.bundle.exporters import EXPORTERS, FLOAT32, Features, export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
 from noria.catalog import ALGORITHMS
 from noria.errors import ModelIncompatibleError
 from noria.inference.scoring import LINKS, load_scorer
 from noria.training.algorithms import build
+from noria.training.calibration import Calibration
+from noria.training.estimators import FittedModel, raw_scores
 
 SMALL = {
     "random_forest": {"n_estimators": 12},
     "extra_trees": {"n_estimators": 12},
     "gradient_boosting": {"n_estimators": 12},
     "xgboost": {"n_estimators": 12},
+    "lightgbm": {"n_estimators": 12, "min_child_samples": 5},
     "tree_blend": {"boosting_n_estimators": 12, "extra_trees_n_estimators": 7},
 }
 CASES = [
@@ -24,6 +27,7 @@ CASES = [
     for task in sorted(entry.tasks)
     for n_classes in ((2, 5) if task == "classification" else (0,))
 ]
+SHIFTS = (0.1, -0.2, 0.3, 0.0, 0.05)
 
 
 def _data(task, n_classes, sparse):
@@ -48,36 +52,80 @@ def _rows(X):
     return [dict(enumerate(row)) for row in X.tolist()]
 
 
+def _whole(X):
+    n_features = X.shape[1]
+    return Features(n_features, range(n_features), scipy.sparse.issparse(X))
+
+
+def _loaded(exported, n_classes):
+    calibration = {"slope": 1.7, "shift": list(SHIFTS[:n_classes])}
+    files = pack({"model": {**exported.model, "calibration": calibration}}, exported.arrays)
+    document, arrays = unpack(files)
+    model = document["model"]
+    return load_scorer(model, arrays), lambda scores: LINKS[model["link"]](scores, model)
+
+
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize(("algorithm", "task", "n_classes"), CASES)
 def test_every_offered_algorithm_scores_as_its_library_does(algorithm, task, n_classes, sparse):
-    """The exported form answers like the estimator, row by row."""
+    """The exported form answers like the estimator, row by row, calibration included."""
     X, y = _data(task, n_classes, sparse)
     model = build(algorithm, task, SMALL.get(algorithm, {}), seed=1).fit(X, y)
-    exported = export(model, X.shape[1], sparse=sparse)
-    document, arrays = unpack(pack({"model": exported.model}, exported.arrays))
-    scorer, link = load_scorer(document["model"], arrays), LINKS[document["model"]["link"]]
-    got = np.array([link(scorer.scores(row), document["model"]) for row in _rows(X)])
-    expected = model.predict_proba(X) if n_classes else model.predict(X)[:, None]
-    tolerance = 1e-6 if exported.precision == FLOAT32 else 1e-12
+    exported = export(model, _whole(X))
+    scorer, link = _loaded(exported, n_classes)
+    got = np.array([link(scorer.scores(row)) for row in _rows(X)])
+    fitted = FittedModel(model, np.arange(n_classes) if n_classes else None)
+    expected = raw_scores(fitted, X, n_classes)
+    if n_classes:
+        expected = Calibration(1.7, SHIFTS[:n_classes]).probabilities(expected)
+    tolerance = 1e-6 if exported.precision == FLOAT32 else 1e-10
     assert np.abs(got - expected).max() / max(1.0, np.abs(expected).max()) < tolerance
 
 
-def test_missing_numbers_go_where_xgboost_sends_them():
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_both_kernels_decide_as_the_support_vector_machine(kernel, n_classes):
+    """Pairs of classes vote and their margins break ties."""
+    X, y = _data("classification", n_classes, sparse=False)
+    model = build("svm", "classification", {"kernel": kernel, "C": 0.5}, seed=1).fit(X, y)
+    exported = export(model, _whole(X))
+    scorer = load_scorer({**exported.model}, exported.arrays)
+    got = np.array([scorer.scores(row) for row in _rows(X)])
+    expected = model.decision_function(X).reshape(len(y), -1)
+    assert np.abs(got - expected).max() < 1e-10
+
+
+@pytest.mark.parametrize("algorithm", ["ridge", "random_forest", "xgboost", "lightgbm"])
+def test_a_model_of_selected_columns_reads_the_whole_view(algorithm):
+    """Columns that were left out change nothing."""
+    X, y = _data("regression", 0, sparse=False)
+    kept = [1, 4, 7]
+    params = SMALL.get(algorithm, {})
+    model = build(algorithm, "regression", params, seed=1).fit(X[:, kept], y)
+    exported = export(model, Features(X.shape[1], kept, sparse=False))
+    scorer = load_scorer(exported.model, exported.arrays)
+    got = np.array([scorer.scores(row)[0] for row in _rows(X)])
+    expected = raw_scores(FittedModel(model, None), X[:, kept], 0)[:, 0]
+    assert np.abs(got - expected).max() / np.abs(got).max() < 1e-6
+
+
+@pytest.mark.parametrize("algorithm", ["xgboost", "lightgbm"])
+def test_missing_numbers_go_where_boosting_sends_them(algorithm):
     """NaN follows the learned default direction, zero does not."""
     X, y = _data("regression", 0, sparse=False)
     X[np.random.default_rng(1).random(X.shape) < 0.2] = np.nan
-    model = build("xgboost", "regression", {"n_estimators": 20}, seed=1).fit(X, y)
-    exported = export(model, X.shape[1], sparse=False)
+    model = build(algorithm, "regression", {"n_estimators": 20}, seed=1).fit(X, y)
+    exported = export(model, _whole(X))
     scorer = load_scorer(exported.model, exported.arrays)
     got = np.array([scorer.scores(row)[0] for row in _rows(X)])
-    assert np.abs(got - model.predict(X)).max() / np.abs(got).max() < 1e-6
+    expected = raw_scores(FittedModel(model, None), X, 0)[:, 0]
+    assert np.abs(got - expected).max() / np.abs(got).max() < 1e-6
 
 
 def test_an_estimator_without_exporter_is_refused_by_name():
     """A model that cannot be served is not registered."""
     with pytest.raises(ModelIncompatibleError, match="no exporter for DummyClassifier"):
-        export(DummyClassifier(), 3, sparse=False)
+        export(DummyClassifier(), Features(3, range(3), sparse=False))
 
 
 def test_every_algorithm_has_an_exporter():

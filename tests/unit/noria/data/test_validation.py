@@ -20,7 +20,7 @@ ROW = [0.1, 18, 2.3, 0, 0.5, 6.5, 65, 4.0, 1, 296, 15.3, 396.9, 4.98, 24]
 def _validated(spec, body: bytes, name: str = "rows.csv"):
     validator = Validator(spec)
     validator.add_file(records(body, name), name)
-    validator.reject_rare_classes()
+    validator.finish()
     return validator.result
 
 
@@ -47,7 +47,7 @@ def test_a_missing_column_refuses_the_file(housing):
 )
 def test_a_wrong_value_quarantines_its_row_with_column_and_reason(housing, change, said):
     """The row is kept aside with all its cells."""
-    (rejected,) = _validated(housing, _house(**change)).rejected
+    (rejected,) = _validated(housing, _house(**change)).rejected.examples
     assert any(reason.startswith(said) for reason in rejected.reasons)
     assert rejected.cells["CRIM"] == "0.1"
     assert rejected.line == 2
@@ -65,14 +65,21 @@ def test_the_datasets_own_maximum_of_dis_is_in_range(housing):
     assert len(_validated(housing, _house(DIS=12.1265)).rows) == 1
 
 
+def _with_labels(spec, *labels):
+    return spec.model_copy(
+        update={"target": spec.target.model_copy(update={"labels": tuple(labels)})}
+    )
+
+
 def test_unknown_labels_are_quarantined_and_unlabelled_rows_counted_apart(tickets):
     """A label outside the spec is an error; no label yet is not."""
+    tickets = _with_labels(tickets, "0", "1", "2")
     rows = [["a", "hola", "", "7"], ["b", "hola", "", ""], ["c", "hola", "", "0"]]
     validator = Validator(tickets)
     body = csv_bytes(["number", "short_description", "close_notes", "etiqueta"], rows)
     validator.add_file(records(body), "rows.csv")
     result = validator.result
-    assert [r.reasons for r in result.rejected] == [
+    assert [r.reasons for r in result.rejected.examples] == [
         ["etiqueta: unknown label '7'; allowed: 0, 1, 2"]
     ]
     assert (result.n_unlabelled, len(result.rows)) == (1, 1)
@@ -119,12 +126,13 @@ def test_rows_that_cannot_train_are_not_accepted(tickets, body, said):
 
 
 def test_every_record_is_accounted_for(tickets):
-    """Rows + rejected + duplicates + unlabelled = records: nothing is lost."""
+    """Rows + rejected + duplicates + unlabelled + without text = records: nothing is lost."""
     body = ticket_csv(300, seed=5) + b"x,,,\n" + b"y,only,two\n" + b"z,texto,,9\n"
-    result = _validated(tickets, body)
+    result = _validated(_with_labels(tickets, "0", "1", "2"), body)
     report = validation_report(result, accepted=True, outcome=[])
     total = report["n_rows"] + report["n_rejected"] + report["n_duplicates"]
-    assert total + report["n_unlabelled"] == report["n_records"] == 303
+    assert report["n_without_text"] == 1
+    assert total + report["n_unlabelled"] + 1 == report["n_records"] == 303
 
 
 def test_rare_classes_move_to_the_rejected(tickets):
@@ -134,7 +142,7 @@ def test_rare_classes_move_to_the_rejected(tickets):
     only_two = b"\n".join(line for line in body.splitlines() if not line.endswith(b",2"))
     result = _validated(tickets, only_two + b"\n" + rare)
     assert {row[TARGET] for row in result.rows} == {"0", "1"}
-    assert sum("fewer than 10 rows" in r.reasons[0] for r in result.rejected) == 3
+    assert sum("fewer than 10 rows" in r.reasons[0] for r in result.rejected.examples) == 3
 
 
 def _lines(*rows):
@@ -171,8 +179,8 @@ def _validated_as_is(spec, body):
 
 def test_a_column_missing_from_all_json_lines_refuses_the_file(tickets):
     """A misspelt column must not be imputed for everyone."""
-    line = {"short_description": "a", "etiqueta": "0"}
-    with pytest.raises(DatasetSchemaError, match=r"\['close_notes'\] are missing"):
+    line = {"close_notes": "a", "etiqueta": "0"}
+    with pytest.raises(DatasetSchemaError, match=r"\['short_description'\] are missing"):
         _validated_as_is(tickets, _lines(line, line))
     assert len(_validated_as_is(tickets, _lines(line, TICKET)).rows) == 2
 
@@ -192,4 +200,4 @@ def test_times_of_different_zones_are_ordered_as_instants(tickets):
         spec, _lines({**TICKET, "at": later}, {**TICKET, "at": earlier}, {**TICKET, "at": "x"})
     )
     assert rows.rows[0][TIME] > rows.rows[1][TIME]
-    assert "must be a time (ISO 8601), got 'x'" in rows.rejected[0].reasons[0]
+    assert "must be a time (ISO 8601), got 'x'" in rows.rejected.examples[0].reasons[0]

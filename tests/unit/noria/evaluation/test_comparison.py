@@ -1,6 +1,7 @@
 import numpy as np
 
 from noria.evaluation.comparison import compare
+from noria.evaluation.metrics import Answers
 
 SETTINGS = {"n_replicates": 400, "confidence": 0.95, "seed": 1}
 
@@ -10,7 +11,7 @@ def _regression(n, sd_ours, sd_theirs, seed):
     truth = rng.normal(size=n)
     ours = truth + rng.normal(scale=sd_ours, size=n)
     theirs = truth + rng.normal(scale=sd_theirs, size=n)
-    return truth, (ours[:, None], theirs[:, None])
+    return truth, (Answers(ours[:, None], None), Answers(theirs[:, None], None))
 
 
 def test_a_model_against_itself_improves_by_exactly_nothing():
@@ -44,7 +45,10 @@ def test_the_interval_matches_the_normal_theory_of_a_mean():
     errors = rng.exponential(1.0, (400, 2))
     truth = np.zeros(400)
     found = compare(
-        "mae", truth, (errors[:, :1], errors[:, 1:]), **{**SETTINGS, "n_replicates": 4000}
+        "mae",
+        truth,
+        (Answers(errors[:, :1], None), Answers(errors[:, 1:], None)),
+        **{**SETTINGS, "n_replicates": 4000},
     )
     difference = errors[:, 1] - errors[:, 0]
     half = 1.96 * difference.std() / 20

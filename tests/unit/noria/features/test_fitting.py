@@ -8,22 +8,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
 
-from noria.features.fitting import RowPreparer, fit_feature_view
 from noria.features.matrix import from_bytes, stack_rows, to_bytes
-from noria.features.view import FeatureView
-from noria.spec.model import CategoricalFeature, NumericFeature, TextFeature
+from noria.spec.features import CategoricalFeature, NumericFeature, TextFeature
+from tests.support.features import dense as _dense
+from tests.support.features import fitted as _fitted
 
 TEXTS = ["red caída en sede", "red lenta red", "clave vencida", "clave y red", "", "sede norte"]
-
-
-def _fitted(features, rows):
-    preparer = RowPreparer(features)
-    data = fit_feature_view(features, preparer.settings, [preparer.prepare(r) for r in rows])
-    return FeatureView(data)
-
-
-def _dense(view, rows):
-    return stack_rows([view.transform(row) for row in rows], view.width, sparse=False)
 
 
 @pytest.mark.parametrize("sublinear", [False, True])
@@ -39,9 +29,9 @@ def test_tfidf_equals_scikit_learns(sublinear, min_df, max_features):
         ngram_range=(1, 2), token_pattern=r"\S+", min_df=min_df, sublinear_tf=sublinear
     ).fit(TEXTS)
     if max_features < len(theirs.vocabulary_):
-        theirs.set_params(vocabulary=view.data[0]["terms"]).fit(TEXTS)
-        assert {"red", "clave"} <= set(view.data[0]["terms"])
-    assert view.data[0]["terms"] == sorted(theirs.vocabulary_)
+        theirs.set_params(vocabulary=view.data["blocks"][0]["terms"]).fit(TEXTS)
+        assert {"red", "clave"} <= set(view.data["blocks"][0]["terms"])
+    assert view.data["blocks"][0]["terms"] == sorted(theirs.vocabulary_)
     expected = theirs.transform(TEXTS).toarray()
     assert np.allclose(_dense(view, [{"t": text} for text in TEXTS]), expected, atol=1e-15)
 
@@ -74,7 +64,7 @@ def test_one_hot_equals_scikit_learns_and_ignores_unseen_levels():
     assert np.array_equal(_dense(view, rows), expected)
     assert view.transform({"c": "new"}) == {}
     assert view.transform({"c": None}) == view.transform({"c": "b"})
-    assert view.data[0]["levels"] == [["a", "b", "c"]]
+    assert view.data["blocks"][0]["levels"] == [["a", "b", "c"]]
 
 
 def test_unimputed_gaps_are_nan_and_a_column_empty_in_training_is_constant():

@@ -26,7 +26,7 @@ def test_every_deployed_spec_is_valid(name):
     [
         ("[promotion]", "[promotion]\ncooldown = 3", "promotion.cooldown: unknown key"),
         ("folds = 2", "folds = 1", "evaluation.folds"),
-        ('"random_forest"', '"deep_thought"', "allowed: ['extra_trees'"),
+        ('"random_forest"', '"deep_thought"', "allowed: ['decision_tree'"),
         ('["f1_weighted", "accuracy"]', '["f1_weighted", "magic"]', "unknown metric 'magic'"),
         ('columns = ["short_description", "close_notes"]', 'columns = ["nope"]', "'nope' is not"),
         ("close_notes = {", 'unused = { type = "number" }\nclose_notes = {', "no feature reads it"),
@@ -74,7 +74,7 @@ def test_the_hash_is_of_the_meaning_not_of_the_text():
 
 def test_an_unknown_project_names_the_deployed_ones():
     """A typo is answered with what exists."""
-    with pytest.raises(UnknownProjectError, match="housing, tickets"):
+    with pytest.raises(UnknownProjectError, match="customers, housing, messages, tickets"):
         load_project("ticket", PROJECTS)
 
 

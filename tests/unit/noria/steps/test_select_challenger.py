@@ -3,9 +3,8 @@ import json
 import pytest
 
 from noria.errors import TrainingFailedError
-from noria.layout import candidate_key
+from noria.layout import RESULT, candidate_key
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
-from noria.steps.train_candidate import RESULT
 from tests.support.fakes import MemoryArtifacts
 from tests.support.specs import quick_tickets
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cli.samples import sample_file
+from cli.samples import sample_files
 from noria.data.versions import TEST
 from noria.errors import ModelVersionConflictError
 from noria.layout import model_key
@@ -111,7 +111,7 @@ def test_shuffled_labels_are_refused_by_the_gate():
 def test_an_honest_improvement_is_promoted():
     """Better labels make a better model, and the interval shows it."""
     world = _World()
-    weak = world.train("weak", n_rows=160, noise=0.35)
+    weak = world.train("weak", n_rows=160, noise=0.25)
     strong = world.train("strong", n_rows=1500, seed=2, noise=0.0)
     assert (weak.outcome, strong.outcome) == ("ChallengerPromoted", "ChallengerPromoted")
     record = world.aliases.read("quick")
@@ -192,7 +192,7 @@ def test_a_regression_run_with_forests_can_be_started_again(housing):
     world = _World()
     forest = [c for c in housing.candidates if c.name in ("random_forest", "tree_blend")]
     world.spec = housing.model_copy(update={"candidates": tuple(forest)})
-    body = sample_file("housing")
+    body = sample_files("housing")[0][1]
     first = world.train("run", body)
     kept = dict(world.artifacts.objects)
     for key in [key for key in kept if key.endswith("result.json")]:
@@ -204,9 +204,9 @@ def test_a_regression_run_with_forests_can_be_started_again(housing):
 def test_a_run_started_again_after_its_champion_was_replaced_does_not_claim_to_promote():
     """What serves now is what the outcome says."""
     world = _World(n_candidates=1)
-    world.train("weak", n_rows=160, noise=0.35)
+    world.train("weak", n_rows=160, noise=0.25)
     strong = world.train("strong", n_rows=1500, seed=2, noise=0.0)
-    again = world.train("weak", n_rows=160, noise=0.35)
+    again = world.train("weak", n_rows=160, noise=0.25)
     assert again.outcome == "ChampionKept"
     assert world.aliases.read("quick").champion == strong.model_version
 

@@ -3,8 +3,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from noria.errors import TrainingFailedError
-from noria.training.cross_validation import Fold, cross_validate, fit, outputs
+from noria.spec.model import CandidateSection
+from noria.training.cross_validation import CrossValidation, Fold
+from tests.support.specs import quick_tickets
+
+CANDIDATE = CandidateSection(name="one", algorithm="logistic_regression")
+GO_ON = lambda fold, mean: False  # noqa: E731
 
 
 def _fold(seed=0, n_classes=3):
@@ -14,47 +18,50 @@ def _fold(seed=0, n_classes=3):
     return Fold(X[:80], y[:80], X[80:], y[80:])
 
 
+def _validation(folds, **changes):
+    spec = quick_tickets()
+    evaluation = spec.evaluation.model_copy(update={"primary_metric": "f1_macro"})
+    return CrossValidation(
+        spec.model_copy(update={"evaluation": evaluation, **changes}), CANDIDATE, folds, 3
+    )
+
+
 def test_scores_equal_fitting_by_hand():
-    """One trial a parameter set, one score a fold."""
+    """One score a fold."""
     folds = [_fold(0), _fold(1)]
-    sets = [{"C": 1.0}, {"C": 0.01}]
-    trials = cross_validate(
-        "logistic_regression", "classification", sets, folds, metric="f1_macro", seed=0
-    )
-    assert [trial.params for trial in trials] == sets
-    for fold, score in zip(folds, trials[0].scores, strict=True):
-        model = LogisticRegression(max_iter=1000, random_state=0).fit(fold.X_fit, fold.y_fit)
-        expected = f1_score(fold.y_score, model.predict(fold.X_score), average="macro")
-        assert score == pytest.approx(expected)
-    assert trials[0].mean == pytest.approx(np.mean(trials[0].scores))
+    scores = _validation(folds).evaluate({"C": 0.5}, GO_ON)
+    for fold, score in zip(folds, scores, strict=True):
+        model = LogisticRegression(C=0.5, max_iter=1000, random_state=0)
+        predicted = model.fit(fold.X_fit, fold.y_fit).predict(fold.X_score)
+        assert score == pytest.approx(f1_score(fold.y_score, predicted, average="macro"))
 
 
-def test_a_class_absent_from_a_folds_fit_rows_gets_probability_zero():
-    """Columns stay the project's classes, whatever the fold has seen."""
-    fold = _fold()
-    seen = fold.y_fit != 1
-    model = fit(
-        "logistic_regression", "classification", {}, (fold.X_fit[seen], fold.y_fit[seen]), seed=0
-    )
-    shares = outputs(model, fold.X_score, 3)
-    assert shares.shape == (40, 3)
-    assert not shares[:, 1].any()
-    assert np.allclose(shares.sum(axis=1), 1.0)
+def test_a_trial_that_is_given_up_runs_no_further_fold():
+    """Pruning saves the folds that are left."""
+    folds = [_fold(seed) for seed in range(4)]
+    scores = _validation(folds).evaluate({}, lambda fold, mean: fold == 1)
+    assert len(scores) == 2
 
 
-def test_what_cannot_be_fitted_says_which_algorithm_and_parameters():
-    """The failure belongs to one candidate."""
-    fold = _fold()
-    with pytest.raises(TrainingFailedError, match=r"ridge with \{'alpha': -1\}"):
-        fit("ridge", "regression", {"alpha": -1}, (fold.X_fit, fold.y_fit), seed=0)
+def test_out_of_fold_answers_are_calibrated_decided_and_scored_fold_by_fold():
+    """The selection compares what will be served, not raw scores."""
+    folds = [_fold(0), _fold(1)]
+    validation = _validation(folds)
+    found = validation.out_of_fold({"C": 1.0})
+    assert [len(answers.outputs) for answers in found.answers] == [40, 40]
+    for answers in found.answers:
+        assert np.allclose(answers.outputs.sum(axis=1), 1.0)
+        assert np.array_equal(answers.decided, answers.outputs.argmax(axis=1))
+    truth = np.concatenate([fold.y_score for fold in folds])
+    shares = np.concatenate([answers.outputs for answers in found.answers])
+    # A calibrated model is as sure on average as the classes are frequent.
+    assert np.allclose(shares.mean(axis=0), np.bincount(truth) / len(truth), atol=0.02)
 
 
-@pytest.mark.parametrize("rarest", [1, 2, 7])
-def test_the_calibrated_svm_fits_whatever_the_rarest_class_holds(rarest):
-    """Early time folds may hold a class once."""
-    rng = np.random.default_rng(0)
-    y = np.array([0] * 30 + [1] * 30 + [2] * rarest)
-    X = rng.normal(size=(len(y), 3)) + y[:, None]
-    model = fit("linear_svm", "classification", {}, (X, y), seed=0)
-    assert outputs(model, X, 3).shape == (len(y), 3)
-    assert model.get_params()["cv"] == 5
+def test_remembered_trials_need_no_second_fit():
+    """The best trial's answers are those it was scored on."""
+    folds = [_fold(0)]
+    validation = _validation(folds)
+    validation.evaluate({"C": 1.0}, GO_ON)
+    again = _validation(folds)
+    assert validation.out_of_fold({"C": 1.0}).scores == again.out_of_fold({"C": 1.0}).scores

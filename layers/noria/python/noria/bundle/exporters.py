@@ -1,4 +1,4 @@
-"""Translate fitted estimators into the serving bundle's model: linear form or node table.
+"""Translate fitted estimators into the serving bundle's model: linear form, kernel or node table.
 
 One exporter per estimator class. `FLOAT32` marks models whose own library sums in single
 precision, so parity with it cannot be closer than that.
@@ -6,16 +6,17 @@ precision, so parity with it cannot be closer than that.
 
 import json
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import scipy.sparse
 
-from noria.bundle.trees import NodeTable, sklearn_tree, xgboost_tree
+from noria.bundle.trees import NodeTable, lightgbm_tree, sklearn_tree, xgboost_tree
 from noria.errors import ModelIncompatibleError
 
 FLOAT64, FLOAT32 = "float64", "float32"
+SHARE_FLOOR = 1e-3  # a forest's class share of 0 is "rarer than its trees can tell"
 
 
 class ExportedModel(NamedTuple):
@@ -26,16 +27,21 @@ class ExportedModel(NamedTuple):
     precision: str
 
 
-def export(estimator: Any, n_features: int, *, sparse: bool) -> ExportedModel:
-    """Return the exported form of a fitted estimator.
+class Features(NamedTuple):
+    """The feature view an estimator was fitted on, or the part of it that it saw."""
+
+    width: int  # columns of the whole view
+    kept: Sequence[int]  # the columns the estimator saw, in its order
+    sparse: bool  # rows are mostly empty, and the estimator was given CSR
+
+
+def export(estimator: Any, features: Features) -> ExportedModel:
+    """Return the exported form of a fitted estimator, over the whole feature view.
 
     Parameters
     ----------
-    estimator : fitted scikit-learn or XGBoost estimator
-    n_features : int
-        Columns of the feature view it was fitted on.
-    sparse : bool
-        Whether it was fitted on CSR rows.
+    estimator : fitted scikit-learn, XGBoost or LightGBM estimator
+    features : Features
 
     Raises
     ------
@@ -48,76 +54,97 @@ def export(estimator: Any, n_features: int, *, sparse: bool) -> ExportedModel:
         raise ModelIncompatibleError(
             f"no exporter for {name}; available: {sorted(EXPORTERS)}", estimator=name
         )
-    return exporter(estimator, n_features, sparse)
+    return exporter(estimator, features)
 
 
-def _linear(
-    coefficients: NDArray[np.float64], intercepts: NDArray[np.float64], model: Mapping[str, Any]
-) -> ExportedModel:
-    by_feature = np.ascontiguousarray(np.atleast_2d(coefficients).T, dtype=np.float64)
-    arrays = {
-        "coefficients": array("d", by_feature.tobytes()),
-        "intercepts": array("d", np.atleast_1d(intercepts).astype(np.float64).tobytes()),
+def _doubles(values: Any) -> "array[float]":
+    return array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
+
+
+def _integers(values: Any) -> "array[int]":
+    return array("i", np.ascontiguousarray(values, dtype=np.int32).tobytes())
+
+
+def _linear(estimator: Any, features: Features, link: str) -> ExportedModel:
+    seen = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
+    by_feature = np.zeros((features.width, seen.shape[1]))
+    by_feature[list(features.kept)] = seen
+    arrays: dict[str, array[Any]] = {
+        "coefficients": _doubles(by_feature),
+        "intercepts": _doubles(np.atleast_1d(estimator.intercept_)),
     }
-    shape = {"form": "linear", "n_outputs": by_feature.shape[1]}
-    return ExportedModel({**shape, **model}, arrays, FLOAT64)
+    model = {"form": "linear", "n_outputs": by_feature.shape[1], "link": link}
+    return ExportedModel(model, arrays, FLOAT64)
 
 
-def _logistic_regression(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
-    return _linear(estimator.coef_, estimator.intercept_, {"link": "softmax"})
+def _linear_classifier(estimator: Any, features: Features) -> ExportedModel:
+    return _linear(estimator, features, "softmax")
 
 
-def _linear_regressor(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
-    return _linear(estimator.coef_, estimator.intercept_, {"link": "identity"})
+def _linear_regressor(estimator: Any, features: Features) -> ExportedModel:
+    return _linear(estimator, features, "identity")
 
 
-def _calibrated_classifier(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
-    (fitted,) = estimator.calibrated_classifiers_  # ensemble=False keeps one
-    calibration = [[float(c.a_), float(c.b_)] for c in fitted.calibrators]
-    inner = fitted.estimator
-    return _linear(
-        inner.coef_, inner.intercept_, {"link": "calibrated", "calibration": calibration}
-    )
-
-
-def _forest(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
-    table = NodeTable(n_features, sparse=sparse)
-    n_outputs = len(estimator.classes_) if hasattr(estimator, "classes_") else 1
-    _add_forest(table, estimator, 1.0)
+def _support_vectors(estimator: Any, features: Features) -> ExportedModel:
+    """A kernel SVM: its support vectors as sparse rows, with a weight for each pair of classes."""
+    vectors = scipy.sparse.csr_matrix(estimator.support_vectors_)
+    vectors.sort_indices()
+    weights = estimator.dual_coef_
+    if scipy.sparse.issparse(weights):
+        weights = weights.toarray()
+    n_classes = len(estimator.classes_)
     model = {
-        "form": "trees",
-        "link": "mean",
-        "n_outputs": n_outputs,
-        "outputs_per_leaf": n_outputs,
-        "n_trees": len(estimator.estimators_),
+        "form": "kernel",
+        "kernel": estimator.kernel,
+        "gamma": float(estimator._gamma),
+        "n_outputs": 1 if n_classes == 2 else n_classes,
+        "n_features": features.width,
+        "per_class": [int(n) for n in estimator.n_support_],
+        "link": "softmax",
     }
-    return ExportedModel(model, table.arrays([0.0] * n_outputs), FLOAT64)
+    arrays: dict[str, array[Any]] = {
+        "vector_start": _integers(vectors.indptr),
+        "vector_feature": _integers(np.asarray(features.kept)[vectors.indices]),
+        "vector_value": _doubles(vectors.data),
+        "weights": _doubles(weights),
+        "intercepts": _doubles(estimator.intercept_),
+    }
+    return ExportedModel(model, arrays, FLOAT64)
 
 
-def _gradient_boosting(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
-    table = NodeTable(n_features, sparse=sparse)
+def _trees(table: NodeTable, base: Sequence[float], **model: Any) -> ExportedModel:
+    settings = {"form": "trees", "n_outputs": len(base), "outputs_per_leaf": 1, "rounds": True}
+    precision = model.pop("precision", FLOAT64)
+    return ExportedModel({**settings, **model}, table.arrays(base), precision)
+
+
+def _forest(estimator: Any, features: Features) -> ExportedModel:
+    table = NodeTable(features)
+    is_classifier = hasattr(estimator, "classes_")
+    n_outputs = len(estimator.classes_) if is_classifier else 1
+    members = getattr(estimator, "estimators_", [estimator])
+    _add_forest(table, members, 1.0 / len(members))
+    link = {"link": "log_shares", "floor": SHARE_FLOOR} if is_classifier else {"link": "identity"}
+    return _trees(table, [0.0] * n_outputs, outputs_per_leaf=n_outputs, **link)
+
+
+def _gradient_boosting(estimator: Any, features: Features) -> ExportedModel:
+    table = NodeTable(features)
     first = _add_boosting(table, estimator, 1.0)
-    model = {
-        "form": "trees",
-        "link": "softmax" if hasattr(estimator, "classes_") else "identity",
-        "n_outputs": len(first),
-        "outputs_per_leaf": 1,
-    }
-    return ExportedModel(model, table.arrays(first), FLOAT64)
+    return _trees(table, first, link="softmax" if hasattr(estimator, "classes_") else "identity")
 
 
-def _tree_blend(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
+def _tree_blend(estimator: Any, features: Features) -> ExportedModel:
     """One table holds both members: their trees, each weighted by its member's share."""
     boosting, forest = estimator.estimators_
-    table = NodeTable(n_features, sparse=sparse)
-    (first,) = _add_boosting(table, boosting, 0.5)
-    _add_forest(table, forest, 0.5 / len(forest.estimators_))
-    model = {"form": "trees", "link": "identity", "n_outputs": 1, "outputs_per_leaf": 1}
-    return ExportedModel(model, table.arrays([first]), FLOAT64)
+    table = NodeTable(features)
+    first = _add_boosting(table, boosting, 0.5)
+    _add_forest(table, forest.estimators_, 0.5 / len(forest.estimators_))
+    return _trees(table, first, link="identity")
 
 
-def _add_forest(table: NodeTable, estimator: Any, weight: float) -> None:
-    for member in estimator.estimators_:
+def _add_forest(table: NodeTable, members: Sequence[Any], weight: float) -> None:
+    for member in members:
         table.add(sklearn_tree(member.tree_, weight * member.tree_.value[:, 0, :], 0))
 
 
@@ -133,32 +160,41 @@ def _add_boosting(table: NodeTable, estimator: Any, weight: float) -> list[float
     return first
 
 
-def _xgboost(estimator: Any, n_features: int, sparse: bool) -> ExportedModel:
+def _xgboost(estimator: Any, features: Features) -> ExportedModel:
     learner = json.loads(estimator.get_booster().save_raw("json"))["learner"]
     booster = learner["gradient_booster"]["model"]
     objective = learner["objective"]["name"]
-    table = NodeTable(n_features, sparse=sparse)
+    table = NodeTable(features)
     for output, tree in zip(booster["tree_info"], booster["trees"], strict=True):
-        table.add(xgboost_tree(tree, output, sparse=sparse))
+        table.add(xgboost_tree(tree, output, sparse=features.sparse))
     base = np.asarray(json.loads(learner["learner_model_param"]["base_score"]), dtype=np.float32)
     n_outputs = len(estimator.classes_) if objective == "multi:softprob" else 1
     margins = np.broadcast_to(np.atleast_1d(base).astype(np.float64), (n_outputs,))
     if objective == "binary:logistic":
         margins = np.log(margins / (1.0 - margins))
-    model = {
-        "form": "trees",
-        "link": "identity" if objective == "reg:squarederror" else "softmax",
-        "n_outputs": n_outputs,
-        "outputs_per_leaf": 1,
-    }
-    return ExportedModel(model, table.arrays(margins.tolist()), FLOAT32)
+    link = "identity" if objective == "reg:squarederror" else "softmax"
+    return _trees(table, margins.tolist(), link=link, precision=FLOAT32)
 
 
-EXPORTERS: dict[str, Callable[[Any, int, bool], ExportedModel]] = {
-    "LogisticRegression": _logistic_regression,
+def _lightgbm(estimator: Any, features: Features) -> ExportedModel:
+    """LightGBM compares in double precision, and its first trees hold the initial estimate."""
+    dumped = estimator.booster_.dump_model()
+    n_outputs = dumped["num_tree_per_iteration"]
+    table = NodeTable(features)
+    for number, info in enumerate(dumped["tree_info"]):
+        table.add(lightgbm_tree(info["tree_structure"], number % n_outputs))
+    link = "softmax" if hasattr(estimator, "classes_") else "identity"
+    return _trees(table, [0.0] * n_outputs, link=link, rounds=False)
+
+
+EXPORTERS: dict[str, Callable[[Any, Features], ExportedModel]] = {
+    "LogisticRegression": _linear_classifier,
+    "LinearSVC": _linear_classifier,
+    "SVC": _support_vectors,
     "LinearRegression": _linear_regressor,
     "Ridge": _linear_regressor,
-    "CalibratedLinearSVC": _calibrated_classifier,
+    "DecisionTreeClassifier": _forest,
+    "DecisionTreeRegressor": _forest,
     "RandomForestClassifier": _forest,
     "RandomForestRegressor": _forest,
     "ExtraTreesClassifier": _forest,
@@ -168,4 +204,6 @@ EXPORTERS: dict[str, Callable[[Any, int, bool], ExportedModel]] = {
     "VotingRegressor": _tree_blend,
     "XGBClassifier": _xgboost,
     "XGBRegressor": _xgboost,
+    "LGBMClassifier": _lightgbm,
+    "LGBMRegressor": _lightgbm,
 }

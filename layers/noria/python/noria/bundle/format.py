@@ -13,9 +13,10 @@ from typing import Any
 from noria.errors import ModelCorruptError, ModelIncompatibleError
 from noria.hashing import canonical_json, sha256_hex
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BUNDLE_FILE = "bundle.json"
 ARRAYS_FILE = "arrays.bin"
+_LIFTED = "$array"
 _ALIGNMENT = 64  # bytes: a cache line, so that a memory-mapped array starts on one
 TYPECODES = {"float64": "d", "float32": "f", "int32": "i", "uint8": "B"}
 
@@ -26,15 +27,18 @@ def pack(description: Mapping[str, Any], arrays: Mapping[str, array[Any]]) -> di
     Parameters
     ----------
     description : JSON object
-        Everything but the arrays: task, classes, columns, feature view, model.
+        Task, classes, columns, feature view, model. An `array.array` in it, at any depth, is
+        moved to the arrays, and back by `unpack`.
     arrays : mapping of name to `array.array`
         Typecodes of `TYPECODES` only.
     """
     codes = {code: name for name, code in TYPECODES.items()}
     body = bytearray()
     directory: dict[str, Any] = {}
-    for name in sorted(arrays):
-        values = arrays[name]
+    together = dict(arrays)
+    description = _lifted(description, together)
+    for name in sorted(together):
+        values = together[name]
         body += bytes(-len(body) % _ALIGNMENT)
         dtype = codes[values.typecode]
         directory[name] = {"dtype": dtype, "offset": len(body), "length": len(values)}
@@ -72,7 +76,32 @@ def unpack(files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, array[
         )
     if sha256_hex(body) != expected:
         raise ModelCorruptError(f"{ARRAYS_FILE} does not hash to what {BUNDLE_FILE} records")
-    return document, {name: _read(body, name, entry) for name, entry in directory.items()}
+    arrays = {name: _read(body, name, entry) for name, entry in directory.items()}
+    return _lowered(document, arrays), arrays
+
+
+def _lifted(value: Any, arrays: dict[str, array[Any]]) -> Any:
+    """Replace each array inside a JSON value by a reference to its place among `arrays`."""
+    if isinstance(value, array):
+        name = f"{_LIFTED}{len(arrays)}"
+        arrays[name] = value
+        return {_LIFTED: name}
+    if isinstance(value, Mapping):
+        return {key: _lifted(part, arrays) for key, part in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [_lifted(part, arrays) for part in value]
+    return value
+
+
+def _lowered(value: Any, arrays: Mapping[str, array[Any]]) -> Any:
+    """Put the arrays back that `_lifted` moved."""
+    if isinstance(value, dict):
+        if _LIFTED in value:
+            return arrays[value[_LIFTED]]
+        return {key: _lowered(part, arrays) for key, part in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [_lowered(part, arrays) for part in value]
+    return value
 
 
 def _read(body: bytes, name: str, entry: Mapping[str, Any]) -> array[Any]:

@@ -2,10 +2,13 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from noria.bundle.exporters import Features
 
 LEAF = -1
 
@@ -28,15 +31,13 @@ class NodeTable:
 
     Parameters
     ----------
-    n_features : int
-        Columns of the feature view.
-    sparse : bool
-        Whether rows are mostly empty, so that an index of touched trees pays.
+    features : Features
+        Node features become columns of the whole view. Where rows are mostly empty, an index of
+        the trees that a feature touches pays.
     """
 
-    def __init__(self, n_features: int, *, sparse: bool) -> None:
-        self._n_features = n_features
-        self._sparse = sparse
+    def __init__(self, features: "Features") -> None:
+        self._kept, self._sparse = features.kept, features.sparse
         self._arrays: dict[str, array[Any]] = {
             "feature": array("i"),
             "threshold": array("d"),
@@ -48,7 +49,7 @@ class NodeTable:
             "absent_leaf": array("i"),
         }
         self._n_leaves = 0
-        self._met: list[list[int]] = [[] for _ in range(n_features)] if sparse else []
+        self._met: list[list[int]] = [[] for _ in range(features.width)] if self._sparse else []
 
     def add(self, tree: Tree) -> None:
         """Append a tree in preorder, left child first."""
@@ -86,7 +87,7 @@ class NodeTable:
     def _append(self, tree: Tree, node: int) -> None:
         arrays = self._arrays
         is_leaf = tree.feature[node] == LEAF
-        arrays["feature"].append(int(tree.feature[node]))
+        arrays["feature"].append(LEAF if is_leaf else int(self._kept[tree.feature[node]]))
         arrays["threshold"].append(0.0 if is_leaf else float(tree.threshold[node]))
         arrays["otherwise"].append(
             0 if is_leaf else int(tree.absent_right[node]) | int(tree.nan_right[node]) << 1
@@ -145,5 +146,36 @@ def xgboost_tree(tree: dict[str, Any], output: int, *, sparse: bool) -> Tree:
         absent_right=absent_right.tolist(),
         nan_right=default_right.tolist(),
         leaf=threshold.astype(np.float64)[:, None].tolist(),
+        output=output,
+    )
+
+
+def lightgbm_tree(root: dict[str, Any], output: int) -> Tree:
+    """Return one tree of a dumped LightGBM model.
+
+    An absent feature is 0 to it. NaN is 0 too, unless the column had gaps in training.
+    """
+    nodes: list[dict[str, Any]] = []
+
+    def number(node: dict[str, Any]) -> int:
+        place = len(nodes)
+        nodes.append(node)
+        if "split_feature" in node:
+            node["left"], node["right"] = number(node["left_child"]), number(node["right_child"])
+        return place
+
+    number(root)
+    zero_right = [node.get("threshold", 0.0) < 0.0 for node in nodes]
+    return Tree(
+        feature=[node.get("split_feature", LEAF) for node in nodes],
+        threshold=[node.get("threshold", 0.0) for node in nodes],
+        left=[node.get("left", LEAF) for node in nodes],
+        right=[node.get("right", LEAF) for node in nodes],
+        absent_right=zero_right,
+        nan_right=[
+            not node["default_left"] if node.get("missing_type") == "NaN" else is_right
+            for node, is_right in zip(nodes, zero_right, strict=True)
+        ],
+        leaf=[[node.get("leaf_value", 0.0)] for node in nodes],
         output=output,
     )

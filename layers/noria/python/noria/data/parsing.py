@@ -19,7 +19,8 @@ MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
 MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it
 MAX_COLUMNS = 2_000
 _CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
-SUFFIXES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz")
+_JSON_LINES = (".jsonl", ".json")
+SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz")  # .json: JSON lines too
 
 
 class RawRecord(NamedTuple):
@@ -84,7 +85,7 @@ def read_records(
 
 def is_json_lines(filename: str) -> bool:
     """Return whether a file's name says JSON lines; such files have no header."""
-    return filename.removesuffix(".gz").endswith(".jsonl")
+    return filename.removesuffix(".gz").endswith(_JSON_LINES)
 
 
 def _lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[bytes]:

@@ -32,7 +32,8 @@ def split_rows(
     Rows with equal inputs always land on the same side, except under "time".
     """
     if split.kind == "time":
-        ordered = sorted(rows, key=lambda row: row[TIME])
+        # Rows without a time come in time order (dataset.in_time_order).
+        ordered = sorted(rows, key=lambda row: row.get(TIME, ""))
         cut = len(ordered) - round(len(ordered) * split.test_fraction)
         return ordered[:cut], ordered[cut:]
     places = [_place(input_hash(row, columns), f"split:{split.seed}") for row in rows]

@@ -1,16 +1,18 @@
 """Raw records to typed rows: each record becomes a row, a rejected record or a duplicate."""
 
+import gzip
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from noria.cells import normalized
 from noria.data.parsing import RawRecord, is_json_lines
 from noria.errors import DatasetSchemaError
-from noria.hashing import canonical_json, short_id
+from noria.hashing import canonical_json, sha256_hex, short_id
 from noria.spec.model import ColumnSpec, ProjectSpec
 
 Row = dict[str, Any]
@@ -19,8 +21,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _EXAMPLES, _REASONS = 20, 50  # shown in the report; the quarantine holds all
 
 
-@dataclass
-class Rejected:
+class Rejected(NamedTuple):
     """One record that did not become a row."""
 
     file: str
@@ -29,20 +30,47 @@ class Rejected:
     cells: dict[str, Any]
 
 
+class Quarantine:
+    """The records that did not become rows: all of them compressed, a few to look at."""
+
+    def __init__(self) -> None:
+        self.examples: list[Rejected] = []
+        self.reasons: Counter[str] = Counter()  # a record may have several
+        self._n = 0
+        self._buffer = BytesIO()
+        self._lines = gzip.GzipFile(fileobj=self._buffer, mode="wb", mtime=0)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def add(self, rejected: Rejected) -> None:
+        """Take a record in."""
+        self._n += 1
+        self.reasons.update(rejected.reasons)
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(rejected)
+        self._lines.write(canonical_json(rejected._asdict()) + b"\n")
+
+    def to_bytes(self) -> bytes:
+        """Return all records as gzipped JSON lines; nothing can be added after."""
+        self._lines.close()
+        return self._buffer.getvalue()
+
+
 @dataclass
 class Validation:
     """What became of every record of the source files."""
 
     rows: list[Row] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: Quarantine = field(default_factory=Quarantine)
     n_records: int = 0
     n_duplicates: int = 0
     n_unlabelled: int = 0
+    n_without_text: int = 0  # nothing to read in any text column
+    n_filtered: int = 0  # outside dataset.filters
+    n_gaps: int = 0  # left out by dataset.missing_rows
+    n_beyond: int = 0  # usable, but beyond dataset.max_rows
     n_formula_cells: int = 0  # text that a spreadsheet would run; harmless here, escaped on export
-
-    def reasons(self) -> Counter[str]:
-        """Return how often each reason occurred; a record may have several."""
-        return Counter(reason for record in self.rejected for reason in record.reasons)
 
 
 class Validator:
@@ -58,7 +86,9 @@ class Validator:
         self._spec = spec
         self._missing = frozenset(spec.dataset.missing)
         self._labels = frozenset(spec.target.labels)
-        self._seen: set[str] = set()
+        self._aliases = _aliases(spec)
+        self._filters = spec.dataset.filters
+        self._seen: set[bytes] = set()
         self.result = Validation()
 
     def add_file(self, records: Iterable[RawRecord], filename: str) -> None:
@@ -69,22 +99,35 @@ class Validator:
         DatasetSchemaError
             A column the spec requires is missing from the whole file.
         """
-        for record in self._with_columns_checked(records, filename):
+        for record in self._with_columns_checked(map(self._renamed, records), filename):
             self.result.n_records += 1
             reasons = [record.fault] if record.fault else []
             row: Row = {}
             if not reasons:
+                if self._is_filtered(record.cells):
+                    self.result.n_filtered += 1
+                    continue
                 row, reasons = self._typed(record.cells)
             if reasons:
-                self.result.rejected.append(Rejected(filename, record.line, reasons, record.cells))
+                self.result.rejected.add(Rejected(filename, record.line, reasons, record.cells))
+            elif self._lacks_text(row):
+                self.result.n_without_text += 1
             elif row[TARGET] is None:
                 self.result.n_unlabelled += 1
             elif self._is_duplicate(row):
                 self.result.n_duplicates += 1
+            elif self._has_gap(row):
+                self.result.n_gaps += 1
             else:
                 self.result.rows.append(row)
+                self._limit(slack=2)
 
-    def reject_rare_classes(self) -> None:
+    def finish(self) -> None:
+        """Apply what needs all files: the number of rows, and classes too rare to learn."""
+        self._limit(slack=1)
+        self._reject_rare_classes()
+
+    def _reject_rare_classes(self) -> None:
         """Move the rows of classes below `target.min_rows_per_class` to the rejected."""
         if self._spec.project.task != "classification":
             return
@@ -95,13 +138,50 @@ class Validator:
         for row in rows:
             if row[TARGET] in rare:
                 reason = f"class '{row[TARGET]}' has fewer than {least} rows"
-                self.result.rejected.append(Rejected("(all files)", 0, [reason], row))
+                self.result.rejected.add(Rejected("(all files)", 0, [reason], row))
+
+    def _limit(self, *, slack: int) -> None:
+        """Keep `max_rows`: the newest, or those whose content hashes are smallest."""
+        limit, rows = self._spec.dataset.max_rows, self.result.rows
+        if limit is None or len(rows) <= limit * slack:
+            return
+        if self._spec.dataset.time:
+            kept = sorted(rows, key=lambda row: row[TIME])[-limit:]
+        elif self._spec.dataset.in_time_order:
+            kept = rows[-limit:]
+        else:
+            kept = sorted(rows, key=lambda row: sha256_hex(canonical_json(row)))[:limit]
+        self.result.n_beyond += len(rows) - len(kept)
+        self.result.rows = kept
+
+    def _renamed(self, record: RawRecord) -> RawRecord:
+        for alias, name in self._aliases:
+            if alias in record.cells and name not in record.cells:
+                record.cells[name] = record.cells.pop(alias)
+        return record
+
+    def _is_filtered(self, cells: Mapping[str, Any]) -> bool:
+        for part in self._filters:
+            value, reason = _number(
+                normalized(cells.get(part.column), "number", self._missing), part.min, part.max
+            )
+            if value is None or reason:
+                return True
+        return False
+
+    def _has_gap(self, row: Row) -> bool:
+        return self._spec.dataset.missing_rows == "drop" and any(
+            row[name] is None
+            for name, column in self._spec.dataset.columns.items()
+            if column.type == "number"
+        )
 
     def _with_columns_checked(
         self, records: Iterable[RawRecord], filename: str
     ) -> Iterator[RawRecord]:
         dataset = self._spec.dataset
-        needed = {*dataset.columns, self._spec.target.column}
+        needed = {name for name, column in dataset.columns.items() if not column.optional}
+        needed.add(self._spec.target.column)
         needed |= {column for column in (dataset.id, dataset.time) if column}
         absent, n_readable = needed, 0
         for record in records:
@@ -135,10 +215,11 @@ class Validator:
             row[ID] = "" if row_id is None else str(row_id)
             if not row[ID]:
                 reasons.append(f"{dataset.id}: the row's id is missing")
-        texts = [name for name, column in dataset.columns.items() if column.type == "text"]
-        if texts and not any(row[name] for name in texts) and not reasons:
-            reasons.append(f"{', '.join(texts)}: no text at all")
         return row, reasons
+
+    def _lacks_text(self, row: Row) -> bool:
+        texts = [n for n, column in self._spec.dataset.columns.items() if column.type == "text"]
+        return bool(texts) and not any(row[name] for name in texts)
 
     def _value(self, cell: Any, column: ColumnSpec) -> tuple[Any, str | None]:
         cell = normalized(cell, column.type, self._missing)
@@ -146,6 +227,8 @@ class Validator:
             return None, None
         if column.type == "number":
             return _number(cell, column.min, column.max)
+        if column.type == "time":
+            return _instant(cell, None)
         if isinstance(cell, bool | dict | list):
             return None, f"must be text, got {type(cell).__name__}"
         text = str(cell)
@@ -165,6 +248,10 @@ class Validator:
         if self._spec.project.task == "regression":
             return _number(cell, target.min, target.max)
         label = text if isinstance(text, str) else canonical_json(text).decode()
+        if target.map:
+            label = target.map.get(label) or target.map.get(_plain_number(label), label)
+            if label not in target.map.values():
+                return None, f"no class for {label[:40]!r} in target.map"
         if self._labels and label not in self._labels:
             allowed = ", ".join(sorted(self._labels))
             return None, f"unknown label {label[:40]!r}; allowed: {allowed}"
@@ -173,7 +260,7 @@ class Validator:
     def _is_duplicate(self, row: Row) -> bool:
         if self._spec.dataset.duplicates == "keep":
             return False
-        key = short_id(canonical_json(row))
+        key = bytes.fromhex(short_id(canonical_json(row)))
         known = key in self._seen
         self._seen.add(key)
         return known
@@ -199,11 +286,15 @@ def validation_report(result: Validation, *, accepted: bool, outcome: list[str])
         "n_rejected": len(result.rejected),
         "n_duplicates": result.n_duplicates,
         "n_unlabelled": result.n_unlabelled,
+        "n_without_text": result.n_without_text,
+        "n_filtered": result.n_filtered,
+        "n_gaps": result.n_gaps,
+        "n_beyond_max_rows": result.n_beyond,
         "n_formula_cells": result.n_formula_cells,
-        "reasons": dict(result.reasons().most_common(_REASONS)),
+        "reasons": dict(result.rejected.reasons.most_common(_REASONS)),
         "examples": [
             {"file": record.file, "line": record.line, "reasons": record.reasons}
-            for record in result.rejected[:_EXAMPLES]
+            for record in result.rejected.examples
         ],
     }
 
@@ -226,6 +317,19 @@ def acceptance_faults(result: Validation, spec: ProjectSpec) -> list[str]:
     if n_rows and len(distinct) < 2:
         faults.append(f"the target has one value only: {next(iter(distinct))!r}")
     return faults
+
+
+def _aliases(spec: ProjectSpec) -> list[tuple[str, str]]:
+    columns = [(a, name) for name, c in spec.dataset.columns.items() for a in c.aliases]
+    return columns + [(alias, spec.target.column) for alias in spec.target.aliases]
+
+
+def _plain_number(label: str) -> str:
+    """Return "5" for "5.0"; anything but a number as it is."""
+    try:
+        return f"{float(label):g}"
+    except ValueError:
+        return label
 
 
 def _number(cell: Any, low: float | None, high: float | None) -> tuple[float | None, str | None]:

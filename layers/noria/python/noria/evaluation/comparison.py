@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from noria.evaluation.metrics import Floats, improvement, measure
+from noria.evaluation.metrics import Answers, improvement, measure
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Comparison:
 def compare(
     metric: str,
     truth: Any,
-    outputs: tuple[Floats, Floats],
+    answers: tuple[Answers, Answers],
     *,
     n_replicates: int,
     confidence: float,
@@ -42,7 +42,7 @@ def compare(
     metric : str
         Key of `noria.evaluation.metrics.METRICS`.
     truth : array of shape (n_rows,)
-    outputs : (challenger, other), arrays of shape (n_rows, n_outputs)
+    answers : (challenger, other)
     n_replicates : int
         Bootstrap resamples of the rows, the same for both models.
     confidence : float in (0, 1)
@@ -57,7 +57,7 @@ def compare(
     ----------
     .. [1] Efron, Tibshirani, An Introduction to the Bootstrap, 1993, sections 13.3 and 16.4.
     """
-    challenger, other = outputs
+    challenger, other = answers
     n_rows = len(truth)
     rng = np.random.default_rng(seed)
     differences = np.empty(n_replicates)
@@ -65,8 +65,8 @@ def compare(
         drawn = rng.integers(0, n_rows, n_rows)
         differences[replicate] = improvement(
             metric,
-            measure(metric, truth[drawn], challenger[drawn]),
-            measure(metric, truth[drawn], other[drawn]),
+            measure(metric, truth[drawn], challenger.at(drawn)),
+            measure(metric, truth[drawn], other.at(drawn)),
         )
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(differences, [tail, 1.0 - tail])

@@ -2,21 +2,37 @@
 
 import statistics
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
+from itertools import combinations, combinations_with_replacement
 from math import log
 from typing import Any
 
-from noria.features.blocks import BLOCKS
+from noria.features.blocks import BLOCKS, TermWeights, hashed_counts
+from noria.features.derive import Deriver
+from noria.features.reduction import leading_directions
 from noria.features.text import TextPreparer
-from noria.spec.model import CategoricalFeature, Feature, NumericFeature, TextFeature
+from noria.spec.features import (
+    CategoricalFeature,
+    EmbeddingFeature,
+    Feature,
+    FrequencyFeature,
+    GroupFeature,
+    LevelFeature,
+    NumericFeature,
+    PolynomialFeature,
+    TextFeature,
+)
+from noria.spec.model import ProjectSpec
 
 _CONSTANT = 10 * sys.float_info.epsilon  # a spread this small is rounding, not information
+_POSITIVE_SHARE = 0.9  # "positive" levels: above this share of the positive values is the top
 MISSING_LEVEL = "(missing)"
 
 Row = Mapping[str, Any]
 Prepared = Sequence[Any]
+Fitted = dict[str, Any]
 
 
 class RowPreparer:
@@ -26,40 +42,40 @@ class RowPreparer:
     cleaned and stemmed once, whatever the number of folds and candidates.
     """
 
-    def __init__(self, features: Sequence[Feature]) -> None:
-        self.settings = [_settings(feature) for feature in features]
-        self._prepare = [
-            TextPreparer(s).prepare if s["kind"] == "text" else _empty_block(s).prepare
-            for s in self.settings
-        ]
+    def __init__(self, spec: ProjectSpec) -> None:
+        self.derived = {name: d.model_dump(mode="json") for name, d in spec.derived.items()}
+        self.settings = [_settings(feature) for feature in spec.features]
+        self._derive = Deriver(self.derived)
+        self._prepare = [_preparer(settings) for settings in self.settings]
+
+    def extended(self, row: Row) -> Row:
+        """Return the row with its derived columns."""
+        return self._derive.extended(row)
 
     def prepare(self, row: Row) -> list[Any]:
         """Return what `fit_feature_view` and `FeatureView.apply` take, one entry a feature."""
-        return [prepare(row) for prepare in self._prepare]
+        extended = self._derive.extended(row)
+        return [prepare(extended) for prepare in self._prepare]
 
 
 def fit_feature_view(
-    features: Sequence[Feature], settings: Sequence[dict[str, Any]], rows: Sequence[Prepared]
-) -> list[dict[str, Any]]:
-    """Return the fitted blocks, as data, of prepared training rows.
+    features: Sequence[Feature], preparer: RowPreparer, rows: Sequence[Prepared]
+) -> dict[str, Any]:
+    """Return the fitted feature view, as data, of prepared training rows.
 
     Parameters
     ----------
     features : sequence of spec features
-    settings : `RowPreparer.settings` of the same features
+    preparer : RowPreparer
+        Of the same features; it has prepared the rows.
     rows : sequence of prepared rows, at least one
     """
-    fitted = []
-    for position, (feature, fixed) in enumerate(zip(features, settings, strict=True)):
+    blocks = []
+    for position, (feature, fixed) in enumerate(zip(features, preparer.settings, strict=True)):
         parts = [row[position] for row in rows]
-        if isinstance(feature, TextFeature):
-            learned = _fit_text(feature, parts)
-        elif isinstance(feature, NumericFeature):
-            learned = _fit_numeric(feature, parts)
-        else:
-            learned = _fit_categorical(feature, parts)
-        fitted.append({**fixed, **learned})
-    return fitted
+        fitted = {**fixed, **_LEARNERS[feature.kind](feature, fixed, parts)}
+        blocks.append(_with_scaling(feature, fitted, parts))
+    return {"derived": preparer.derived, "blocks": blocks}
 
 
 def stop_words(name: str) -> list[str]:
@@ -72,11 +88,17 @@ def stop_words(name: str) -> list[str]:
     )
 
 
-def _settings(feature: Feature) -> dict[str, Any]:
-    base = {"name": feature.name, "kind": feature.kind, "columns": list(feature.columns)}
+def _settings(feature: Feature) -> Fitted:
+    """Return what a block knows before it learns."""
+    base: Fitted = {"name": feature.name, "kind": feature.kind, "columns": list(feature.columns)}
+    if isinstance(feature, NumericFeature | GroupFeature):
+        return base | {"by": feature.by}
+    if isinstance(feature, EmbeddingFeature):
+        return base | {"model": feature.model, "dimensions": feature.dimensions}
     if not isinstance(feature, TextFeature):
         return base
     return base | {
+        "kind": "reduced_text" if feature.components else "text",
         "clean": sorted(feature.clean),
         "replace": [list(pair) for pair in feature.replace],
         "stop_words": sorted({*stop_words(feature.stop_words), *feature.extra_stop_words}),
@@ -84,18 +106,47 @@ def _settings(feature: Feature) -> dict[str, Any]:
         "compatible": feature.compatible,
         "analyzer": feature.analyzer,
         "ngrams": list(feature.ngrams),
+        "hashed": feature.terms == "hashed",
         "sublinear_tf": feature.sublinear_tf,
+        "components": feature.components,
         "weight": feature.weight,
     }
 
 
-def _empty_block(settings: Mapping[str, Any]) -> Any:
-    none: list[Any] = [None] * len(settings["columns"])
-    unfitted = {"fill": none, "center": none, "scale": none, "levels": [[] for _ in none]}
-    return BLOCKS[settings["kind"]]({**settings, **unfitted})
+# What a block's constructor reads of what it will learn.
+_UNLEARNED: Fitted = dict.fromkeys(
+    ("fill", "levels", "shares", "edges", "overall", "base", "powers", "center", "scale"), ()
+) | {"groups": {}}
 
 
-def _fit_text(feature: TextFeature, rows: Sequence[list[str]]) -> dict[str, Any]:
+def _preparer(settings: Fitted) -> Callable[[Row], Any]:
+    if settings["kind"] in ("text", "reduced_text"):
+        return TextPreparer(settings).prepare
+    return BLOCKS[settings["kind"]]({**_UNLEARNED, **settings}).prepare
+
+
+def _with_scaling(feature: Feature, fitted: Fitted, parts: Sequence[Any]) -> Fitted:
+    """Add the centre and scale of a block whose columns are numbers."""
+    how = getattr(feature, "scale", None)
+    if how is None or fitted["kind"] == "text":
+        return fitted
+    block: Any = BLOCKS[fitted["kind"]]({**fitted, "center": (), "scale": ()})
+    columns = zip(*(block.raw(part) for part in parts), strict=True)
+    pairs = [_center_and_scale(how, [v for v in column if v is not None]) for column in columns]
+    return {**fitted, "center": [c for c, _ in pairs], "scale": [s for _, s in pairs]}
+
+
+def _fit_text(feature: TextFeature, fixed: Fitted, rows: Sequence[list[str]]) -> Fitted:
+    learned = _fit_hashed(feature, rows) if fixed["hashed"] else _fit_vocabulary(feature, rows)
+    if feature.components is None:
+        return learned
+    weights = TermWeights({**fixed, **learned})
+    weighted = [weights.of(row) for row in rows]
+    directions = leading_directions(weighted, len(learned["idf"]), feature.components)
+    return learned | {"directions": directions}
+
+
+def _fit_vocabulary(feature: TextFeature, rows: Sequence[list[str]]) -> Fitted:
     totals: Counter[str] = Counter()
     documents: Counter[str] = Counter()
     for grams in rows:
@@ -103,25 +154,46 @@ def _fit_text(feature: TextFeature, rows: Sequence[list[str]]) -> dict[str, Any]
         documents.update(set(grams))
     frequent = [term for term, df in documents.items() if df >= feature.min_df]
     kept = sorted(sorted(frequent, key=lambda term: (-totals[term], term))[: feature.max_features])
-    n_rows = len(rows)
-    idf = [log((1 + n_rows) / (1 + documents[term])) + 1.0 for term in kept]
-    return {"terms": kept, "idf": idf}
+    return {"terms": kept, "idf": _idf(len(rows), (documents[term] for term in kept))}
 
 
-def _fit_numeric(feature: NumericFeature, rows: Sequence[list[float | None]]) -> dict[str, Any]:
-    fills, centers, scales = [], [], []
-    for position in range(len(feature.columns)):
-        known = [row[position] for row in rows if row[position] is not None]
-        fill = _numeric_fill(feature.impute, known)
-        whole = [fill if row[position] is None else row[position] for row in rows]
-        center, scale = _center_and_scale(feature.scale, [v for v in whole if v is not None])
-        fills.append(fill)
-        centers.append(center)
-        scales.append(scale)
-    return {"fill": fills, "center": centers, "scale": scales}
+def _fit_hashed(feature: TextFeature, rows: Sequence[list[str]]) -> Fitted:
+    documents: Counter[int] = Counter()
+    for grams in rows:
+        documents.update(hashed_counts(grams, feature.max_features).keys())
+    return {
+        "terms": [],
+        "idf": _idf(len(rows), (documents[i] for i in range(feature.max_features))),
+    }
 
 
-def _numeric_fill(how: str, known: list[Any]) -> float | None:
+def _idf(n_rows: int, documents: Iterable[int]) -> list[float]:
+    return [log((1 + n_rows) / (1 + count)) + 1.0 for count in documents]
+
+
+def _fit_numeric(feature: NumericFeature, fixed: Fitted, rows: Sequence[list[Any]]) -> Fitted:
+    n_columns = len(feature.columns)
+    how = "mean" if feature.impute == "group_mean" else feature.impute
+    fill = [_numeric_fill(how, _known(rows, i)) for i in range(n_columns)]
+    groups: dict[str, list[float | None]] = {}
+    if feature.by:
+        by_group = defaultdict(list)
+        for *values, group in rows:
+            by_group[group].append(values)
+        for group in sorted(group for group in by_group if group is not None):
+            known = [_known(by_group[group], i) for i in range(n_columns)]
+            groups[group] = [
+                _numeric_fill("mean", values) if values else overall
+                for values, overall in zip(known, fill, strict=True)
+            ]
+    return {"fill": fill, "groups": groups}
+
+
+def _known(rows: Iterable[Sequence[Any]], position: int) -> list[float]:
+    return [row[position] for row in rows if row[position] is not None]
+
+
+def _numeric_fill(how: str, known: list[float]) -> float | None:
     if how == "none":
         return None
     if not known:  # a column that is empty in training carries nothing, whatever it holds later
@@ -152,8 +224,8 @@ def _center_and_scale(how: str, values: list[float]) -> tuple[float, float]:
 
 
 def _fit_categorical(
-    feature: CategoricalFeature, rows: Sequence[list[str | None]]
-) -> dict[str, Any]:
+    feature: CategoricalFeature, fixed: Fitted, rows: Sequence[list[str | None]]
+) -> Fitted:
     fills, levels = [], []
     for position in range(len(feature.columns)):
         counts = Counter(row[position] for row in rows if row[position] is not None)
@@ -165,3 +237,82 @@ def _fit_categorical(
         fills.append(fill)
         levels.append(kept[1:] if feature.drop_first else kept)
     return {"fill": fills, "levels": levels}
+
+
+def _fit_frequency(feature: FrequencyFeature, fixed: Fitted, rows: Sequence[list[Any]]) -> Fitted:
+    shares = []
+    for position in range(len(feature.columns)):
+        counts = Counter(row[position] for row in rows if row[position] is not None)
+        shares.append({level: counts[level] / len(rows) for level in sorted(counts)})
+    return {"shares": shares}
+
+
+def _fit_levels(feature: LevelFeature, fixed: Fitted, rows: Sequence[list[Any]]) -> Fitted:
+    edges = []
+    for position in range(len(feature.columns)):
+        known = sorted(_known(rows, position))
+        if feature.edges == "positive":
+            positive = [value for value in known if value > 0]
+            edges.append([0.0, _quantile(positive, _POSITIVE_SHARE)] if positive else [0.0])
+        else:
+            parts = [part / feature.levels for part in range(1, feature.levels)] if known else []
+            # Tied quantiles would make empty levels; they fall together instead.
+            edges.append(sorted({_quantile(known, part) for part in parts}))
+    return {"edges": edges}
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Return a quantile by linear interpolation, as numpy's and pandas' default."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
+
+
+def _fit_groups(feature: GroupFeature, fixed: Fitted, rows: Sequence[list[Any]]) -> Fitted:
+    overall, groups = [], []
+    for position in range(len(feature.columns)):
+        by_group = defaultdict(list)
+        for row in rows:
+            if row[position] is not None:
+                by_group[row[-1]].append(row[position])
+        overall.append(_mean_and_deviation(_known(rows, position)))
+        known = sorted(group for group in by_group if group is not None)
+        groups.append({group: _mean_and_deviation(by_group[group]) for group in known})
+    return {"overall": overall, "groups": groups}
+
+
+def _mean_and_deviation(values: Sequence[float]) -> list[float]:
+    if not values:
+        return [0.0, 0.0]
+    mean = statistics.fmean(values)
+    return [mean, statistics.stdev(values, mean) if len(values) > 1 else 0.0]
+
+
+def _fit_polynomial(feature: PolynomialFeature, fixed: Fitted, rows: Sequence[list[Any]]) -> Fitted:
+    n_columns = len(feature.columns)
+    base = []
+    for position in range(n_columns):
+        known = _known(rows, position)
+        fill = float(statistics.median(known)) if known else 0.0
+        base.append([fill, *_center_and_scale("standard", known)])
+    choose = combinations if feature.interaction_only else combinations_with_replacement
+    sizes = range(2, feature.degree + 1)
+    powers = [list(power) for size in sizes for power in choose(range(n_columns), size)]
+    return {"base": base, "powers": powers}
+
+
+def _fit_embedding(feature: EmbeddingFeature, fixed: Fitted, rows: Sequence[Any]) -> Fitted:
+    return {}
+
+
+_LEARNERS: dict[str, Callable[[Any, Fitted, Sequence[Any]], Fitted]] = {
+    "text": _fit_text,
+    "numeric": _fit_numeric,
+    "categorical": _fit_categorical,
+    "frequency": _fit_frequency,
+    "levels": _fit_levels,
+    "group_statistics": _fit_groups,
+    "polynomial": _fit_polynomial,
+    "embedding": _fit_embedding,
+}

@@ -34,6 +34,12 @@ def stack_rows(rows: Sequence[SparseRow], width: int, *, sparse: bool) -> Matrix
     return scipy.sparse.csr_matrix((values, indices, indptr), shape=(len(rows), width))
 
 
+def take_columns(matrix: Matrix, columns: Any, *, sparse: bool) -> Matrix:
+    """Return some columns, in the given order; dense unless `sparse`."""
+    taken = matrix[:, columns]
+    return taken.toarray() if scipy.sparse.issparse(taken) and not sparse else taken
+
+
 def to_bytes(matrix: Matrix) -> bytes:
     """Return the matrix as an .npz file."""
     buffer = BytesIO()

@@ -1,9 +1,17 @@
-"""The fitted feature view: a list of blocks, one sparse row out. Standard library only."""
+"""The fitted feature view: derived columns and blocks, one sparse row out. Standard library only."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from noria.features.blocks import BLOCKS, Block, SparseRow
+from noria.features.blocks import BLOCKS, TEXT_BLOCKS, Block, SparseRow
+from noria.features.derive import Deriver
+
+
+class Origin(NamedTuple):
+    """Where a feature column comes from."""
+
+    feature: str  # its name in the spec
+    is_term: bool  # one of the terms of a text
 
 
 class FeatureView:
@@ -11,19 +19,27 @@ class FeatureView:
 
     Parameters
     ----------
-    data : sequence of mappings
-        The fitted blocks as JSON data, in column order; what `fit_feature_view` returns and the
-        serving bundle holds.
+    data : mapping
+        `derived`: the spec's derived columns. `blocks`: the fitted blocks, in column order; what
+        `fit_feature_view` returns and the serving bundle holds.
     """
 
-    def __init__(self, data: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
-        self._blocks: list[Block] = [BLOCKS[block["kind"]](block) for block in data]
+        self._derive = Deriver(data["derived"])
+        self._blocks: list[Block] = [BLOCKS[block["kind"]](block) for block in data["blocks"]]
+        self._is_all_text = all(block["kind"] in TEXT_BLOCKS for block in data["blocks"])
         self.width = sum(block.width for block in self._blocks)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether rows are mostly empty: one column a term."""
+        return any(block["kind"] == "text" for block in self.data["blocks"])
 
     def prepare(self, row: Mapping[str, Any]) -> list[Any]:
         """Return the stateless half of the transformation, one entry a block."""
-        return [block.prepare(row) for block in self._blocks]
+        extended = self._derive.extended(row)
+        return [block.prepare(extended) for block in self._blocks]
 
     def apply(self, prepared: Sequence[Any]) -> SparseRow:
         """Return the features of a prepared row: {column: value}, absent columns are 0."""
@@ -39,8 +55,17 @@ class FeatureView:
         return self.apply(self.prepare(row))
 
     def is_empty_text(self, prepared: Sequence[Any]) -> bool:
-        """Return whether the view reads text and a prepared row has none left after cleaning."""
-        texts = [
-            part for block, part in zip(self.data, prepared, strict=True) if block["kind"] == "text"
+        """Return whether the view reads text only, and a prepared row has none after cleaning."""
+        return self._is_all_text and not any(prepared)
+
+    def names(self) -> list[str]:
+        """Return what each feature column means, in column order."""
+        return [name for block in self._blocks for name in block.names()]
+
+    def origins(self) -> list[Origin]:
+        """Return where each feature column comes from, in column order."""
+        return [
+            Origin(fitted["name"], fitted["kind"] == "text")
+            for fitted, block in zip(self.data["blocks"], self._blocks, strict=True)
+            for _ in range(block.width)
         ]
-        return bool(texts) and not any(texts)

@@ -17,6 +17,7 @@ _HOSTILE_TEXT = (
     "=1+1", "'; drop table--", "\u202e\u200bzero", "İstanbul ẞ ﬁ",
 )  # fmt: skip
 _HOSTILE_LEVELS = (None, "", "unseen level", "ñ", "(missing)", "1")
+_HOSTILE_TIMES = (None, "1900-01-01", "2024-02-29T23:59:59.999999+00:00", "9999-12-31T00:00:00")
 _HOSTILE_NUMBERS = (None, 0.0, -0.0, 1.0, -1.0, 1e-300, 1e6, -1e6, 0.1, 16777217.0, 1 / 3)
 
 Row = Mapping[str, Any]
@@ -100,6 +101,9 @@ def _distance(left: float, right: float) -> float:
 
 
 def _hostile_values(kind: str) -> Sequence[Any]:
-    if kind == "number":
-        return _HOSTILE_NUMBERS
-    return _HOSTILE_TEXT if kind == "text" else _HOSTILE_LEVELS
+    return {
+        "number": _HOSTILE_NUMBERS,
+        "text": _HOSTILE_TEXT,
+        "category": _HOSTILE_LEVELS,
+        "time": _HOSTILE_TIMES,
+    }[kind]

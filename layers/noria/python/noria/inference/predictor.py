@@ -1,6 +1,7 @@
 """A loaded serving bundle that answers rows: validate, transform, score. Standard library only."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from math import isfinite
 from re import PatternError
 from typing import Any
@@ -9,6 +10,8 @@ from noria.bundle.format import unpack
 from noria.cells import normalized
 from noria.errors import InvalidInputError, ModelCorruptError
 from noria.features.view import FeatureView
+from noria.inference.explanation import Explainer
+from noria.inference.postprocess import load_postprocess
 from noria.inference.scoring import LINKS, load_scorer
 
 Row = Mapping[str, Any]
@@ -41,18 +44,28 @@ class Predictor:
             self._view = FeatureView(document["feature_view"])
             self._scorer = load_scorer(self._model, arrays)
             self._link = LINKS[self._model["link"]]
+            self._weights: list[float] = document["decision_weights"]
+            self._postprocess = load_postprocess(document["postprocess"])
+            self._explainer = Explainer(document, self._view, self._scorer)
         except (LookupError, TypeError, ValueError, AttributeError, PatternError) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
-    def answer(self, inputs: Any) -> dict[str, Any]:
+    def answer(self, inputs: Any, *, explain: int = 0) -> dict[str, Any]:
         """Return the prediction for one request's inputs, after checking them.
+
+        Parameters
+        ----------
+        explain : int in [0, 50]
+            How many of the features that mattered most to name; 0 for none.
 
         Returns
         -------
         dict
             Classification: `prediction` (class), `confidence` (its probability, in [0, 1]),
             `probabilities` ({class: probability}). Regression: `prediction` and `value`, the
-            same number in the target's unit.
+            same number in the target's unit. `warnings`, only where there are some: numbers
+            outside the range seen in training. `explanation`, if asked for. What the project's
+            postprocessor adds.
 
         Raises
         ------
@@ -66,17 +79,32 @@ class Predictor:
             texts = [name for name, column in self.columns.items() if column["type"] == "text"]
             reason = "no words are left after cleaning; send text in the project's language"
             raise _invalid([{"field": name, "reason": reason} for name in texts])
-        outputs = self._outputs(prepared)
+        features = self._view.apply(prepared)
+        outputs = self._link(self._scorer.scores(features), self._model)
         if not all(map(isfinite, outputs)):
             raise _invalid([{"field": "inputs", "reason": "the numbers are too large to score"}])
+        answer, best = self._decided(outputs)
+        answer |= self._postprocess(inputs, outputs)
+        if warnings := [*self._warnings(inputs)]:
+            answer["warnings"] = warnings
+        if explain:
+            answer["explanation"] = self._explainer.explain(inputs, features, best, explain)
+        return answer
+
+    def _decided(self, outputs: list[float]) -> tuple[dict[str, Any], int]:
         if self.task == "regression":
-            return {"prediction": outputs[0], "value": outputs[0]}
-        best = max(range(len(outputs)), key=outputs.__getitem__)
+            return {"prediction": outputs[0], "value": outputs[0]}, 0
+        best = self.decide(outputs)
         return {
             "prediction": self.classes[best],
             "confidence": outputs[best],
             "probabilities": dict(zip(self.classes, outputs, strict=True)),
-        }
+        }, best
+
+    def decide(self, outputs: list[float]) -> int:
+        """Return the number of the class that probabilities decide for."""
+        weighted = [w * p for w, p in zip(self._weights, outputs, strict=True)]
+        return max(range(len(weighted)), key=weighted.__getitem__)
 
     def score(self, row: Row) -> list[float]:
         """Return probabilities by class order, or one value, of a row that needs no checking."""
@@ -112,9 +140,15 @@ class Predictor:
                 if column["required"]:
                     yield {"field": name, "reason": "required, but missing"}
                 continue
-            check = _number_fault if column["type"] == "number" else _string_fault
-            reason = check(value, column)
+            reason = _FAULTS[column["type"]](value, column)
             if reason:
+                yield {"field": name, "reason": reason}
+
+    def _warnings(self, inputs: Row) -> Iterator[dict[str, str]]:
+        for name, column in self.columns.items():
+            seen, value = column["seen"], inputs.get(name)
+            if seen and value is not None and not seen[0] <= value <= seen[1]:
+                reason = f"outside the range seen in training, [{seen[0]:g}, {seen[1]:g}]"
                 yield {"field": name, "reason": reason}
 
 
@@ -148,3 +182,19 @@ def _string_fault(value: Any, column: Mapping[str, Any]) -> str | None:
     if len(value) > column["max_length"]:
         return f"must have at most {column['max_length']} characters, got {len(value)}"
     return None
+
+
+def _time_fault(value: Any, column: Mapping[str, Any]) -> str | None:
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return "must be an ISO 8601 time, as 2026-01-31T09:30:00"
+    return None
+
+
+_FAULTS = {
+    "number": _number_fault,
+    "text": _string_fault,
+    "category": _string_fault,
+    "time": _time_fault,
+}

@@ -1,25 +1,15 @@
 """The project spec as types: every key is listed here, and every key is read.
 
-Cross-references (columns, algorithms, metrics) are checked by `noria.spec.loader`.
+Cross-references (columns, algorithms, metrics) are checked by `noria.spec.loader`; features and
+derived columns are in `noria.spec.features`.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-# An underscore leads the names Noria puts beside the inputs: _target, _time, _id.
-ColumnName = Annotated[str, Field(pattern=r"^[^_]", max_length=200)]
-Task = Literal["classification", "regression"]
-CleaningStep = Literal["brackets", "urls", "tags", "digit_words", "non_alphabetic"]
-
-
-class Section(BaseModel):
-    """A table of the spec: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from noria.spec.features import Derivation, Feature
+from noria.spec.section import ColumnName, ColumnType, Fraction, Name, Section, Task
 
 
 class ProjectSection(Section):
@@ -34,7 +24,9 @@ class ProjectSection(Section):
 class ColumnSpec(Section):
     """One input column: its type and what a request may send."""
 
-    type: Literal["text", "number", "category"]
+    type: ColumnType
+    aliases: tuple[str, ...] = ()  # other names it has in source files
+    optional: bool = False  # source files may lack it; its rows then have gaps
     required: bool = False  # must be in a prediction request
     min: float | None = None  # numbers, inclusive
     max: float | None = None
@@ -44,21 +36,54 @@ class ColumnSpec(Section):
     @model_validator(mode="after")
     def _bounds_belong_to_numbers(self) -> "ColumnSpec":
         if self.type != "number" and (self.min is not None or self.max is not None):
-            raise ValueError("min and max are for columns of type 'number'")
+            raise ValueError("min and max belong to columns of type 'number'")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self
 
 
+class JoinSection(Section):
+    """A table whose columns join each row by a key; a row without a match keeps gaps."""
+
+    files: str  # pattern of the table's file names, as in "*user*"
+    key: str  # column of the table and of the rows
+    columns: dict[ColumnName, str] = Field(min_length=1)  # name in the rows = name in the table
+
+
+class FilterSection(Section):
+    """Keep only rows whose number lies in a range, inclusive; the others are counted, not lost."""
+
+    column: str
+    min: float | None = None
+    max: float | None = None
+
+
+class OutlierSection(Section):
+    """Leave rows with extreme numbers out of training; test rows are never touched."""
+
+    method: Literal["iqr", "zscore"]
+    threshold: float = Field(default=3.0, gt=0.0)  # spreads beyond the quartiles, or deviations
+
+
 class DatasetSection(Section):
     """How source files become rows."""
 
-    columns: dict[ColumnName, ColumnSpec] = Field(min_length=1)
+    columns: dict[ColumnName, ColumnSpec] = Field(default_factory=dict)
+    infer: bool = False  # every other column of the files is an input, its type seen in the rows
+    drop: tuple[str, ...] = ()  # columns that `infer` leaves out: ids, dates, leaks
+    max_levels: int = Field(default=50, ge=2)  # `infer` leaves out categories with more
+    joins: tuple[JoinSection, ...] = ()
+    filters: tuple[FilterSection, ...] = ()
     id: str | None = None  # column that names a row
     time: str | None = None  # column that orders rows
     time_format: str | None = None  # strptime pattern; ISO 8601 when absent
+    in_time_order: bool = False  # no time column: files, and rows in them, come in time order
+    window_files: int | None = Field(default=None, ge=1)  # only the newest source files, by name
+    max_rows: int | None = Field(default=None, ge=100)  # the newest by time, else a fixed sample
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     missing: tuple[str, ...] = ("", "NA", "NaN", "null")
+    missing_rows: Literal["keep", "drop"] = "keep"  # "drop": rows with a gap in any number
+    outliers: OutlierSection | None = None
     duplicates: Literal["drop", "keep"] = "drop"
     min_rows: int = Field(default=100, ge=20)
     max_rejected_fraction: float = Field(default=0.2, ge=0.0, le=1.0)
@@ -70,7 +95,10 @@ class TargetSection(Section):
     """What is predicted."""
 
     column: str
+    aliases: tuple[str, ...] = ()  # other names it has in source files
     labels: tuple[str, ...] = ()  # allowed classes; empty = those of the data
+    map: dict[str, str] = Field(default_factory=dict)  # value in the files -> class
+    positive: str | None = None  # the class that a binary project is about
     unlabelled: tuple[str, ...] = ()  # values that mean "no label yet"
     min_rows_per_class: int = Field(default=10, ge=5)
     min: float | None = None  # regression, inclusive
@@ -85,65 +113,22 @@ class SplitSection(Section):
     seed: int = 42
 
 
-class TextFeature(Section):
-    """TF-IDF of one or more text columns, cleaned and stemmed."""
+class SelectionStep(Section):
+    """One rule that leaves feature columns out; only "features" looks at the terms of a text."""
 
-    name: Name
-    kind: Literal["text"]
-    columns: tuple[str, ...] = Field(min_length=1)
-    clean: tuple[CleaningStep, ...] = ("urls", "tags", "digit_words", "non_alphabetic")
-    replace: tuple[tuple[str, str], ...] = ()  # (regular expression, replacement), applied first
-    stop_words: Literal["none", "spanish"] = "none"
-    extra_stop_words: tuple[str, ...] = ()
-    stemming: Literal["none", "spanish", "english"] = "none"
-    compatible: bool = False  # strip accents and join words at punctuation, as the old system did
-    analyzer: Literal["word", "char_wb"] = "word"
-    ngrams: tuple[int, int] = (1, 1)
-    max_features: int = Field(default=5000, ge=1, le=200_000)
-    min_df: int = Field(default=1, ge=1)  # documents
-    sublinear_tf: bool = False
-    weight: float = Field(default=1.0, gt=0.0)
+    kind: Literal["features", "constant", "correlated", "single_feature", "shap"]
+    names: tuple[str, ...] = ()  # of "features": the features that stay
+    # |r| above which the later column goes; score a column alone must reach; share of columns
+    # with the least mean |SHAP| that go.
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
 
-    @field_validator("replace")
-    @classmethod
-    def _patterns_compile(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        for pattern, _ in value:
-            try:
-                re.compile(pattern)
-            except re.PatternError as error:
-                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        return value
-
-    @field_validator("ngrams")
-    @classmethod
-    def _ngrams_are_a_range(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= value[0] <= value[1] <= 8:
-            raise ValueError("ngrams is [shortest, longest] with 1 <= shortest <= longest <= 8")
-        return value
-
-
-class NumericFeature(Section):
-    """Imputed and scaled numbers."""
-
-    name: Name
-    kind: Literal["numeric"]
-    columns: tuple[str, ...] = Field(min_length=1)
-    impute: Literal["mean", "median", "mode", "none"] = "median"
-    scale: Literal["standard", "minmax", "robust", "none"] = "standard"
-
-
-class CategoricalFeature(Section):
-    """One-hot levels; a level unseen in training is all zeros."""
-
-    name: Name
-    kind: Literal["categorical"]
-    columns: tuple[str, ...] = Field(min_length=1)
-    impute: Literal["mode", "level"] = "mode"  # "level": missing is a level of its own
-    drop_first: bool = False
-    min_rows: int = Field(default=1, ge=1)  # rarer levels are treated as unseen
-
-
-Feature = Annotated[TextFeature | NumericFeature | CategoricalFeature, Field(discriminator="kind")]
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> "SelectionStep":
+        if (self.threshold is None) != (self.kind in ("features", "constant")):
+            raise ValueError("'correlated', 'single_feature' and 'shap' need a threshold in [0, 1]")
+        if bool(self.names) != (self.kind == "features"):
+            raise ValueError("kind = 'features' and names need each other")
+        return self
 
 
 class SearchRange(Section):
@@ -172,14 +157,48 @@ class CandidateSection(Section):
     algorithm: str
     params: dict[str, Any] = Field(default_factory=dict)
     space: dict[str, SearchRange | tuple[Any, ...]] = Field(default_factory=dict)
+    selection: Name | None = None  # of `selections`
+    resample: Literal["none", "smote"] = "none"  # of the rows a fold is fitted on, never others
 
 
 class SearchSection(Section):
     """How candidates look for parameters."""
 
-    kind: Literal["none", "random"] = "none"
+    kind: Literal["none", "random", "tpe"] = "none"
     trials: int = Field(default=10, ge=1, le=500)  # per candidate
     seed: int = 42
+    prune: bool = True  # give up a trial that is behind after a fold
+    max_seconds: float = Field(default=600.0, gt=0.0)  # per candidate; no trial starts later
+
+
+class CalibrationSection(Section):
+    """How scores become probabilities; learned on rows the scoring model did not train on."""
+
+    method: Literal["sigmoid", "none"] = "sigmoid"
+
+
+class DecisionSection(Section):
+    """How probabilities become a class."""
+
+    # "tuned": the priors' correction that serves the primary metric best in cross-validation.
+    rule: Literal["most_probable", "tuned", "threshold"] = "most_probable"
+    threshold: Fraction | None = None  # probability of the positive class, inclusive
+
+    @model_validator(mode="after")
+    def _threshold_belongs(self) -> "DecisionSection":
+        if (self.threshold is not None) != (self.rule == "threshold"):
+            raise ValueError("rule = 'threshold' and threshold need each other")
+        return self
+
+
+class BusinessValueSection(Section):
+    """p(positive) x p(contact) x ln(amount): what ranks rows by their worth."""
+
+    kind: Literal["business_value"]
+    contact: str | None = None  # column with the probability to reach the row; 1 when absent
+    amount: str  # column with the amount; values below 1 count as 1
+    band_quantiles: tuple[Fraction, Fraction] = (0.33, 0.66)  # of the training rows' values
+    bands: tuple[str, str, str] = ("low", "medium", "high")
 
 
 class TrainingSection(Section):
@@ -197,6 +216,7 @@ class EvaluationSection(Section):
     bootstrap_replicates: int = Field(default=2000, ge=200, le=20_000)
     confidence: Fraction = 0.95
     min_test_rows: int = Field(default=30, ge=10)
+    slices: tuple[str, ...] = ()  # category columns whose levels are reported on their own
 
 
 class GateSection(Section):
@@ -227,12 +247,29 @@ class ProjectSpec(Section):
     dataset: DatasetSection
     target: TargetSection
     split: SplitSection
+    derived: dict[ColumnName, Derivation] = Field(default_factory=dict)
     features: tuple[Feature, ...] = Field(min_length=1)
+    selections: dict[Name, Annotated[tuple[SelectionStep, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     candidates: tuple[CandidateSection, ...] = Field(min_length=1)
     search: SearchSection = SearchSection()
+    calibration: CalibrationSection = CalibrationSection()
+    decision: DecisionSection = DecisionSection()
+    postprocess: BusinessValueSection | None = None
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection
     promotion: PromotionSection = PromotionSection()
+
+    @field_validator("derived")
+    @classmethod
+    def _sources_come_first(cls, value: dict[str, Derivation]) -> dict[str, Derivation]:
+        later = set(value)
+        for name, derivation in value.items():
+            if late := later.intersection(derivation.source):
+                raise ValueError(f"'{name}' is computed before {sorted(late)}; write it after")
+            later.discard(name)
+        return value
 
     @property
     def name(self) -> str:

@@ -3,23 +3,20 @@
 from dataclasses import dataclass
 
 from noria.hashing import canonical_json
-from noria.layout import run_key
+from noria.layout import DECISION, run_key
 from noria.ports import ArtifactStore
 from noria.promotion.gate import Outcome
 from noria.promotion.gate import decide_promotion as decide
 from noria.spec.model import ProjectSpec
 from noria.steps.evaluate_challenger import read_evaluation
 
-DECISION = "decision.json"
-
 
 @dataclass(frozen=True)
 class DecidePromotionRequest:
-    """Which run's evaluation, about which version."""
+    """Which run's evaluation."""
 
     project: str
     run_id: str
-    model_version: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,5 @@ def decide_promotion(
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     decision = decide(spec, evaluation)
     key = run_key(spec.name, request.run_id, DECISION)
-    document = {"model_version": request.model_version, **decision.to_dict()}
-    artifacts.put(key, canonical_json(document))
+    artifacts.put(key, canonical_json(decision.to_dict()))
     return DecidePromotionResult(decision.outcome, decision.summary(), key)

@@ -3,25 +3,28 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.data.inference import resolved
 from noria.data.splits import input_hash
 from noria.data.validation import TARGET
 from noria.data.versions import TEST, TRAIN, read_rows
 from noria.errors import ModelError, ModelVersionConflictError, NoriaError, RegistryError
 from noria.evaluation.comparison import compare
-from noria.evaluation.metrics import Floats, measure
+from noria.evaluation.metrics import Answers, measure
+from noria.features.derive import Deriver
 from noria.hashing import canonical_json, sha256_hex
 from noria.inference.predictor import Predictor
-from noria.layout import candidate_key, run_key
+from noria.layout import EVALUATION, TEST_ANSWERS, candidate_key, run_key
 from noria.ports import ArtifactStore, ModelAliases
 from noria.registry.versions import read_files, read_manifest
 from noria.spec.model import ProjectSpec
 
-EVALUATION = "evaluation.json"
+_MIN_SLICE_ROWS = 10  # fewer say nothing
 _SEED = 20_260  # of the bootstrap; any constant keeps evaluations repeatable
 
 
@@ -72,9 +75,12 @@ def evaluate_challenger(
     key = run_key(spec.name, request.run_id, EVALUATION)
     if not artifacts.exists(key):
         record = aliases.read(spec.name)
-        evaluation = _Evaluation(request, spec, artifacts)
+        columns = resolved(artifacts, spec, request.dataset_version)
+        evaluation = _Evaluation(request, columns, artifacts)
         written = evaluation.of_challenger() | evaluation.against_champion(record.champion)
         written["alias_revision"] = record.revision
+        answers_key = run_key(spec.name, request.run_id, TEST_ANSWERS)
+        artifacts.put(answers_key, evaluation.answers())
         artifacts.put(key, canonical_json(written), if_absent=True)
     document = read_evaluation(artifacts, spec.name, request.run_id)
     _require_same_subject(document, request, artifacts)
@@ -100,6 +106,7 @@ class _Evaluation:
     ) -> None:
         self._request, self._spec, self._artifacts = request, spec, artifacts
         version = request.dataset_version
+        self._derived = {name: d.model_dump(mode="json") for name, d in spec.derived.items()}
         self._test = read_rows(artifacts, spec.name, version, TEST)
         self._train = read_rows(artifacts, spec.name, version, TRAIN)
         files = {
@@ -109,19 +116,43 @@ class _Evaluation:
         self._challenger = Predictor(files)
         self._classes = list(self._challenger.classes)
         self._truth = self._numbers([row[TARGET] for row in self._test])
-        self._outputs = self._scored(self._challenger, self._test)
+        self._answers = self._scored(self._challenger, self._test)
 
     def of_challenger(self) -> dict[str, Any]:
         """Return the challenger's metrics and its comparison with the trivial baseline."""
         names = self._spec.evaluation.metrics
-        baseline = np.broadcast_to(self._baseline(), self._outputs.shape)
+        baseline = self._baseline()
         return {
             "project": self._spec.name,
             **_subject(self._request, self._artifacts),
             "n_test": len(self._test),
-            "metrics": {name: measure(name, self._truth, self._outputs) for name in names},
-            "against_baseline": self._compare(self._outputs, baseline, self._truth),
+            "metrics": {name: measure(name, self._truth, self._answers) for name in names},
+            "against_baseline": self._compare(self._answers, baseline, self._truth),
+            "slices": self._slices(),
         }
+
+    def answers(self) -> bytes:
+        """Return the challenger's answers on the test rows, for the report, as an .npz file."""
+        buffer = BytesIO()
+        decided = {} if self._answers.decided is None else {"decided": self._answers.decided}
+        parts = {"truth": self._truth, "outputs": self._answers.outputs, **decided}
+        np.savez_compressed(buffer, **parts)
+        return buffer.getvalue()
+
+    def _slices(self) -> list[dict[str, Any]]:
+        """Return the primary metric on each level of the spec's slices, with its rows."""
+        metric, found = self._spec.evaluation.primary_metric, []
+        for column in self._spec.evaluation.slices:
+            levels = [Deriver(self._derived).extended(row)[column] for row in self._test]
+            for level in sorted({level for level in levels if level is not None}):
+                rows = np.flatnonzero(np.array([value == level for value in levels]))
+                score = None
+                if len(rows) >= _MIN_SLICE_ROWS:
+                    score = measure(metric, self._truth[rows], self._answers.at(rows))
+                found.append(
+                    {"column": column, "level": level, "n_rows": len(rows), "score": score}
+                )
+        return found
 
     def against_champion(self, champion: str | None) -> dict[str, Any]:
         """Return the paired comparison with the champion, None where there can be none."""
@@ -152,10 +183,12 @@ class _Evaluation:
         ]
         if len(unseen) < self._spec.evaluation.min_test_rows:
             return nothing | {"n_unseen": len(unseen)}
-        comparison = self._compare(self._outputs[unseen], all_theirs[unseen], self._truth[unseen])
+        comparison = self._compare(
+            self._answers.at(unseen), all_theirs.at(unseen), self._truth[unseen]
+        )
         return nothing | {"n_unseen": len(unseen), "against_champion": comparison}
 
-    def _compare(self, ours: Floats, theirs: Floats, truth: Any) -> dict[str, Any]:
+    def _compare(self, ours: Answers, theirs: Answers, truth: Any) -> dict[str, Any]:
         settings = self._spec.evaluation
         return compare(
             settings.primary_metric,
@@ -166,17 +199,19 @@ class _Evaluation:
             seed=_SEED,
         ).to_dict()
 
-    def _scored(self, predictor: Predictor, rows: Sequence[dict[str, Any]]) -> Floats:
-        """Return a model's outputs by the challenger's class order; unknown classes get 0."""
-        raw = np.array([predictor.score(row) for row in rows], dtype=np.float64)
+    def _scored(self, predictor: Predictor, rows: Sequence[dict[str, Any]]) -> Answers:
+        """Return a model's answers by the challenger's class order; unknown classes get 0."""
+        outputs = [predictor.score(row) for row in rows]
+        raw = np.array(outputs, dtype=np.float64)
         if self._spec.project.task == "regression":
-            return raw
+            return Answers(raw, None)
         for name in predictor.classes:
             if name not in self._classes:
                 self._classes.append(name)
+        numbers = np.array([self._classes.index(name) for name in predictor.classes])
         aligned = np.zeros((len(rows), len(self._classes)))
-        aligned[:, [self._classes.index(name) for name in predictor.classes]] = raw
-        return aligned
+        aligned[:, numbers] = raw
+        return Answers(aligned, numbers[[predictor.decide(row) for row in outputs]])
 
     def _numbers(self, targets: Sequence[Any]) -> Any:
         if self._spec.project.task == "regression":
@@ -185,13 +220,13 @@ class _Evaluation:
             self._classes.append(name)
         return np.array([self._classes.index(name) for name in targets])
 
-    def _baseline(self) -> Floats:
+    def _baseline(self) -> Answers:
         """Return what the trivial model answers: class shares, or the mean, of training rows."""
-        targets = [row[TARGET] for row in self._train]
+        targets, n_test = [row[TARGET] for row in self._train], len(self._test)
         if self._spec.project.task == "regression":
-            return np.array([float(np.mean(targets))])
-        counts = [targets.count(name) for name in self._classes]
-        return np.array(counts, dtype=np.float64) / len(targets)
+            return Answers(np.full((n_test, 1), float(np.mean(targets))), None)
+        shares = np.array([targets.count(name) for name in self._classes]) / len(targets)
+        return Answers(np.tile(shares, (n_test, 1)), np.full(n_test, shares.argmax()))
 
 
 def _subject(request: EvaluateChallengerRequest, artifacts: ArtifactStore) -> dict[str, str]:

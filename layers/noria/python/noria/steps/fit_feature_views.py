@@ -1,17 +1,21 @@
 """Fit the feature view once a fold and once on all training rows, for every candidate to share."""
 
+import csv
+import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any
 
 import numpy as np
 
+from noria.bundle.format import pack
+from noria.data.inference import resolved
 from noria.data.splits import fold_indices
 from noria.data.validation import TARGET
-from noria.data.versions import TRAIN, read_rows
-from noria.errors import TrainingFailedError
+from noria.data.versions import TRAIN, encode_rows, read_rows
+from noria.errors import ModelIncompatibleError, TrainingFailedError
 from noria.features.fitting import RowPreparer, fit_feature_view
 from noria.features.matrix import Matrix, stack_rows, to_bytes
 from noria.features.view import FeatureView
@@ -19,8 +23,12 @@ from noria.hashing import canonical_json
 from noria.layout import run_key
 from noria.ports import ArtifactStore
 from noria.spec.model import ProjectSpec
+from noria.training.selection import kept_columns
 
-FEATURE_VIEW, ALL_ROWS, TARGETS = "feature_view.json", "features/all.npz", "features/targets.npz"
+FEATURE_VIEW, ALL_ROWS, TARGETS = "features/view", "features/all.npz", "features/targets.npz"
+SELECTIONS = "features/selections.json"
+PRIMARY_LAYER, FEATURE_LAYER = "layers/primary.jsonl.gz", "layers/features.csv.gz"
+_SHOWN_ROWS = 1000  # of the feature layer, which is there to be looked at
 
 
 @dataclass(frozen=True)
@@ -47,42 +55,47 @@ def fit_feature_views(
 ) -> FitFeatureViewsResult:
     """Compute the features of every fold and of the whole training set.
 
-    Reads the training rows; writes `runs/<project>/<run_id>/features/`. The test rows are not
-    touched. Text is cleaned and stemmed once for all folds.
+    Reads the training rows; writes `runs/<project>/<run_id>/features/` and, to look at,
+    `layers/`: the rows with their derived columns, and the first rows of the feature matrix with
+    the columns' names. The test rows are not touched. Text is cleaned and stemmed once for all
+    folds.
     """
+    spec = resolved(artifacts, spec, request.dataset_version)
     rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
-    preparer = RowPreparer(spec.features)
-    prepared = [preparer.prepare(row) for row in rows]
-    sparse = any(feature.kind == "text" for feature in spec.features)
-
-    def put(name: str, body: bytes) -> None:
-        artifacts.put(run_key(spec.name, request.run_id, name), body)
-
-    def features(fit: Sequence[int], score: Sequence[int]) -> tuple[FeatureView, Matrix, Matrix]:
-        data = fit_feature_view(spec.features, preparer.settings, [prepared[i] for i in fit])
-        view = FeatureView(data)
-        parts = [[view.apply(prepared[i]) for i in part] for part in (fit, score)]
-        left, right = (stack_rows(part, view.width, sparse=sparse) for part in parts)
-        return view, left, right
-
-    columns = list(spec.dataset.columns)
-    folds = fold_indices(rows, columns, spec.split, spec.evaluation.folds)
+    try:
+        fitting = _Fitting(spec, rows)
+    except ModelIncompatibleError as error:
+        raise TrainingFailedError(error.message, **error.details) from error
+    folds = fold_indices(rows, list(spec.dataset.columns), spec.split, spec.evaluation.folds)
     targets = _targets(rows, spec)
-    for number, (fit, score) in enumerate(folds):
-        if not fit or not score:
+    files: dict[str, bytes] = {}
+    selections: dict[str, list[list[int]]] = {name: [] for name in spec.selections}
+    for number, (fit, score) in enumerate([*folds, (list(range(len(rows))), [])]):
+        is_whole = number == len(folds)
+        if not fit or not (score or is_whole):
             raise TrainingFailedError(f"fold {number} has no rows; lower evaluation.folds")
-        _, fitted, scored = features(fit, score)
-        put(fold_name(number, "fit"), to_bytes(fitted))
-        put(fold_name(number, "score"), to_bytes(scored))
-        targets |= {f"fit_{number}": np.array(fit), f"score_{number}": np.array(score)}
-    view, everything, _ = features(range(len(rows)), [])
-    if view.width == 0:
-        raise TrainingFailedError("no feature survives: the texts hold no usable words")
-    put(ALL_ROWS, to_bytes(everything))
-    put(FEATURE_VIEW, canonical_json(view.data))
+        view, fitted, scored = fitting.features(fit, score)
+        if view.width == 0:
+            raise TrainingFailedError("no feature survives: the texts hold no usable words")
+        for name, steps in spec.selections.items():
+            data = fitted, targets["y"][fit]
+            kept = kept_columns(steps, data, view.origins(), spec.project.task)
+            selections[name].append(kept)
+        if is_whole:
+            files[ALL_ROWS] = to_bytes(fitted)
+        else:
+            files[fold_name(number, "fit")] = to_bytes(fitted)
+            files[fold_name(number, "score")] = to_bytes(scored)
+            targets |= {f"fit_{number}": np.array(fit), f"score_{number}": np.array(score)}
+    files |= {f"{FEATURE_VIEW}/{n}": b for n, b in pack({"feature_view": view.data}, {}).items()}
+    files[SELECTIONS] = canonical_json(selections)
+    files[PRIMARY_LAYER] = encode_rows(fitting.extended(row) for row in rows)
+    files[FEATURE_LAYER] = _table(view.names(), fitted)
     buffer = BytesIO()
     np.savez(buffer, **targets)
-    put(TARGETS, buffer.getvalue())
+    files[TARGETS] = buffer.getvalue()
+    for name, content in files.items():
+        artifacts.put(run_key(spec.name, request.run_id, name), content)
     return FitFeatureViewsResult(
         candidates=tuple(candidate.name for candidate in spec.candidates),
         backend=spec.training.backend,
@@ -91,16 +104,52 @@ def fit_feature_views(
     )
 
 
+class _Fitting:
+    """The training rows, prepared once."""
+
+    def __init__(self, spec: ProjectSpec, rows: Sequence[dict[str, Any]]) -> None:
+        self._features = spec.features
+        self._preparer = RowPreparer(spec)
+        self.extended = self._preparer.extended
+        self._prepared = [self._preparer.prepare(row) for row in rows]
+
+    def features(
+        self, fit: Sequence[int], score: Sequence[int]
+    ) -> tuple[FeatureView, Matrix, Matrix]:
+        """Return the view fitted on some rows, their matrix, and that of the rows to score."""
+        prepared = self._prepared
+        view = FeatureView(
+            fit_feature_view(self._features, self._preparer, [prepared[i] for i in fit])
+        )
+        parts = [[view.apply(prepared[i]) for i in part] for part in (fit, score)]
+        left, right = (stack_rows(part, view.width, sparse=view.is_sparse) for part in parts)
+        return view, left, right
+
+
+def _table(names: Sequence[str], matrix: Matrix) -> bytes:
+    """Return the first rows as a gzipped CSV table; of a sparse matrix, the columns in use."""
+    part = matrix[:_SHOWN_ROWS]
+    used = list(range(len(names)))
+    if not isinstance(part, np.ndarray):
+        used = sorted(set(part.indices.tolist()))
+        part = part[:, used].toarray()
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([names[i] for i in used])
+    writer.writerows([f"{value:.6g}" for value in row] for row in part)
+    return gzip.compress(text.getvalue().encode(), mtime=0)
+
+
 def fold_name(number: int, part: str) -> str:
     """Return where a fold's matrix lies inside the run; `part` is "fit" or "score"."""
     return f"features/fold_{number}_{part}.npz"
 
 
 def class_names(rows: Sequence[dict[str, Any]], spec: ProjectSpec) -> list[str]:
-    """Return the classes in the order of their numbers; empty for regression."""
+    """Return the classes in the order of their numbers, the positive one last; or nothing."""
     if spec.project.task == "regression":
         return []
-    return sorted({row[TARGET] for row in rows})
+    return sorted({row[TARGET] for row in rows}, key=lambda c: (c == spec.target.positive, c))
 
 
 def _targets(rows: Sequence[dict[str, Any]], spec: ProjectSpec) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from typing import Any
 
 from noria.errors import InvalidInputError, SettingsError, TransientError
 from noria.hashing import canonical_json, short_id
+from noria.inference.explanation import MAX_CONTRIBUTIONS
 from noria.inference.serving import Served, ServedModels
 from noria.ports import Clock, PredictionLog
 
 MAX_BATCH_ROWS = 100
 MAX_RECORD_ID_CHARACTERS = 100
 _MASK = "***"
-_ITEM_FIELDS = {"inputs", "record_id"}
+_ITEM_FIELDS = {"inputs", "record_id", "explain"}
+_DEFAULT_CONTRIBUTIONS = 10
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
@@ -33,7 +35,10 @@ class Predictions:
         self._models, self._log, self._clock, self._report = models, log, clock, report
 
     def predict(self, project: str, body: Any) -> dict[str, Any]:
-        """Return the answer to {"inputs": {…}, "record_id"?: "…"}; InvalidInputError otherwise."""
+        """Return the answer to {"inputs": {…}, "record_id"?: "…", "explain"?: true or a number}.
+
+        InvalidInputError names what is wrong with it.
+        """
         served = self._models.get(project)
         answer, record = self._answered(project, served, body)
         self._write(project, [record])
@@ -84,7 +89,7 @@ class Predictions:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         started = perf_counter()
         inputs, record_id = _checked_item(item)
-        output = served.predictor.answer(inputs)
+        output = served.predictor.answer(inputs, explain=_contributions(item.get("explain")))
         answer = {
             **output,
             "project": project,
@@ -132,6 +137,14 @@ def _checked_item(item: Any) -> tuple[Any, str | None]:
     return item["inputs"], record_id
 
 
+def _contributions(explain: Any) -> int:
+    if isinstance(explain, bool) or explain is None:
+        return _DEFAULT_CONTRIBUTIONS if explain else 0
+    if isinstance(explain, int) and 1 <= explain <= MAX_CONTRIBUTIONS:
+        return explain
+    raise _fault("explain", f"must be true, false or a number from 1 to {MAX_CONTRIBUTIONS}")
+
+
 def _log_record(
     answer: Mapping[str, Any], inputs: Mapping[str, Any], columns: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -139,8 +152,10 @@ def _log_record(
         name: _MASK if columns[name]["pii"] and value is not None else value
         for name, value in inputs.items()
     }
+    # An explanation quotes words of the inputs, and can be computed again.
+    kept = {name: value for name, value in answer.items() if name != "explanation"}
     return {
-        **answer,
+        **kept,
         "inputs": shown,
         "inputs_hash": short_id(canonical_json(dict(inputs))),
         "served_by": "champion",

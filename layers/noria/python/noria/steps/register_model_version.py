@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.hashing import sha256_hex
-from noria.layout import candidate_key, run_key
+from noria.layout import (
+    DECISION,
+    EVALUATION,
+    GOLDEN,
+    REPORT_HTML,
+    REPORT_JSON,
+    SELECTION,
+    candidate_key,
+    run_key,
+)
 from noria.ports import ArtifactStore, Clock
 from noria.registry.versions import write_version
 from noria.spec.loader import spec_hash
 from noria.spec.model import ProjectSpec
-from noria.steps.evaluate_challenger import EVALUATION, read_evaluation
-from noria.steps.select_challenger import SELECTION
-from noria.steps.verify_bundle import GOLDEN
+from noria.steps.evaluate_challenger import read_evaluation
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,16 @@ def register_model_version(
     def candidate_file(name: str) -> bytes:
         return artifacts.get(candidate_key(spec.name, request.run_id, request.candidate, name))
 
+    def run_file(name: str) -> bytes:
+        return artifacts.get(run_key(spec.name, request.run_id, name))
+
+    def has(name: str) -> bool:
+        return artifacts.exists(run_key(spec.name, request.run_id, name))
+
     files = {name: candidate_file(name) for name in (BUNDLE_FILE, ARRAYS_FILE, GOLDEN)}
-    files |= {
-        name: artifacts.get(run_key(spec.name, request.run_id, name))
-        for name in (EVALUATION, SELECTION)
-    }
+    files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION)}
+    # A report that could not be written costs no model.
+    files |= {name: run_file(name) for name in (REPORT_HTML, REPORT_JSON) if has(name)}
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
     lineage = {

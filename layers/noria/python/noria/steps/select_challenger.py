@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import is_better
 from noria.hashing import canonical_json
-from noria.layout import candidate_key, run_key
+from noria.layout import RESULT, SELECTION, candidate_key, run_key
 from noria.ports import ArtifactStore
 from noria.spec.model import ProjectSpec
-from noria.steps.train_candidate import RESULT
-
-SELECTION = "selection.json"
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,34 @@
-"""Cross-validate one candidate, refit its best parameters, export its serving bundle."""
+"""Search one candidate's parameters, refit the best, export its serving bundle."""
 
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
-from noria.bundle.exporters import export
-from noria.bundle.format import pack
+from noria.bundle.exporters import Features, export
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
+from noria.data.inference import resolved
 from noria.data.versions import TRAIN, encode_rows, read_rows
-from noria.evaluation.metrics import is_better
-from noria.features.matrix import from_bytes, stack_rows
+from noria.evaluation.metrics import METRICS
+from noria.features.matrix import Matrix, from_bytes, stack_rows, take_columns
 from noria.features.view import FeatureView
 from noria.hashing import canonical_json
 from noria.inference.golden import golden_inputs
-from noria.layout import candidate_key, run_key
-from noria.ports import ArtifactStore
+from noria.inference.postprocess import business_value
+from noria.layout import GOLDEN, RESULT, candidate_key, run_key
+from noria.ports import ArtifactStore, Clock
 from noria.spec.loader import spec_hash
-from noria.spec.model import CandidateSection, ProjectSpec
-from noria.steps.fit_feature_views import ALL_ROWS, FEATURE_VIEW, TARGETS, fold_name
-from noria.steps.verify_bundle import GOLDEN
-from noria.training.cross_validation import Fold, Trial, cross_validate, fit, outputs
-from noria.training.search import parameter_sets
+from noria.spec.model import BusinessValueSection, CandidateSection, ProjectSpec
+from noria.steps.fit_feature_views import ALL_ROWS, FEATURE_VIEW, SELECTIONS, TARGETS, fold_name
+from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
+from noria.training.estimators import FittedModel, fit, raw_scores
+from noria.training.search import ParameterSearch, SearchEnd, Trial, trial_from_dict
 
-RESULT = "result.json"
+SEARCH, OUT_OF_FOLD = "search.json", "out_of_fold.npz"
 
 
 @dataclass(frozen=True)
@@ -49,48 +52,47 @@ class TrainCandidateResult:
 
 
 def train_candidate(
-    request: TrainCandidateRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
+    request: TrainCandidateRequest, *, spec: ProjectSpec, artifacts: ArtifactStore, clock: Clock
 ) -> TrainCandidateResult:
     """Train one candidate on features that are already computed.
 
-    Reads the run's features and, for the golden rows, the training rows; writes
-    `runs/<project>/<run_id>/candidates/<candidate>/`: the serving bundle, its golden rows with
-    what the training pipeline answers, and, last, `result.json`. A run that is started again
-    keeps the candidates it has finished.
+    Reads the run's features and the training rows; writes
+    `runs/<project>/<run_id>/candidates/<candidate>/`: after each trial `search.json`, then the
+    serving bundle, its golden rows with what the training pipeline answers, the out-of-fold
+    answers and, last, `result.json`. A run that is started again keeps the candidates it has
+    finished, and goes on where a search was cut off.
     """
-    candidate = next(c for c in spec.candidates if c.name == request.candidate)
-    metric, subject = spec.evaluation.primary_metric, _subject(request, spec)
-    done_key = candidate_key(spec.name, request.run_id, request.candidate, RESULT)
-    if artifacts.exists(done_key):
-        done = json.loads(artifacts.get(done_key))
-        if done["subject"] == subject:
-            n_trials = len(done["trials"])
-            return TrainCandidateResult(candidate.name, metric, done["cv_mean"], n_trials)
+    subject = {"dataset_version": request.dataset_version, "spec_sha256": spec_hash(spec)}
+    spec = resolved(artifacts, spec, request.dataset_version)
     run = _Run(request, spec, artifacts)
-    trials = cross_validate(
-        candidate.algorithm,
-        spec.project.task,
-        parameter_sets(candidate, spec.search),
-        run.folds(),
-        metric=metric,
-        seed=spec.search.seed,
+    metric = spec.evaluation.primary_metric
+    if (done := run.own(RESULT)) and done["subject"] == subject:
+        return TrainCandidateResult(request.candidate, metric, done["cv_mean"], len(done["trials"]))
+    candidate = run.candidate
+    validation = CrossValidation(spec, candidate, run.folds(), len(run.classes))
+    started = clock.now()
+    search = ParameterSearch(
+        candidate,
+        spec.search,
+        greater_is_better=METRICS[metric].greater_is_better,
+        seconds=lambda: (clock.now() - started).total_seconds(),
     )
-    best = trials[0]
-    for trial in trials[1:]:
-        best = trial if is_better(metric, trial.mean, best.mean) else best
-    X, y = from_bytes(run.get(ALL_ROWS)), run.targets["y"]
-    model = fit(candidate.algorithm, spec.project.task, best.params, (X, y), seed=spec.search.seed)
-    for name, body in run.bundle(candidate, model).items():
+
+    def keep(trials: Sequence[Trial]) -> None:
+        saved = {"subject": subject, "trials": [trial.to_dict() for trial in trials]}
+        run.put(SEARCH, canonical_json(saved))
+
+    end = search.run(validation.evaluate, earlier=run.earlier_trials(subject), keep=keep)
+    held_out = validation.out_of_fold(end.best.params)
+    X, y = run.all_rows(), run.targets["y"]
+    model = fit(candidate, spec.project.task, held_out.params, (X, y), seed=spec.search.seed)
+    for name, body in run.bundle(model, held_out).items():
         run.put(name, body)
-    run.put(GOLDEN, run.golden(model))
-    result = _result(candidate, metric, best, trials)
+    run.put(GOLDEN, run.golden(model, held_out))
+    run.put(OUT_OF_FOLD, run.out_of_fold(held_out))
+    result = _result(candidate, metric, end, held_out)
     run.put(RESULT, canonical_json({**result, "subject": subject}))
-    return TrainCandidateResult(candidate.name, metric, best.mean, len(trials))
-
-
-def _subject(request: TrainCandidateRequest, spec: ProjectSpec) -> dict[str, str]:
-    """Return what a candidate's result is about: these rows under this spec."""
-    return {"dataset_version": request.dataset_version, "spec_sha256": spec_hash(spec)}
+    return TrainCandidateResult(candidate.name, metric, result["cv_mean"], len(end.trials))
 
 
 class _Run:
@@ -100,76 +102,181 @@ class _Run:
         self, request: TrainCandidateRequest, spec: ProjectSpec, artifacts: ArtifactStore
     ) -> None:
         self._request, self._spec, self._artifacts = request, spec, artifacts
+        self.candidate = next(c for c in spec.candidates if c.name == request.candidate)
         with np.load(BytesIO(self.get(TARGETS)), allow_pickle=False) as parts:
             self.targets = {name: parts[name] for name in parts}
-        self._view = FeatureView(json.loads(self.get(FEATURE_VIEW)))
-        self._sparse = any(feature.kind == "text" for feature in spec.features)
+        self.classes: list[str] = []
+        if "classes" in self.targets:
+            self.classes = json.loads(self.targets["classes"].tobytes())
+        files = {name: self.get(f"{FEATURE_VIEW}/{name}") for name in (BUNDLE_FILE, ARRAYS_FILE)}
+        self._view = FeatureView(unpack(files)[0]["feature_view"])
+        self._rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
+        self._kept: list[list[int]] | None = None  # a fold, and last for all rows
+        if self.candidate.selection:
+            self._kept = json.loads(self.get(SELECTIONS))[self.candidate.selection]
 
     def get(self, name: str) -> bytes:
         return self._artifacts.get(run_key(self._spec.name, self._request.run_id, name))
 
     def put(self, name: str, body: bytes) -> None:
+        self._artifacts.put(self._own_key(name), body)
+
+    def own(self, name: str) -> dict[str, Any]:
+        """Return a JSON file this candidate wrote before; {} where there is none."""
+        try:
+            found: dict[str, Any] = json.loads(self._artifacts.get(self._own_key(name)))
+        except KeyError:
+            return {}
+        return found
+
+    def earlier_trials(self, subject: Mapping[str, str]) -> list[Trial]:
+        saved = self.own(SEARCH)
+        if saved.get("subject") != subject:
+            return []
+        return [trial_from_dict(trial) for trial in saved["trials"]]
+
+    def _own_key(self, name: str) -> str:
         request = self._request
-        key = candidate_key(self._spec.name, request.run_id, request.candidate, name)
-        self._artifacts.put(key, body)
+        return candidate_key(self._spec.name, request.run_id, request.candidate, name)
 
     def folds(self) -> list[Fold]:
         y = self.targets["y"]
         return [
             Fold(
-                from_bytes(self.get(fold_name(number, "fit"))),
+                self._matrix(fold_name(number, "fit"), number),
                 y[self.targets[f"fit_{number}"]],
-                from_bytes(self.get(fold_name(number, "score"))),
+                self._matrix(fold_name(number, "score"), number),
                 y[self.targets[f"score_{number}"]],
             )
             for number in range(self._spec.evaluation.folds)
         ]
 
-    def bundle(self, candidate: CandidateSection, model: Any) -> dict[str, bytes]:
-        exported = export(model, self._view.width, sparse=self._sparse)
-        columns = {n: c.model_dump(mode="json") for n, c in self._spec.dataset.columns.items()}
+    def all_rows(self) -> Matrix:
+        return self._matrix(ALL_ROWS, -1)
+
+    def _matrix(self, name: str, fold: int) -> Matrix:
+        return self._selected(from_bytes(self.get(name)), fold)
+
+    def _selected(self, X: Matrix, fold: int) -> Matrix:
+        if self._kept is None:
+            return X
+        return take_columns(X, self._kept[fold], sparse=self._view.is_sparse)
+
+    def bundle(self, model: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
+        kept = self._kept[-1] if self._kept is not None else range(self._view.width)
+        exported = export(model.estimator, Features(self._view.width, kept, self._view.is_sparse))
+        calibration = {
+            "slope": held_out.calibration.slope,
+            "shift": list(held_out.calibration.shift),
+        }
         description = {
             "project": self._spec.name,
             "task": self._spec.project.task,
-            "classes": self._classes(),
-            "columns": columns,
+            "classes": self.classes,
+            "columns": self._columns(),
             "missing": list(self._spec.dataset.missing),
-            "algorithm": candidate.algorithm,
+            "algorithm": self.candidate.algorithm,
             "feature_view": self._view.data,
-            "model": exported.model,
+            "model": {**exported.model, "calibration": calibration},
             "precision": exported.precision,
+            "decision_weights": list(held_out.weights),
+            "postprocess": self._postprocess(held_out),
+            "reference": self._typical_row(),
         }
         return pack(description, exported.arrays)
 
-    def golden(self, model: Any) -> bytes:
-        rows = read_rows(self._artifacts, self._spec.name, self._request.dataset_version, TRAIN)
+    def _columns(self) -> dict[str, dict[str, Any]]:
+        """Return what a request may send, with the range of each number in training."""
+        columns = {}
+        for name, column in self._spec.dataset.columns.items():
+            known = [row[name] for row in self._rows if row[name] is not None]
+            is_number = column.type == "number" and known
+            settings = column.model_dump(mode="json", exclude={"aliases", "optional"})
+            columns[name] = {**settings, "seen": [min(known), max(known)] if is_number else None}
+        return columns
+
+    def _typical_row(self) -> dict[str, Any]:
+        """Return the median of each number, the most frequent category or time, no text."""
+        typical: dict[str, Any] = {}
+        for name, column in self._spec.dataset.columns.items():
+            known = sorted(row[name] for row in self._rows if row[name] is not None)
+            if column.type == "text" or not known:
+                typical[name] = None
+            elif column.type == "number":
+                typical[name] = float(statistics.median(known))
+            else:
+                typical[name] = statistics.mode(known)
+        return typical
+
+    def _postprocess(self, held_out: OutOfFold) -> dict[str, Any] | None:
+        settings = self._spec.postprocess
+        if settings is None:
+            return None
+        values = sorted(self._business_values(settings, held_out))
+        return {
+            "kind": settings.kind,
+            "positive": len(self.classes) - 1,
+            "contact": settings.contact,
+            "amount": settings.amount,
+            "bands": list(settings.bands),
+            "edges": np.quantile(values, settings.band_quantiles).tolist() if values else [],
+        }
+
+    def _business_values(self, settings: BusinessValueSection, held_out: OutOfFold) -> list[float]:
+        values = []
+        for number, answers in enumerate(held_out.answers):
+            for place, positive in zip(
+                self.targets[f"score_{number}"], answers.outputs[:, -1], strict=True
+            ):
+                row = self._rows[place]
+                contact = row[settings.contact] if settings.contact else 1.0
+                value = business_value(float(positive), contact, row[settings.amount])
+                values += [] if value is None else [value]
+        return values
+
+    def golden(self, model: FittedModel, held_out: OutOfFold) -> bytes:
         columns = {n: {"type": c.type} for n, c in self._spec.dataset.columns.items()}
-        inputs = golden_inputs(rows, columns)
+        inputs = golden_inputs(self._rows, columns)
         X = stack_rows(
-            [self._view.transform(row) for row in inputs], self._view.width, sparse=self._sparse
+            [self._view.transform(row) for row in inputs],
+            self._view.width,
+            sparse=self._view.is_sparse,
         )
-        expected = outputs(model, X, len(self._classes()) or 1)
+        expected = raw_scores(model, self._selected(X, -1), len(self.classes))
+        if self.classes:
+            expected = held_out.calibration.probabilities(expected)
         return encode_rows(
             {"inputs": row, "expected": answer}
             for row, answer in zip(inputs, expected.tolist(), strict=True)
         )
 
-    def _classes(self) -> list[str]:
-        if "classes" not in self.targets:
-            return []
-        names: list[str] = json.loads(self.targets["classes"].tobytes())
-        return names
+    def out_of_fold(self, held_out: OutOfFold) -> bytes:
+        """Return the training rows' numbers, targets and out-of-fold answers as an .npz file."""
+        places = [self.targets[f"score_{n}"] for n in range(len(held_out.answers))]
+        parts = {
+            "rows": np.concatenate(places),
+            "truth": self.targets["y"][np.concatenate(places)],
+            "outputs": np.concatenate([answers.outputs for answers in held_out.answers]),
+        }
+        if self.classes:
+            parts["decided"] = np.concatenate([answers.decided for answers in held_out.answers])
+        buffer = BytesIO()
+        np.savez_compressed(buffer, **parts)
+        return buffer.getvalue()
 
 
 def _result(
-    candidate: CandidateSection, metric: str, best: Trial, trials: list[Trial]
-) -> Mapping[str, Any]:
+    candidate: CandidateSection, metric: str, end: SearchEnd, held_out: OutOfFold
+) -> dict[str, Any]:
     return {
         "candidate": candidate.name,
         "algorithm": candidate.algorithm,
         "metric": metric,
-        "cv_mean": best.mean,
-        "cv_scores": list(best.scores),
-        "params": dict(best.params),
-        "trials": [{"params": dict(t.params), "scores": list(t.scores)} for t in trials],
+        "cv_mean": float(np.mean(held_out.scores)),
+        "cv_scores": list(held_out.scores),
+        "params": dict(held_out.params),
+        "calibration": held_out.calibration._asdict(),
+        "decision_weights": list(held_out.weights),
+        "stopped_by": end.stopped_by,
+        "trials": [trial.to_dict() for trial in end.trials],
     }

@@ -1,17 +1,24 @@
-"""Fit and score parameter sets on folds whose features are already computed."""
+"""Score parameter sets on folds whose features are already computed."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from noria.errors import TrainingFailedError
-from noria.evaluation.metrics import Floats, measure
+from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.features.matrix import Matrix
-from noria.spec.model import Task
-from noria.training.algorithms import build
+from noria.spec.model import CandidateSection, ProjectSpec
+from noria.training.calibration import (
+    Calibration,
+    decided,
+    decision_weights,
+    fit_calibration,
+    no_calibration,
+)
+from noria.training.estimators import fit, raw_scores
+from noria.training.search import Report
 
 
 @dataclass(frozen=True)
@@ -25,80 +32,94 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One parameter set and its score on each fold."""
+class OutOfFold:
+    """How a parameter set scores the rows it was not fitted on, calibrated and decided."""
 
-    params: Mapping[str, Any]
-    scores: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean score over the folds."""
-        return float(np.mean(self.scores))
+    calibration: Calibration
+    weights: tuple[float, ...]  # of the decision, one a class
+    answers: tuple[Answers, ...]  # one a fold
+    scores: tuple[float, ...]  # of the primary metric, one a fold
+    params: Mapping[str, Any]  # to refit with: where boosting stopped early, its mean rounds
 
 
-def cross_validate(
-    algorithm: str,
-    task: Task,
-    parameters: Sequence[Mapping[str, Any]],
-    folds: Sequence[Fold],
-    *,
-    metric: str,
-    seed: int,
-) -> list[Trial]:
-    """Return one trial a parameter set, in the given order.
+class CrossValidation:
+    """The folds of one candidate.
 
-    Raises
-    ------
-    TrainingFailedError
-        The estimator refused the data or the parameters.
+    Parameters
+    ----------
+    n_classes : int
+        0 for regression.
     """
-    trials = []
-    for params in parameters:
-        scores = []
-        for fold in folds:
-            model = fit(algorithm, task, params, (fold.X_fit, fold.y_fit), seed=seed)
-            n_classes = int(max(fold.y_fit.max(), fold.y_score.max())) + 1
-            shape = n_classes if task == "classification" else 1
-            scores.append(measure(metric, fold.y_score, outputs(model, fold.X_score, shape)))
-        trials.append(Trial(params, tuple(scores)))
-    return trials
+
+    def __init__(
+        self, spec: ProjectSpec, candidate: CandidateSection, folds: Sequence[Fold], n_classes: int
+    ) -> None:
+        self._spec, self._candidate, self._folds = spec, candidate, folds
+        self._n_classes = n_classes
+        self._metric = spec.evaluation.primary_metric
+        self._raw: dict[str, list[Floats]] = {}
+        self._rounds: dict[str, list[int]] = {}
+
+    def evaluate(self, params: Mapping[str, Any], report: Report) -> list[float]:
+        """Return the scores of one parameter set, fold by fold until `report` says stop.
+
+        Trials are compared before calibration, which is the same work for each and changes no
+        ranking of rows.
+        """
+        scores: list[float] = []
+        raw: list[Floats] = []
+        for number, fold in enumerate(self._folds):
+            raw.append(self._scored(params, fold))
+            scores.append(measure(self._metric, fold.y_score, self._uncalibrated(raw[-1])))
+            if report(number, sum(scores) / len(scores)):
+                return scores
+        self._raw[_key(params)] = raw
+        return scores
+
+    def out_of_fold(self, params: Mapping[str, Any]) -> OutOfFold:
+        """Return the calibrated, decided out-of-fold answers of one parameter set."""
+        raw = self._raw.get(_key(params)) or [self._scored(params, fold) for fold in self._folds]
+        rounds = self._rounds.get(_key(params))
+        truth = np.concatenate([fold.y_score for fold in self._folds])
+        calibration, weights, answers = self._answers(np.concatenate(raw), truth)
+        edges = np.cumsum([0, *(len(fold.y_score) for fold in self._folds)])
+        parts = tuple(answers.at(slice(start, end)) for start, end in pairwise(edges))
+        scores = tuple(
+            measure(self._metric, fold.y_score, part)
+            for fold, part in zip(self._folds, parts, strict=True)
+        )
+        final = {name: v for name, v in params.items() if name != "early_stopping_rounds"}
+        if rounds:
+            final["n_estimators"] = round(sum(rounds) / len(rounds))
+        return OutOfFold(calibration, weights, parts, scores, final)
+
+    def _answers(self, raw: Floats, truth: Any) -> tuple[Calibration, tuple[float, ...], Answers]:
+        if not self._n_classes:
+            return no_calibration(0), (), Answers(raw, None)
+        calibration = (
+            fit_calibration(raw, truth)
+            if self._spec.calibration.method == "sigmoid"
+            else no_calibration(self._n_classes)
+        )
+        shares = calibration.probabilities(raw)
+        weights = decision_weights(self._spec.decision, self._metric, truth, shares)
+        return calibration, weights, decided(shares, weights)
+
+    def _scored(self, params: Mapping[str, Any], fold: Fold) -> Floats:
+        task, seed = self._spec.project.task, self._spec.search.seed
+        rows, held_out = (fold.X_fit, fold.y_fit), (fold.X_score, fold.y_score)
+        model = fit(self._candidate, task, params, rows, seed=seed, watched=held_out)
+        if model.n_rounds is not None:
+            self._rounds.setdefault(_key(params), []).append(model.n_rounds)
+        return raw_scores(model, fold.X_score, self._n_classes)
+
+    def _uncalibrated(self, raw: Floats) -> Answers:
+        if not self._n_classes:
+            return Answers(raw, None)
+        if METRICS[self._metric].needs_probabilities:
+            raw = no_calibration(self._n_classes).probabilities(raw)
+        return decided(raw, 1.0)
 
 
-def fit(
-    algorithm: str, task: Task, params: Mapping[str, Any], data: tuple[Matrix, Any], *, seed: int
-) -> Any:
-    """Return an estimator fitted on (features, targets)."""
-    model = build(algorithm, task, params, seed=seed)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # convergence notes; the score tells
-            model.fit(*data)
-    except (ValueError, TypeError, FloatingPointError) as error:
-        raise TrainingFailedError(
-            f"{algorithm} with {dict(params)} cannot be fitted: {error}",
-            algorithm=algorithm,
-            params=dict(params),
-        ) from error
-    _sum_in_order(model)
-    return model
-
-
-def _sum_in_order(model: Any) -> None:
-    """Predict on one thread: forests add their trees as threads finish, and sums would differ."""
-    for part in (model, *getattr(model, "estimators_", ())):
-        if hasattr(part, "n_jobs"):
-            part.n_jobs = 1
-
-
-def outputs(model: Any, X: Matrix, n_outputs: int) -> Floats:
-    """Return probabilities by class number, or values, of shape (n_rows, n_outputs).
-
-    A class that a fold's fit rows lack gets probability 0.
-    """
-    if not hasattr(model, "classes_"):
-        return np.asarray(model.predict(X), dtype=np.float64)[:, None]
-    shares = np.asarray(model.predict_proba(X), dtype=np.float64)
-    whole = np.zeros((shares.shape[0], n_outputs))
-    whole[:, np.asarray(model.classes_, dtype=int)] = shares
-    return whole
+def _key(params: Mapping[str, Any]) -> str:
+    return repr(sorted(params.items()))

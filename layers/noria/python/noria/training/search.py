@@ -1,35 +1,203 @@
-"""Parameter sets to try: fixed, or drawn at random from the spec's space, seeded."""
+"""Look for a candidate's parameters: Optuna proposes, cross-validation judges, laggards stop early.
 
-from collections.abc import Iterator, Mapping
-from math import exp, log
-from typing import Any
+Each trial's proposal depends only on the seed, its number and the trials before it, so a search
+that was cut off and continued ends as one that was not.
+"""
 
-import numpy as np
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, Literal
 
+import optuna
+
+from noria.errors import TrainingFailedError
 from noria.spec.model import CandidateSection, SearchRange, SearchSection
 
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-def parameter_sets(candidate: CandidateSection, search: SearchSection) -> list[dict[str, Any]]:
-    """Return the parameter sets of a candidate, each the fixed ones plus one draw of its space.
+_WARM_UP = 8  # random trials before the sampler models anything, and before any is given up
+_KEPT_SHARE = 30.0  # per cent of trials that may go on after a fold
+Params = dict[str, Any]
+Report = Callable[[int, float], bool]  # (fold, mean so far) -> give up?
+Evaluate = Callable[[Params, Report], Sequence[float]]  # scores of the folds it has run
 
-    Equal spec, equal sets, in equal order. Without a space there is one.
+
+@dataclass(frozen=True)
+class Trial:
+    """One parameter set and how it did."""
+
+    params: Params
+    state: Literal["complete", "pruned", "failed"]
+    scores: tuple[float, ...]  # one a fold that was run
+    reason: str | None = None  # why it failed
+
+    @property
+    def mean(self) -> float:
+        """The mean score over the folds that were run."""
+        return sum(self.scores) / len(self.scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the trial as JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SearchEnd:
+    """All trials, the best one, and what ended the search."""
+
+    trials: tuple[Trial, ...]
+    best: Trial
+    stopped_by: Literal["trials", "time"]
+
+
+class ParameterSearch:
+    """The search of one candidate.
+
+    Parameters
+    ----------
+    candidate : CandidateSection
+    settings : SearchSection
+    greater_is_better : bool
+        Of the metric that `evaluate` returns.
+    seconds : callable
+        Seconds from any fixed point, for the time budget.
     """
-    if search.kind == "none" or not candidate.space:
-        return [dict(candidate.params)]
-    rng = np.random.default_rng([search.seed, *candidate.name.encode()])
-    return [{**candidate.params, **dict(_draw(rng, candidate.space))} for _ in range(search.trials)]
+
+    def __init__(
+        self,
+        candidate: CandidateSection,
+        settings: SearchSection,
+        *,
+        greater_is_better: bool,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._candidate, self._settings, self._seconds = candidate, settings, seconds
+        self._greater_is_better = greater_is_better
+        self._space = {
+            name: _distribution(values) for name, values in sorted(candidate.space.items())
+        }
+
+    def run(
+        self,
+        evaluate: Evaluate,
+        *,
+        earlier: Sequence[Trial] = (),
+        keep: Callable[[Sequence[Trial]], None] = lambda _: None,
+    ) -> SearchEnd:
+        """Return the search's trials and the best complete one.
+
+        Parameters
+        ----------
+        evaluate : callable
+            Scores one parameter set fold by fold; stops when `report` says so.
+        earlier : sequence of Trial
+            Of the same search, when it was cut off.
+        keep : callable
+            Takes all trials after each new one, to continue from.
+
+        Raises
+        ------
+        TrainingFailedError
+            Every trial failed.
+        """
+        study = self._study(earlier)
+        trials, started = list(earlier), self._seconds()
+        wanted = self._settings.trials if self._space else 1
+        stopped_by: Literal["trials", "time"] = "trials"
+        while len(trials) < wanted:
+            if trials and self._seconds() - started > self._settings.max_seconds:
+                stopped_by = "time"
+                break
+            trials.append(self._one(study, len(trials), evaluate))
+            keep(trials)
+        complete = [trial for trial in trials if trial.state == "complete"]
+        if not complete:
+            raise TrainingFailedError(
+                f"candidate '{self._candidate.name}' cannot be fitted: {trials[-1].reason}",
+                candidate=self._candidate.name,
+            )
+        best = max(complete, key=lambda trial: trial.mean * (1 if self._greater_is_better else -1))
+        return SearchEnd(tuple(trials), best, stopped_by)
+
+    def _study(self, earlier: Sequence[Trial]) -> optuna.Study:
+        pruner = (
+            optuna.pruners.PercentilePruner(_KEPT_SHARE, n_startup_trials=_WARM_UP)
+            if self._settings.prune
+            else optuna.pruners.NopPruner()
+        )
+        study = optuna.create_study(
+            direction="maximize" if self._greater_is_better else "minimize", pruner=pruner
+        )
+        for trial in earlier:
+            self._restore(study, trial)
+        return study
+
+    def _restore(self, study: optuna.Study, trial: Trial) -> None:
+        searched = {name: trial.params[name] for name in self._space}
+        is_complete = trial.state == "complete"
+        state = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}[trial.state]
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=searched,
+                distributions=self._space,
+                value=trial.mean if is_complete else None,
+                intermediate_values={
+                    fold: sum(trial.scores[: fold + 1]) / (fold + 1)
+                    for fold in range(len(trial.scores))
+                },
+                state=optuna.trial.TrialState[state],
+            )
+        )
+
+    def _one(self, study: optuna.Study, number: int, evaluate: Evaluate) -> Trial:
+        study.sampler = self._sampler(number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna marks parts of its interface experimental
+            asked = study.ask(self._space)
+        params = {**self._candidate.params, **asked.params}
+        gave_up = False
+
+        def report(fold: int, mean: float) -> bool:
+            nonlocal gave_up
+            asked.report(mean, fold)
+            gave_up = asked.should_prune()
+            return gave_up
+
+        try:
+            scores = tuple(evaluate(params, report))
+        except TrainingFailedError as error:
+            study.tell(asked, state=optuna.trial.TrialState.FAIL)
+            return Trial(params, "failed", (), error.message)
+        if gave_up:
+            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+            return Trial(params, "pruned", scores)
+        study.tell(asked, sum(scores) / len(scores))
+        return Trial(params, "complete", scores)
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        digest = sha256(f"{self._settings.seed}:{self._candidate.name}:{number}".encode())
+        seed = int.from_bytes(digest.digest()[:4])
+        if self._settings.kind == "tpe":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "multivariate" is experimental by name
+                return optuna.samplers.TPESampler(
+                    seed=seed, n_startup_trials=_WARM_UP, multivariate=True
+                )
+        return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _draw(
-    rng: np.random.Generator, space: Mapping[str, SearchRange | tuple[Any, ...]]
-) -> Iterator[tuple[str, Any]]:
-    for name in sorted(space):
-        values = space[name]
-        if not isinstance(values, SearchRange):
-            yield name, values[int(rng.integers(len(values)))]
-        elif values.integer:
-            yield name, int(rng.integers(int(values.low), int(values.high), endpoint=True))
-        elif values.log:
-            yield name, exp(rng.uniform(log(values.low), log(values.high)))
-        else:
-            yield name, float(rng.uniform(values.low, values.high))
+def trial_from_dict(data: Mapping[str, Any]) -> Trial:
+    """Return the trial that `Trial.to_dict` gave."""
+    return Trial(**{**data, "scores": tuple(data["scores"])})
+
+
+def _distribution(
+    values: SearchRange | tuple[Any, ...],
+) -> optuna.distributions.BaseDistribution:
+    if not isinstance(values, SearchRange):
+        return optuna.distributions.CategoricalDistribution(values)
+    if values.integer:
+        return optuna.distributions.IntDistribution(int(values.low), int(values.high))
+    return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)

@@ -7,7 +7,7 @@ an exporter in `noria.bundle.exporters`: a candidate that cannot be served is no
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from noria.spec.model import Task
+from noria.spec.section import Task
 from noria.training.algorithms import blend, boosting, forests, linear
 
 Builder = Callable[[Task, Mapping[str, Any], int], Any]
@@ -15,13 +15,16 @@ Builder = Callable[[Task, Mapping[str, Any], int], Any]
 BUILDERS: dict[str, Builder] = {
     "logistic_regression": linear.logistic_regression,
     "linear_svm": linear.linear_svm,
+    "svm": linear.svm,
     "linear_regression": linear.linear_regression,
     "ridge": linear.ridge,
+    "decision_tree": forests.decision_tree,
     "random_forest": forests.random_forest,
     "extra_trees": forests.extra_trees,
     "gradient_boosting": boosting.gradient_boosting,
     "tree_blend": blend.tree_blend,
     "xgboost": boosting.xgboost,
+    "lightgbm": boosting.lightgbm,
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.ensemble import VotingRegressor
 
-from noria.spec.model import Task
+from noria.spec.section import Task
 from noria.training.algorithms.boosting import gradient_boosting
 from noria.training.algorithms.forests import extra_trees
 

@@ -1,4 +1,4 @@
-"""Averages of randomised trees."""
+"""Single trees and averages of randomised trees."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,17 +9,24 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from noria.spec.model import Task
+from noria.spec.section import Task
+
+
+def decision_tree(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+    """Return one tree for the task."""
+    kind = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
+    return kind(**params, random_state=seed)
 
 
 def random_forest(task: Task, params: Mapping[str, Any], seed: int) -> Any:
     """Return a random forest for the task."""
     kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
-    return kind(**params, random_state=seed, n_jobs=-1)
+    return kind(**params, random_state=seed, n_jobs=1)
 
 
 def extra_trees(task: Task, params: Mapping[str, Any], seed: int) -> Any:
     """Return extremely randomised trees for the task."""
     kind = ExtraTreesClassifier if task == "classification" else ExtraTreesRegressor
-    return kind(**params, random_state=seed, n_jobs=-1)
+    return kind(**params, random_state=seed, n_jobs=1)

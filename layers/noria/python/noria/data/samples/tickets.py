@@ -1,8 +1,7 @@
-"""Seeded sample tickets in Spanish, so that a first run needs no data of one's own.
+"""Invented support tickets in Spanish.
 
-The tickets are invented: phrases about three causes (0 access, 1 applications, 2 equipment and
-network), with shared wording, greetings and a share of wrong labels, so that a model is good but
-not perfect.
+Phrases about three causes (0 access, 1 applications, 2 equipment and network), with shared
+wording, greetings and a share of wrong labels, so that a model is good but not perfect.
 """
 
 import random
@@ -57,11 +56,35 @@ _VAGUE_SOLUTION = [
     "",
 ]
 
+# What people write about after a change of systems: new words, and new causes for old ones.
+_NEW_PROBLEMS = {
+    "0": [
+        "el inicio de sesión único no redirige a la nube", "la llave de seguridad física no se registra",
+        "el portal de identidades pide aprobación del administrador",
+        "la aplicación móvil de autenticación quedó ligada al celular anterior",
+    ],
+    "1": [
+        "el asistente virtual responde con datos de otro fondo", "la migración a la nube dejó tableros sin cifras",
+        "el flujo de aprobación digital se queda en espera", "la sincronización con el nuevo núcleo bancario falla",
+    ],
+    "2": [
+        "el escritorio virtual se congela al conectar la cámara", "la base del portátil no reconoce dos pantallas",
+        "los audífonos inalámbricos se desconectan en las reuniones",
+        "el punto de acceso nuevo no entrega señal en la terraza",
+    ],
+}  # fmt: skip
+_OLD_MIX, _NEW_MIX = (45, 35, 20), (20, 35, 45)
+
 TICKET_COLUMNS = ("number", "short_description", "close_notes", "etiqueta")
 
 
 def sample_tickets(
-    n_rows: int, *, seed: int = 42, noise: float = 0.06, shuffle_labels: bool = False
+    n_rows: int,
+    *,
+    seed: int = 42,
+    noise: float = 0.06,
+    drift: float = 0.0,
+    shuffle_labels: bool = False,
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield tickets as `TICKET_COLUMNS`.
 
@@ -72,11 +95,13 @@ def sample_tickets(
         Equal arguments give equal tickets.
     noise : float in [0, 1]
         Share of tickets with a label drawn at random.
+    drift : float in [0, 1]
+        How far traffic has moved: share of tickets in new words and in the new mix of causes.
     shuffle_labels : bool
         Permute all labels: text that says nothing about its label, to see the gate refuse.
     """
     rng = random.Random(seed)
-    rows = [_ticket(rng, noise) for _ in range(n_rows)]
+    rows = [_ticket(rng, noise, drift) for _ in range(n_rows)]
     labels = [row[2] for row in rows]
     if shuffle_labels:
         rng.shuffle(labels)
@@ -84,10 +109,12 @@ def sample_tickets(
         yield f"INC{seed:03d}{number:06d}", row[0], row[1], label
 
 
-def _ticket(rng: random.Random, noise: float) -> tuple[str, str, str]:
-    cause = rng.choices("012", weights=(45, 35, 20))[0]
+def _ticket(rng: random.Random, noise: float, drift: float) -> tuple[str, str, str]:
+    is_new = rng.random() < drift
+    cause = rng.choices("012", weights=_NEW_MIX if is_new else _OLD_MIX)[0]
     is_vague = rng.random() < 0.18
-    problem = rng.choice(_VAGUE_PROBLEM if is_vague else _PROBLEMS[cause])
+    known = _NEW_PROBLEMS[cause] if is_new else _PROBLEMS[cause]
+    problem = rng.choice(_VAGUE_PROBLEM if is_vague else known)
     if rng.random() < 0.25:  # a second symptom, sometimes of another cause
         problem += " y " + rng.choice(_PROBLEMS[rng.choice("012")])
     description = f"{rng.choice(_OPENINGS)}, {problem} {rng.choice(_PLACES)}."

@@ -1,0 +1,87 @@
+"""Why a row got its score: what each feature adds to it against a typical row."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from noria.features.blocks import SparseRow
+from noria.features.view import FeatureView
+from noria.inference.scoring import Scorer
+
+MAX_CONTRIBUTIONS = 50
+
+_EXACT = {"linear": "exact", "trees": "exact", "kernel": "sampled"}
+
+
+class Explainer:
+    """Explains the scores of one bundle.
+
+    Notes
+    -----
+    Contributions are Shapley values against one reference row: the training rows' median of each
+    number, the most frequent category, no text. Exact for linear models and trees. They are on
+    the scale in which the model adds up: log-odds, a share of trees, or the target's unit.
+    """
+
+    def __init__(self, document: Mapping[str, Any], view: FeatureView, scorer: Scorer) -> None:
+        self._model = document["model"]
+        self._classes: list[str] = document["classes"]
+        self._reference_row: Mapping[str, Any] = document["reference"]
+        self._view, self._scorer = view, scorer
+
+    @cached_property
+    def _reference(self) -> SparseRow:
+        return self._view.transform(self._reference_row)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self._view.names()
+
+    def explain(
+        self, inputs: Mapping[str, Any], features: SparseRow, best: int, n_shown: int
+    ) -> dict[str, Any]:
+        """Return the explanation of the decided class's score.
+
+        Returns
+        -------
+        dict
+            `of`, `scale`, `method`, `base` (the reference row's score), `score`,
+            `contributions` (feature, value, contribution; the largest first) and `rest`, the sum
+            of those not shown: base + contributions + rest = score.
+        """
+        # A binary model has one score, the second class's; the first one's is its opposite.
+        is_single = self._model["n_outputs"] == 1
+        output, sign = (
+            (0, -1.0 if self._classes and best == 0 else 1.0) if is_single else (best, 1.0)
+        )
+        shares = self._scorer.contributions(features, self._reference, output)
+        largest = sorted(shares, key=lambda i: (-abs(shares[i]), i))
+        shown = [i for i in largest if shares[i] != 0.0][:n_shown]
+        hidden = set(shares) - set(shown)
+        return {
+            "of": self._classes[best] if self._classes else "value",
+            "scale": self.scale,
+            "method": _EXACT[self._model["form"]],
+            "base": sign * self._scorer.scores(self._reference)[output],
+            "score": sign * self._scorer.scores(features)[output],
+            "contributions": [
+                {
+                    "feature": self._names[i],
+                    "value": inputs.get(self._names[i], features.get(i, 0.0)),
+                    "contribution": sign * shares[i],
+                }
+                for i in shown
+            ],
+            "rest": sign * sum(shares[i] for i in sorted(hidden)),
+        }
+
+    def shares(self, features: SparseRow, output: int) -> dict[int, float]:
+        """Return {feature column: contribution} of one output, for global importance."""
+        return self._scorer.contributions(features, self._reference, output)
+
+    @property
+    def scale(self) -> str:
+        """What contributions are measured in."""
+        return {"softmax": "log-odds", "log_shares": "share of trees"}.get(
+            self._model["link"], "unit of the target"
+        )

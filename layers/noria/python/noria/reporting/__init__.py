@@ -1,0 +1,1 @@
+"""Reports people read: single HTML files with pictures, each with a JSON twin."""

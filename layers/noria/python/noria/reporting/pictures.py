@@ -1,0 +1,199 @@
+"""The reports' pictures, by matplotlib, as SVG text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK, LINE, ACCENT, MUTED = "#1b2733", "#c9d3dc", "#0b6e99", "#8fa3b3"
+_WIDTH = 7.6  # inches: a column of the report
+_LONGEST_LABEL = 34  # characters
+
+mpl.rcParams.update(
+    {
+        "svg.fonttype": "path",  # letters look the same wherever the file is opened
+        "svg.hashsalt": "noria",  # equal data, equal bytes
+        "font.size": 9,
+        "axes.edgecolor": LINE,
+        "axes.labelcolor": INK,
+        "axes.titlesize": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+    }
+)
+
+
+def _drawn(height: float, draw: Callable[[Axes], None], *, width: float = _WIDTH) -> str:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    draw(figure.add_subplot())
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    FigureCanvasSVG(figure)
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
+def short(label: Any) -> str:
+    """Return a label that fits beside a bar."""
+    text = str(label).replace("$", r"\$")  # a dollar would start a formula
+    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+
+
+def candidates(results: Sequence[Mapping[str, Any]], metric: str, chosen: str) -> str:
+    """Draw each candidate's folds as dots and their mean as a bar mark."""
+
+    def draw(axes: Axes) -> None:
+        for place, result in enumerate(reversed(results)):
+            colour = ACCENT if result["candidate"] == chosen else MUTED
+            axes.plot(result["cv_scores"], [place] * len(result["cv_scores"]), "o",
+                      color=colour, alpha=0.45, markersize=5)  # fmt: skip
+            axes.plot([result["cv_mean"]], [place], "|", color=colour, markersize=16, mew=3)
+        axes.set_yticks(range(len(results)), [short(r["candidate"]) for r in reversed(results)])
+        axes.set_ylim(-0.7, len(results) - 0.3)
+        axes.set_xlabel(f"{metric}: dots are folds, marks their mean")
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+
+    return _drawn(0.9 + 0.3 * len(results), draw)
+
+
+def improvement(comparisons: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw the improvement over each other model with its interval; right of zero is better."""
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(0.0, color=INK, linewidth=1)
+        for place, comparison in enumerate(comparisons.values()):
+            axes.plot([comparison["low"], comparison["high"]], [place] * 2, "-", color=ACCENT, lw=3)
+            axes.plot([comparison["improvement"]], [place], "o", color=ACCENT, markersize=8)
+        axes.set_yticks(range(len(comparisons)), [f"over {name}" for name in comparisons])
+        axes.set_ylim(-0.6, len(comparisons) - 0.4)
+        metric = next(iter(comparisons.values()))["metric"]
+        axes.set_xlabel(f"improvement in {metric}; right of zero the challenger is better")
+
+    return _drawn(0.9 + 0.4 * len(comparisons), draw)
+
+
+def confusion(counts: Any, classes: Sequence[str]) -> str:
+    """Draw the confusion matrix, coloured by the share of each true class."""
+    table = np.asarray(counts, dtype=np.float64)
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
+    n, labels = len(classes), [short(name) for name in classes]
+
+    def draw(axes: Axes) -> None:
+        axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+        for i in range(n):
+            for j in range(n):
+                colour = "white" if shares[i, j] > 0.55 else INK
+                axes.text(j, i, f"{int(table[i, j])}", ha="center", va="center", color=colour,
+                          fontsize=9 if n <= 12 else 6)  # fmt: skip
+        rotation = 0 if max(map(len, labels)) <= 6 and n <= 10 else 45
+        axes.set_xticks(range(n), labels, rotation=rotation, ha="right" if rotation else "center")
+        axes.set_yticks(range(n), labels)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.spines[:].set_visible(False)
+
+    side = min(_WIDTH, 2.4 + 0.42 * n)
+    return _drawn(side, draw, width=min(_WIDTH, side + 0.8))
+
+
+def reliability(bins: Sequence[Mapping[str, float]]) -> str:
+    """Draw how often the model is right against how sure it is; the dots' size is the rows."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
+        sizes = np.array([b["n_rows"] for b in bins], dtype=np.float64)
+        axes.scatter([b["confidence"] for b in bins], [b["hit_fraction"] for b in bins],
+                     s=30 + 220 * sizes / sizes.max(), color=ACCENT, alpha=0.75)  # fmt: skip
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("share that was right")
+        axes.grid(color=LINE, linewidth=0.6)
+
+    return _drawn(3.4, draw, width=4.2)
+
+
+def residuals(truth: Any, predicted: Any, target: str) -> str:
+    """Draw predicted against true values, residuals against predicted, and their distribution."""
+    figure = Figure(figsize=(_WIDTH, 2.7), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    errors = np.asarray(predicted) - np.asarray(truth)
+    ends = [min(np.min(truth), np.min(predicted)), max(np.max(truth), np.max(predicted))]
+    left.plot(ends, ends, "--", color=MUTED, linewidth=1)
+    left.plot(truth, predicted, "o", color=ACCENT, alpha=0.5, markersize=3)
+    left.set(xlabel=f"true {target}", ylabel="predicted")
+    middle.axhline(0.0, color=MUTED, linestyle="--", linewidth=1)
+    middle.plot(predicted, errors, "o", color=ACCENT, alpha=0.5, markersize=3)
+    middle.set(xlabel="predicted", ylabel="predicted - true")
+    right.hist(errors, bins=20, color=ACCENT, alpha=0.8)
+    right.set(xlabel="predicted - true", ylabel="rows")
+    return _svg(figure)
+
+
+def bars(values: Mapping[str, float], label: str) -> str:
+    """Draw named values as horizontal bars, the first on top."""
+
+    def draw(axes: Axes) -> None:
+        names = list(values)[::-1]
+        axes.barh(range(len(names)), [values[name] for name in names], color=ACCENT, height=0.65)
+        axes.set_yticks(range(len(names)), [short(name) for name in names])
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+
+    return _drawn(0.8 + 0.24 * len(values), draw)
+
+
+def distributions(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw one small histogram a column: numbers, lengths of texts, shares of levels."""
+    n_columns = 4
+    n_rows = -(-len(columns) // n_columns)
+    figure = Figure(figsize=(_WIDTH, 1.55 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axes in grid.flat[len(columns) :]:
+        axes.set_visible(False)
+    for axes, (name, column) in zip(grid.flat, columns.items(), strict=False):
+        numbers = column if "histogram" in column else column.get("characters")
+        axes.set_title(short(name)[:24], fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.yaxis.set_visible(False)
+        axes.spines["left"].set_visible(False)
+        if numbers is not None:
+            edges = np.array(numbers["histogram"]["edges"])
+            axes.bar(edges[:-1], numbers["histogram"]["counts"], width=np.diff(edges),
+                     align="edge", color=ACCENT)  # fmt: skip
+            axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
+        else:
+            levels = dict(list(column["levels"].items())[:6])
+            axes.bar(range(len(levels)), levels.values(), color=ACCENT)
+            names = [short(level)[:7] for level in levels]
+            rotation = 35 if max(map(len, names)) > 3 else 0
+            axes.set_xticks(range(len(names)), names, rotation=rotation)
+    return _svg(figure)
+
+
+def correlations(names: Sequence[str], matrix: Any) -> str:
+    """Draw Pearson's r of every pair of numbers."""
+    n, labels = len(names), [short(name)[:20] for name in names]
+
+    def draw(axes: Axes) -> None:
+        shown = axes.imshow(np.asarray(matrix), cmap="RdBu_r", vmin=-1.0, vmax=1.0)
+        axes.set_xticks(range(n), labels, rotation=60, ha="right", fontsize=7)
+        axes.set_yticks(range(n), labels, fontsize=7)
+        axes.spines[:].set_visible(False)
+        axes.figure.colorbar(shown, ax=axes, shrink=0.7, label="r")
+
+    side = min(_WIDTH - 1.0, 2.2 + 0.26 * n)
+    return _drawn(side, draw, width=min(_WIDTH, side + 1.0))

@@ -1,0 +1,187 @@
+"""Whether a spec agrees with itself: columns, tasks, candidates and metrics."""
+
+from collections.abc import Iterator
+
+from noria.catalog import ALGORITHMS, METRICS
+from noria.spec.columns import column_types, columns_read
+from noria.spec.features import (
+    DERIVATION_TYPES,
+    EVERY,
+    FEATURE_TAKES,
+    NumericFeature,
+    TextFeature,
+)
+from noria.spec.model import ProjectSpec
+
+
+def contradictions(spec: ProjectSpec) -> Iterator[str]:
+    """Yield every fault, each with its path in the spec and what is allowed."""
+    yield from _dataset_faults(spec)
+    yield from column_faults(spec)
+    yield from _task_faults(spec)
+    yield from _split_faults(spec)
+    yield from _candidate_faults(spec)
+    yield from _metric_faults(spec)
+
+
+def column_faults(spec: ProjectSpec) -> Iterator[str]:
+    """Yield the faults of who reads which column; names are final once columns are inferred."""
+    for where, column, wanted in _readings(spec):
+        yield from _reading_fault(spec, where, column, wanted)
+    used = set(columns_read(spec))
+    wildcards = {FEATURE_TAKES[f.kind] for f in spec.features if EVERY in f.columns}
+    for column, kind in column_types(spec).items():
+        if column not in used and kind not in wildcards:
+            table = "derived" if column in spec.derived else "dataset.columns"
+            yield f"{table}.{column}: no feature reads it; remove it or use it"
+    names = [feature.name for feature in spec.features]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"features: the name '{name}' is used twice"
+
+
+def _readings(spec: ProjectSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield (where, column, type it must have) of everything that reads a column."""
+    for index, feature in enumerate(spec.features):
+        for column in feature.columns:
+            if column != EVERY:
+                yield f"features.{index}.columns", column, FEATURE_TAKES[feature.kind]
+        if by := getattr(feature, "by", None):
+            yield f"features.{index}.by", by, "category"
+    for name, derivation in spec.derived.items():
+        for column in derivation.source:
+            yield f"derived.{name}.from", column, DERIVATION_TYPES[derivation.how][0]
+    for column in spec.evaluation.slices:
+        yield "evaluation.slices", column, "category"
+    if spec.postprocess:
+        yield "postprocess.amount", spec.postprocess.amount, "number"
+        if spec.postprocess.contact:
+            yield "postprocess.contact", spec.postprocess.contact, "number"
+
+
+def _reading_fault(spec: ProjectSpec, where: str, column: str, wanted: str) -> Iterator[str]:
+    types = column_types(spec)
+    kind = types.get(column)
+    if kind is None:
+        if not spec.dataset.infer:
+            yield f"{where}: '{column}' is not in dataset.columns; allowed: {sorted(types)}"
+    elif kind != wanted and not (wanted == "string" and kind in ("text", "category")):
+        yield f"{where}: '{column}' is of type '{kind}'; '{wanted}' is needed"
+
+
+def _dataset_faults(spec: ProjectSpec) -> Iterator[str]:
+    dataset, columns = spec.dataset, spec.dataset.columns
+    if not columns and not dataset.infer:
+        yield "dataset.columns: name the input columns, or set dataset.infer = true"
+    if dataset.drop and not dataset.infer:
+        yield "dataset.drop: only dataset.infer reads it; leave the columns undeclared instead"
+    for name in sorted({*columns, *spec.derived} & {spec.target.column, *spec.target.aliases}):
+        yield f"target.column: '{name}' must not be an input column"
+    for name in sorted(set(columns) & set(spec.derived)):
+        yield f"derived.{name}: there is an input column of that name"
+    yield from _naming_faults(spec)
+
+
+def _naming_faults(spec: ProjectSpec) -> Iterator[str]:
+    dataset, columns = spec.dataset, spec.dataset.columns
+    names = [n for key, c in columns.items() for n in (key, *c.aliases)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"dataset.columns: '{name}' names two columns"
+    for index, join in enumerate(dataset.joins):
+        for name in join.columns:
+            if not dataset.infer and name not in columns:
+                yield f"dataset.joins.{index}.columns: '{name}' is not in dataset.columns"
+
+
+def _task_faults(spec: ProjectSpec) -> Iterator[str]:
+    target, task = spec.target, spec.project.task
+    classes_only = target.labels or target.unlabelled or target.map or target.positive
+    if task == "regression" and classes_only:
+        yield "target: labels, map, positive and unlabelled belong to classification"
+    if task == "classification" and (target.min is not None or target.max is not None):
+        yield "target: min and max belong to regression"
+    if task == "regression" and spec.decision.rule != "most_probable":
+        yield "decision.rule: a regression decides nothing"
+    if (spec.decision.rule == "threshold" or spec.postprocess) and target.positive is None:
+        yield "target.positive: needed by decision.rule = 'threshold' and by postprocess"
+    unknown = sorted(set(target.map.values()) - set(target.labels)) if target.labels else []
+    if unknown:
+        yield f"target.map: {unknown} are not in target.labels"
+    known = {*target.labels, *target.map.values()}
+    if target.positive is not None and known and target.positive not in known:
+        yield f"target.positive: '{target.positive}' is no class; allowed: {sorted(known)}"
+
+
+def _split_faults(spec: ProjectSpec) -> Iterator[str]:
+    split, dataset = spec.split, spec.dataset
+    if spec.project.task == "regression" and split.kind == "stratified":
+        yield "split.kind: 'stratified' needs classes; allowed for regression: 'random', 'time'"
+    has_order = dataset.time is not None or dataset.in_time_order
+    if split.kind == "time" and not has_order:
+        yield (
+            "split.kind: 'time' needs dataset.time, the column that orders the rows, or "
+            "dataset.in_time_order = true"
+        )
+    if split.kind != "time" and has_order:
+        yield "dataset: only split.kind = 'time' reads time and in_time_order"
+    if dataset.time is not None and dataset.in_time_order:
+        yield "dataset.in_time_order: dataset.time orders the rows already"
+    if dataset.time_format is not None and dataset.time is None:
+        yield "dataset.time_format: there is no dataset.time to read with it"
+
+
+def _candidate_faults(spec: ProjectSpec) -> Iterator[str]:
+    task = spec.project.task
+    offered = sorted(name for name, entry in ALGORITHMS.items() if task in entry.tasks)
+    leaves_gaps = any(
+        isinstance(feature, NumericFeature) and feature.impute == "none"
+        for feature in spec.features
+    )
+    for index, candidate in enumerate(spec.candidates):
+        where = f"candidates.{index}"
+        entry = ALGORITHMS.get(candidate.algorithm)
+        if entry is None or task not in entry.tasks:
+            yield f"{where}.algorithm: '{candidate.algorithm}' for {task}; allowed: {offered}"
+            continue
+        for key in sorted({*candidate.params, *candidate.space} - entry.params):
+            yield f"{where}: '{key}' is no parameter of it; allowed: {sorted(entry.params)}"
+        for key in sorted(set(candidate.params) & set(candidate.space)):
+            yield f"{where}: '{key}' is in params and in space; keep one"
+        if leaves_gaps and not entry.accepts_missing:
+            yield f"{where}.algorithm: '{candidate.algorithm}' needs imputed numbers"
+        if candidate.space and spec.search.kind == "none":
+            yield f"{where}.space: search.kind is 'none', so nothing reads it"
+        if candidate.resample == "smote" and task == "regression":
+            yield f"{where}.resample: 'smote' needs classes"
+    yield from _selection_faults(spec)
+    names = [candidate.name for candidate in spec.candidates]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"candidates: the name '{name}' is used twice"
+
+
+def _selection_faults(spec: ProjectSpec) -> Iterator[str]:
+    features = {feature.name for feature in spec.features}
+    for selection, steps in spec.selections.items():
+        for name in sorted({name for step in steps for name in step.names} - features):
+            yield f"selections.{selection}.names: no feature '{name}'; there are: {sorted(features)}"
+    for index, candidate in enumerate(spec.candidates):
+        if candidate.selection and candidate.selection not in spec.selections:
+            yield f"candidates.{index}.selection: '{candidate.selection}' is not in selections"
+    for name in sorted(set(spec.selections) - {str(c.selection) for c in spec.candidates}):
+        yield f"selections.{name}: no candidate reads it"
+
+
+def _metric_faults(spec: ProjectSpec) -> Iterator[str]:
+    task, evaluation = spec.project.task, spec.evaluation
+    allowed = sorted(name for name, tasks in METRICS.items() if task in tasks)
+    named = [("evaluation.primary_metric", evaluation.primary_metric)]
+    named += [("evaluation.metrics", metric) for metric in evaluation.metrics]
+    named += [("promotion.gates", gate.metric) for gate in spec.promotion.gates]
+    for where, metric in named:
+        if metric not in allowed:
+            yield f"{where}: unknown metric '{metric}' for {task}; allowed: {allowed}"
+    for metric in {evaluation.primary_metric, *(g.metric for g in spec.promotion.gates)}:
+        if metric not in evaluation.metrics:
+            yield f"evaluation.metrics: must list '{metric}', which decides"
+    for index, feature in enumerate(spec.features):
+        if isinstance(feature, TextFeature) and feature.compatible and feature.clean == ():
+            yield f"features.{index}: compatible = true needs cleaning steps"

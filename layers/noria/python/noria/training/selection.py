@@ -1,0 +1,127 @@
+"""Which feature columns a candidate sees; learned on the rows it is fitted on, like all else."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, r2_score
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from xgboost import DMatrix, XGBClassifier, XGBRegressor
+
+from noria.features.matrix import Matrix, take_columns
+from noria.features.view import Origin
+from noria.spec.model import SelectionStep
+from noria.spec.section import Task
+
+_FOLDS, _SEED = 3, 42
+_LEAF = 20  # rows: a column that sorts fewer than this apart carries noise
+
+Choose = Callable[[NDArray[np.float64], Any, Task, float], NDArray[np.bool_]]
+
+
+def kept_columns(
+    steps: Sequence[SelectionStep],
+    data: tuple[Matrix, Any],
+    origins: Sequence[Origin],
+    task: Task,
+) -> list[int]:
+    """Return the columns that survive every step, ascending.
+
+    Parameters
+    ----------
+    steps : sequence of SelectionStep
+        Applied in order, each to what the one before it left.
+    data : (features of shape (n_rows, width), targets of shape (n_rows,))
+        The rows that the candidate will be fitted on.
+    origins : sequence of Origin, one a column
+        Terms of a text are not judged one by one: a vocabulary has its own limits.
+    task : "classification" or "regression"
+
+    Notes
+    -----
+    A step that would leave no column keeps the first one instead.
+    """
+    X, y = data
+    terms = np.array([i for i, origin in enumerate(origins) if origin.is_term], dtype=np.int64)
+    judged = np.array([i for i, origin in enumerate(origins) if not origin.is_term], dtype=np.int64)
+    for step in steps:
+        if step.kind == "features":
+            terms, judged = (
+                part[[origins[i].feature in step.names for i in part]] for part in (terms, judged)
+            )
+            continue
+        if len(judged) == 0:
+            break
+        dense = take_columns(X, judged, sparse=False)
+        keep = _CHOICES[step.kind](dense, y, task, step.threshold or 0.0)
+        judged = judged[keep] if keep.any() else judged[:1]
+    return sorted([*terms.tolist(), *judged.tolist()])
+
+
+def _varying(X: NDArray[np.float64], y: Any, task: Task, _: float) -> NDArray[np.bool_]:
+    known = np.where(np.isnan(X), np.nanmin(X, axis=0, initial=np.inf), X)
+    varies: NDArray[np.bool_] = (known != known[0]).any(axis=0) | (
+        np.isnan(X).any(axis=0) & ~np.isnan(X).all(axis=0)
+    )
+    return varies
+
+
+def _uncorrelated(
+    X: NDArray[np.float64], y: Any, task: Task, threshold: float
+) -> NDArray[np.bool_]:
+    """Of two columns whose |Pearson r| is above the threshold, the earlier stays."""
+    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    centred = filled - filled.mean(axis=0)
+    norms = np.sqrt((centred**2).sum(axis=0))
+    unit = centred / np.where(norms > 0.0, norms, 1.0)
+    r = np.abs(unit.T @ unit)
+    keep = np.ones(X.shape[1], dtype=bool)
+    for column in range(1, X.shape[1]):
+        keep[column] = not (r[column, :column][keep[:column]] > threshold).any()
+    return keep
+
+
+def _telling(X: NDArray[np.float64], y: Any, task: Task, threshold: float) -> NDArray[np.bool_]:
+    """Keep columns that alone reach a cross-validated score: weighted F1, or R2.
+
+    A small tree judges each column: over a single column, a forest learns the same steps.
+    """
+    is_class = task == "classification"
+    tree = DecisionTreeClassifier if is_class else DecisionTreeRegressor
+    folds = StratifiedKFold if is_class else KFold
+    scores = np.empty(X.shape[1])
+    for column in range(X.shape[1]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # classes with fewer rows than folds
+            predicted = cross_val_predict(
+                tree(min_samples_leaf=_LEAF, random_state=_SEED),
+                X[:, [column]],
+                y,
+                cv=folds(_FOLDS, shuffle=True, random_state=_SEED),
+            )
+            scores[column] = (
+                f1_score(y, predicted, average="weighted") if is_class else r2_score(y, predicted)
+            )
+    return scores >= threshold
+
+
+def _important(X: NDArray[np.float64], y: Any, task: Task, threshold: float) -> NDArray[np.bool_]:
+    """Keep columns whose mean |SHAP| of default XGBoost is at or above a quantile of all."""
+    model = (XGBClassifier if task == "classification" else XGBRegressor)(
+        random_state=_SEED, n_jobs=1
+    ).fit(X, y)
+    shares = model.get_booster().predict(DMatrix(X), pred_contribs=True)
+    shares = np.abs(shares[..., :-1]).reshape(-1, X.shape[1]).mean(axis=0)
+    keep: NDArray[np.bool_] = shares >= np.quantile(shares, threshold)
+    return keep
+
+
+_CHOICES: dict[str, Choose] = {
+    "constant": _varying,
+    "correlated": _uncorrelated,
+    "single_feature": _telling,
+    "shap": _important,
+}

@@ -1,0 +1,60 @@
+"""Candidates to an MLflow tracking server, for teams that keep theirs; off unless it is named."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from noria.errors import StoreUnavailableError
+
+_LONGEST_VALUE = 500  # characters of a parameter, MLflow's limit
+
+
+class MlflowSink:
+    """`MetricSink` over MLflow's client.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        As MLflow reads it: http(s) of a server, or the ARN of a managed one.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._client = MlflowClient(tracking_uri=tracking_uri)
+
+    def log_candidate(
+        self,
+        name: str,
+        facts: Mapping[str, Any],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Record one candidate as a run of the project's experiment; the same one only once."""
+        try:
+            experiment = self._experiment(str(facts["project"]))
+            where = (
+                f"tags.`noria.run_id` = '{facts['run_id']}' and tags.`mlflow.runName` = '{name}'"
+            )
+            if self._client.search_runs([experiment], filter_string=where, max_results=1):
+                return
+            run_id = self._client.create_run(experiment, run_name=name).info.run_id
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()],
+                params=[Param(key, str(value)[:_LONGEST_VALUE]) for key, value in params.items()],
+                tags=[RunTag(f"noria.{key}", str(value)) for key, value in facts.items()],
+            )
+            for filename, body in files.items():
+                # MLflow takes text or paths; the reports are text.
+                self._client.log_text(run_id, body.decode(), filename)
+            self._client.set_terminated(run_id)
+        except (MlflowException, OSError) as error:
+            raise StoreUnavailableError(f"the MLflow server did not answer: {error}") from error
+
+    def _experiment(self, project: str) -> str:
+        name = f"noria-{project}"
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id) if found else str(self._client.create_experiment(name))

@@ -1,0 +1,30 @@
+"""Feature views of a few features, without a project around them."""
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from noria.bundle.format import pack, unpack
+from noria.features.fitting import RowPreparer, fit_feature_view
+from noria.features.matrix import stack_rows
+from noria.features.view import FeatureView
+from noria.spec.features import Derivation, Feature
+
+
+def fitted(
+    features: Sequence[Feature],
+    rows: Sequence[Mapping[str, Any]],
+    derived: Mapping[str, Derivation] | None = None,
+) -> FeatureView:
+    """Return the view fitted on rows, after a trip through a bundle's files."""
+    spec: Any = SimpleNamespace(features=features, derived=derived or {})
+    preparer = RowPreparer(spec)
+    data = fit_feature_view(features, preparer, [preparer.prepare(row) for row in rows])
+    return FeatureView(unpack(pack({"feature_view": data}, {}))[0]["feature_view"])
+
+
+def dense(view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Return the rows' feature matrix."""
+    return stack_rows([view.transform(row) for row in rows], view.width, sparse=False)
