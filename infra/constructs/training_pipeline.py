@@ -44,7 +44,10 @@ STEPS: dict[str, Step] = {
     "decide_promotion": Step(("runs/*",), ("runs/*",)),
     # What the test rows gave is in the run; the rows themselves stay out of reach.
     "write_training_report": Step(
-        (*_TRAIN_ROWS, "runs/*"), ("runs/*",), layer="report_runtime", is_heavy=True
+        (*_TRAIN_ROWS, "runs/*", "reports/*"),
+        ("reports/*",),
+        layer="report_runtime",
+        is_heavy=True,
     ),
     "register_model_version": Step(("runs/*", "models/*"), ("models/*",)),
     "promote_challenger": Step(("models/*",), (), ("dynamodb:GetItem", "dynamodb:PutItem")),

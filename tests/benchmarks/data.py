@@ -6,8 +6,7 @@ from pathlib import Path
 from infra.config import ROOT
 
 
-def data_file(name: str) -> Path | None:
-    """Return a file of the real data sets, None where they are absent."""
+def data_files(pattern: str) -> list[Path]:
+    """Return the files of the real data sets that match, by name; none where they are absent."""
     folder = Path(os.environ.get("NORIA_DATA", ROOT.parent / "shared" / "data"))
-    path = folder / name
-    return path if path.is_file() else None
+    return sorted(folder.glob(pattern))

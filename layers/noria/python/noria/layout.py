@@ -26,6 +26,11 @@ def run_key(project: str, run_id: str, name: str) -> str:
     return f"runs/{project}/{run_id}/{name}"
 
 
+def report_key(project: str, run_id: str, name: str) -> str:
+    """Return a file of a run's report, which outlives the run's working files."""
+    return f"reports/{project}/{run_id}/{name}"
+
+
 def candidate_key(project: str, run_id: str, candidate: str, name: str) -> str:
     """Return a file one candidate of a run has written."""
     return run_key(project, run_id, f"candidates/{candidate}/{name}")

@@ -1,6 +1,8 @@
 """Candidates to an MLflow tracking server, for teams that keep theirs; off unless it is named."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
@@ -47,9 +49,10 @@ class MlflowSink:
                 params=[Param(key, str(value)[:_LONGEST_VALUE]) for key, value in params.items()],
                 tags=[RunTag(f"noria.{key}", str(value)) for key, value in facts.items()],
             )
-            for filename, body in files.items():
-                # MLflow takes text or paths; the reports are text.
-                self._client.log_text(run_id, body.decode(), filename)
+            with TemporaryDirectory() as folder:  # MLflow takes paths
+                for filename, body in files.items():
+                    Path(folder, filename).write_bytes(body)
+                self._client.log_artifacts(run_id, folder)
             self._client.set_terminated(run_id)
         except (MlflowException, OSError) as error:
             raise StoreUnavailableError(f"the MLflow server did not answer: {error}") from error

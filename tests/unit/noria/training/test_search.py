@@ -63,6 +63,12 @@ def test_tpe_finds_better_than_chance_from_the_same_number_of_trials():
     assert best["tpe"] > best["random"]
 
 
+def test_without_a_search_the_candidates_own_parameters_are_tried_once():
+    """A space that nobody searches says nothing."""
+    end = _search("none", 40).run(lambda params, report: [1.0])
+    assert [trial.params for trial in end.trials] == [{"fixed": 1}]
+
+
 def test_laggards_are_given_up_after_a_fold_and_never_win():
     """Their one fold costs half of what two do."""
     end = _search(trials=40).run(_score)

@@ -1,6 +1,6 @@
 """Raw records to typed rows: each record becomes a row, a rejected record or a duplicate."""
 
-import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from noria.spec.model import ColumnSpec, ProjectSpec
 Row = dict[str, Any]
 TARGET, TIME, ID = "_target", "_time", "_id"  # beside the input columns in a typed row
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's sign for a gzip header, without a time
 _EXAMPLES, _REASONS = 20, 50  # shown in the report; the quarantine holds all
 
 
@@ -38,7 +39,7 @@ class Quarantine:
         self.reasons: Counter[str] = Counter()  # a record may have several
         self._n = 0
         self._buffer = BytesIO()
-        self._lines = gzip.GzipFile(fileobj=self._buffer, mode="wb", mtime=0)
+        self._compressor = zlib.compressobj(wbits=_GZIP)
 
     def __len__(self) -> int:
         return self._n
@@ -49,11 +50,12 @@ class Quarantine:
         self.reasons.update(rejected.reasons)
         if len(self.examples) < _EXAMPLES:
             self.examples.append(rejected)
-        self._lines.write(canonical_json(rejected._asdict()) + b"\n")
+        line = canonical_json(rejected._asdict()) + b"\n"
+        self._buffer.write(self._compressor.compress(line))
 
     def to_bytes(self) -> bytes:
         """Return all records as gzipped JSON lines; nothing can be added after."""
-        self._lines.close()
+        self._buffer.write(self._compressor.flush())
         return self._buffer.getvalue()
 
 

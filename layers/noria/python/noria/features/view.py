@@ -69,3 +69,25 @@ class FeatureView:
             for fitted, block in zip(self.data["blocks"], self._blocks, strict=True)
             for _ in range(block.width)
         ]
+
+    def narrowed(self, kept: Sequence[int]) -> tuple["FeatureView", list[int]]:
+        """Return the view without the blocks that give none of the kept columns, for serving.
+
+        Parameters
+        ----------
+        kept : sequence of int
+            Columns of this view, ascending.
+
+        Returns
+        -------
+        tuple of (FeatureView, list of int)
+            The second holds the places of the kept columns in the narrower view, in their order.
+        """
+        wanted, blocks, places, offset = set(kept), [], {}, 0
+        for fitted, block in zip(self.data["blocks"], self._blocks, strict=True):
+            columns = range(offset, offset + block.width)
+            offset += block.width
+            if not wanted.isdisjoint(columns):
+                places |= {column: len(places) + i for i, column in enumerate(columns)}
+                blocks.append(fitted)
+        return FeatureView({**self.data, "blocks": blocks}), [places[column] for column in kept]

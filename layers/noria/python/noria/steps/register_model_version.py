@@ -10,8 +10,6 @@ from noria.layout import (
     DECISION,
     EVALUATION,
     GOLDEN,
-    REPORT_HTML,
-    REPORT_JSON,
     SELECTION,
     candidate_key,
     run_key,
@@ -67,13 +65,8 @@ def register_model_version(
     def run_file(name: str) -> bytes:
         return artifacts.get(run_key(spec.name, request.run_id, name))
 
-    def has(name: str) -> bool:
-        return artifacts.exists(run_key(spec.name, request.run_id, name))
-
     files = {name: candidate_file(name) for name in (BUNDLE_FILE, ARRAYS_FILE, GOLDEN)}
     files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION)}
-    # A report that could not be written costs no model.
-    files |= {name: run_file(name) for name in (REPORT_HTML, REPORT_JSON) if has(name)}
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
     lineage = {

@@ -164,7 +164,8 @@ class _Run:
 
     def bundle(self, model: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
         kept = self._kept[-1] if self._kept is not None else range(self._view.width)
-        exported = export(model.estimator, Features(self._view.width, kept, self._view.is_sparse))
+        view, places = self._view.narrowed(kept)
+        exported = export(model.estimator, Features(view.width, places, self._view.is_sparse))
         calibration = {
             "slope": held_out.calibration.slope,
             "shift": list(held_out.calibration.shift),
@@ -176,7 +177,7 @@ class _Run:
             "columns": self._columns(),
             "missing": list(self._spec.dataset.missing),
             "algorithm": self.candidate.algorithm,
-            "feature_view": self._view.data,
+            "feature_view": view.data,
             "model": {**exported.model, "calibration": calibration},
             "precision": exported.precision,
             "decision_weights": list(held_out.weights),

@@ -24,10 +24,12 @@ from noria.layout import (
     DECISION,
     REPORT_HTML,
     REPORT_JSON,
+    RESULT,
     SELECTION,
     TEST_ANSWERS,
     candidate_key,
     dataset_key,
+    report_key,
     run_key,
 )
 from noria.ports import ArtifactStore, MetricSink
@@ -72,7 +74,7 @@ def write_training_report(
     bundle; the test rows only through the answers that the evaluation kept. A tracking server
     that does not answer leaves the report as it is.
     """
-    key = run_key(spec.name, request.run_id, REPORT_HTML)
+    key = report_key(spec.name, request.run_id, REPORT_HTML)
     if not artifacts.exists(key):
         columns = resolved(artifacts, spec, request.dataset_version)
         document = _Run(request, columns, artifacts).document()
@@ -81,7 +83,7 @@ def write_training_report(
         # The shown numbers of a regression's rows stay in the picture.
         document["performance"].pop("truth", None)
         document["performance"].pop("predicted", None)
-        artifacts.put(run_key(spec.name, request.run_id, REPORT_JSON), canonical_json(document))
+        artifacts.put(report_key(spec.name, request.run_id, REPORT_JSON), canonical_json(document))
         artifacts.put(key, body)
     return WriteTrainingReportResult(key, _tracked(request, spec, artifacts, sink))
 
@@ -186,7 +188,6 @@ def _tracked(
         return False
     selection = json.loads(artifacts.get(run_key(spec.name, request.run_id, SELECTION)))
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
-    report = artifacts.get(run_key(spec.name, request.run_id, REPORT_HTML))
     try:
         for candidate in selection["candidates"]:
             is_challenger = candidate["candidate"] == selection["challenger"]
@@ -198,10 +199,18 @@ def _tracked(
                 "is_challenger": is_challenger,
             }
             metrics = {f"cv_{selection['metric']}": candidate["cv_mean"]}
-            files = {"result.json": canonical_json(candidate)}
+            files = {
+                name: artifacts.get(
+                    candidate_key(spec.name, request.run_id, candidate["candidate"], name)
+                )
+                for name in (RESULT, BUNDLE_FILE, ARRAYS_FILE)
+            }
             if is_challenger:
                 metrics |= {f"test_{name}": value for name, value in evaluation["metrics"].items()}
-                files[REPORT_HTML] = report
+                files |= {
+                    name: artifacts.get(report_key(spec.name, request.run_id, name))
+                    for name in (REPORT_HTML, REPORT_JSON)
+                }
             sink.log_candidate(candidate["candidate"], facts, candidate["params"], metrics, files)
     except TransientError:
         return False

@@ -75,9 +75,8 @@ class ParameterSearch:
     ) -> None:
         self._candidate, self._settings, self._seconds = candidate, settings, seconds
         self._greater_is_better = greater_is_better
-        self._space = {
-            name: _distribution(values) for name, values in sorted(candidate.space.items())
-        }
+        space = {} if settings.kind == "none" else candidate.space
+        self._space = {name: _distribution(values) for name, values in sorted(space.items())}
 
     def run(
         self,
