@@ -83,7 +83,8 @@ class FeatureView:
         tuple of (FeatureView, list of int)
             The second holds the places of the kept columns in the narrower view, in their order.
         """
-        wanted, blocks, places, offset = set(kept), [], {}, 0
+        wanted, blocks, offset = set(kept), [], 0
+        places: dict[int, int] = {}
         for fitted, block in zip(self.data["blocks"], self._blocks, strict=True):
             columns = range(offset, offset + block.width)
             offset += block.width

@@ -12,7 +12,10 @@ from scipy.special import log_softmax, softmax
 from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.spec.model import DecisionSection
 
-_PENALTY = 1e-3  # on the logarithm of the slope and on the shifts, per row
+# Per row, on squares: of the slope's logarithm and of the priors' exponent; of what a class's
+# shift has beside the priors' correction. Classes come and go: a shift learned freely on the few
+# rows of a rare class costs it its recall later.
+_PENALTY, _SHIFT_PENALTY = 1e-3, 1e-1
 _CORRECTIONS = np.linspace(0.0, 1.0, 41)  # exponents of the priors; 0 changes nothing
 _TUNED_FOR = "f1_macro"  # where the primary metric does not look at decisions
 
@@ -46,7 +49,9 @@ def fit_calibration(scores: Floats, truth: Any) -> Calibration:
     Notes
     -----
     Platt's sigmoid [1]_, in its form for any number of classes with one temperature and a bias a
-    class [2]_. A slight penalty keeps it finite where scores separate the classes perfectly.
+    class [2]_. The bias is a multiple of the logarithm of the class's share, which undoes balanced
+    training, plus a little of its own. Penalties keep all finite where scores separate the classes
+    perfectly.
 
     References
     ----------
@@ -57,16 +62,20 @@ def fit_calibration(scores: Floats, truth: Any) -> Calibration:
     hits = np.zeros_like(scores)
     hits[np.arange(n_rows), truth] = 1.0
 
+    priors = _log_priors(truth, n_classes)
+    penalties = np.array([_PENALTY, _PENALTY, *[_SHIFT_PENALTY] * n_classes])
+
     def loss(parameters: Floats) -> tuple[float, Floats]:
-        slope, shift = np.exp(parameters[0]), parameters[1:]
+        slope, shift = np.exp(parameters[0]), parameters[1] * priors + parameters[2:]
         logs = log_softmax(slope * scores + shift, axis=1)
         errors = (np.exp(logs) - hits) / n_rows
-        gradient = np.concatenate([[slope * np.sum(errors * scores)], errors.sum(axis=0)])
-        value = -np.sum(logs * hits) / n_rows + _PENALTY * np.sum(parameters**2)
-        return float(value), gradient + 2.0 * _PENALTY * parameters
+        by_class = errors.sum(axis=0)
+        gradient = np.array([slope * np.sum(errors * scores), by_class @ priors, *by_class])
+        value = -np.sum(logs * hits) / n_rows + penalties @ parameters**2
+        return float(value), gradient + 2.0 * penalties * parameters
 
-    found = minimize(loss, np.zeros(1 + n_classes), jac=True, method="L-BFGS-B").x
-    return Calibration(float(np.exp(found[0])), tuple(found[1:].tolist()))
+    found = minimize(loss, np.zeros(2 + n_classes), jac=True, method="L-BFGS-B").x
+    return Calibration(float(np.exp(found[0])), tuple((found[1] * priors + found[2:]).tolist()))
 
 
 def decision_weights(
@@ -85,7 +94,7 @@ def decision_weights(
         return (1.0,) * n_classes
     if decision.threshold is not None:
         return (decision.threshold, 1.0 - decision.threshold)
-    priors: Floats = (np.bincount(truth, minlength=n_classes) + 1.0) / (len(truth) + n_classes)
+    priors: Floats = np.exp(_log_priors(truth, n_classes))
     tuned_for = metric if METRICS[metric].decides else _TUNED_FOR
 
     def score(t: float) -> float:
@@ -100,3 +109,10 @@ def decision_weights(
 def decided(probabilities: Floats, weights: Any) -> Answers:
     """Return probabilities with the classes that weights decide for."""
     return Answers(probabilities, (probabilities * np.asarray(weights)).argmax(axis=1))
+
+
+def _log_priors(truth: Any, n_classes: int) -> Floats:
+    """Return the logarithms of the classes' shares, each class counted once more (Laplace)."""
+    counts = np.bincount(truth, minlength=n_classes) + 1.0
+    logs: Floats = np.log(counts / counts.sum())
+    return logs

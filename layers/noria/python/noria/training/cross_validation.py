@@ -17,7 +17,7 @@ from noria.training.calibration import (
     fit_calibration,
     no_calibration,
 )
-from noria.training.estimators import fit, raw_scores
+from noria.training.estimators import ABSENT_CLASS, fit, raw_scores
 from noria.training.search import Report
 
 
@@ -96,13 +96,16 @@ class CrossValidation:
     def _answers(self, raw: Floats, truth: Any) -> tuple[Calibration, tuple[float, ...], Answers]:
         if not self._n_classes:
             return no_calibration(0), (), Answers(raw, None)
+        # Of a class that a fold's model did not know, its scores say nothing.
+        known = raw[np.arange(len(truth)), truth] > ABSENT_CLASS
         calibration = (
-            fit_calibration(raw, truth)
+            fit_calibration(raw[known], truth[known])
             if self._spec.calibration.method == "sigmoid"
             else no_calibration(self._n_classes)
         )
         shares = calibration.probabilities(raw)
-        weights = decision_weights(self._spec.decision, self._metric, truth, shares)
+        decision = self._spec.decision
+        weights = decision_weights(decision, self._metric, truth[known], shares[known])
         return calibration, weights, decided(shares, weights)
 
     def _scored(self, params: Mapping[str, Any], fold: Fold) -> Floats:

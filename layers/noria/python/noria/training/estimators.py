@@ -18,7 +18,7 @@ from noria.spec.section import Task
 from noria.training.algorithms import build
 
 _WEIGHTED_BY_ROWS = ("gradient_boosting", "xgboost")  # they take no class_weight of their own
-_ABSENT_CLASS = -20.0  # raw score of a class that a fold's fit rows lack: probability near 0
+ABSENT_CLASS = -20.0  # raw score of a class that a fold's fit rows lack: probability near 0
 
 
 class FittedModel(NamedTuple):
@@ -130,7 +130,7 @@ def raw_scores(fitted: FittedModel, X: Matrix, n_classes: int) -> Floats:
         seen = np.column_stack([np.zeros(len(seen)), seen])
     if len(fitted.classes) == n_classes:
         return seen
-    whole: Floats = np.full((len(seen), n_classes), _ABSENT_CLASS)
+    whole: Floats = np.full((len(seen), n_classes), ABSENT_CLASS)
     whole[:, fitted.classes] = seen
     return whole
 
