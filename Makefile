@@ -11,10 +11,10 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench quality lock clean
+.PHONY: help demo test check synth deploy bench bench-quality bench-training lock clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 $(SETUP): $(REQUIREMENTS) Makefile
 	@python="$$(for found in python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 \
@@ -32,7 +32,7 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	@$(BIN)/python -m infra.bundling
 	@touch $@
 
-demo: $(SETUP) ## Start the emulator, deploy, train both sample projects, predict
+demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 	@$(BIN)/noria demo $(PROJECT)
 
 test: $(SETUP) ## Run all tests, offline
@@ -50,8 +50,11 @@ deploy: $(SETUP) ## Deploy to the AWS account of the environment (STAGE=dev)
 bench: $(SETUP) ## Measure serving against scikit-learn + pandas + joblib: build/bench.json
 	@$(BIN)/python -m tests.benchmarks.serving
 
-quality: $(SETUP) ## Score the real sets of ../shared/data against their baselines: build/quality.json
+bench-quality: $(SETUP) ## Score the real sets of ../shared/data against their baselines: build/quality.json
 	@$(BIN)/python -m tests.benchmarks.quality
+
+bench-training: $(SETUP) ## Measure a full search against refitting everything: build/training.json
+	@$(BIN)/python -m tests.benchmarks.training
 
 lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	@lock() { uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate "$$@"; }; \

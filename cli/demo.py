@@ -116,6 +116,7 @@ def _print_next_steps(target: Target, projects: list[str]) -> None:
         f"curl -s -X POST '{target.api_url}/projects/{project}/predict' \\\n"
         f"  -H 'x-api-key: {key}' -H 'content-type: application/json' \\\n"
         f"  -d '{body}'\n\n"
+        f"the training report:  .venv/bin/noria report {project}\n"
         "keys of both scopes:  .venv/bin/noria status --keys\n"
         "stop it:              .venv/bin/noria down",
         markup=False,

@@ -31,8 +31,8 @@ from infra.local.deploy import STAGE as LOCAL
 from infra.local.deploy import deploy
 from noria.aliases import Promotion, PromotionKind
 from noria.errors import ModelVersionNotFoundError, NoriaError, UnknownProjectError
-from noria.layout import run_key
-from noria.registry.versions import verify_version
+from noria.layout import REPORT_HTML, REPORT_JSON, report_key, run_key
+from noria.registry.versions import read_manifest, verify_version
 from noria.spec.loader import load_spec
 from noria_aws.clock import SystemClock
 
@@ -170,6 +170,9 @@ def train(
     run_id: Annotated[
         str | None, typer.Option(help="Continue this run: the same id does nothing twice.")
     ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="Use the parameters of the champion's run again; search nothing.")
+    ] = False,
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
@@ -183,6 +186,7 @@ def train(
         if not data and stage != LOCAL:
             raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
         sources = _sources(_checked(project), data)
+        champion = _champion(target, project) if refit else None
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
 
@@ -192,7 +196,7 @@ def train(
 
         if not as_json:
             console.print(f"run {run} on {', '.join(name for name, _ in sources)}")
-        end = run_training(target, project, keys, run, follow)
+        end = run_training(target, project, keys, run, follow, refit_of=champion)
         if end.status != "SUCCEEDED":
             raise RuntimeError(
                 f"run {run} {end.status}: {end.output['error']}: {end.output['cause']}\n"
@@ -201,6 +205,46 @@ def train(
         if not as_json:
             _show_candidates(target, project, run)
         _print(as_json, end.output, lambda: outcome_line(end.output))
+        if end.output["report"] and not as_json:
+            console.print(f"read it: noria report {project} --run-id {run}", markup=False)
+
+
+@app.command()
+def report(
+    project: Project,
+    run_id: Annotated[
+        str | None, typer.Option(help="Of this training run; default: the champion's.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; .json gives the JSON twin."),
+    ] = None,
+    stage: Stage = LOCAL,
+) -> None:
+    """Write a run's report to a file: data, candidates, evidence, importance, lineage."""
+    with _told():
+        target = Target(stage)
+        run = run_id or _run_of_champion(target, _checked(project))
+        path = output or Path(f"{project}-{run}.html")
+        name = REPORT_JSON if path.suffix == ".json" else REPORT_HTML
+        try:
+            body = target.artifacts.get(report_key(project, run, name))
+        except KeyError as error:
+            raise ValueError(f"{project}: run '{run}' has no report on stage '{stage}'") from error
+        path.write_bytes(body)
+        console.print(f"wrote {path}; open it in a browser", markup=False)
+
+
+def _champion(target: Target, project: str) -> str:
+    champion = target.aliases.read(project).champion
+    if champion is None:
+        raise ModelVersionNotFoundError(f"{project} has no champion yet: noria train {project}")
+    return champion
+
+
+def _run_of_champion(target: Target, project: str) -> str:
+    manifest = read_manifest(target.artifacts, project, _champion(target, project))
+    return str(manifest["lineage"]["run_id"])
 
 
 def _show_candidates(target: Target, project: str, run: str) -> None:

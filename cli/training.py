@@ -53,11 +53,18 @@ def upload(target: Target, project: str, sources: Sequence[Source]) -> list[str]
 
 
 def run_training(
-    target: Target, project: str, source_keys: list[str], run_id: str, follow: Follow
+    target: Target,
+    project: str,
+    source_keys: list[str],
+    run_id: str,
+    follow: Follow,
+    *,
+    refit_of: str | None = None,
 ) -> TrainingEnd:
     """Start an execution, follow its states, and return how it ended."""
     client, started = target.client("stepfunctions"), time.monotonic()
     message = {"project": project, "source_keys": source_keys, "run_id": run_id}
+    message |= {"refit_of": refit_of} if refit_of else {}
     arn = client.start_execution(
         stateMachineArn=target.outputs["TrainingStateMachine"],
         name=f"{run_id}-{secrets.token_hex(2)}",  # the same run may be started again

@@ -35,7 +35,7 @@ STEPS: dict[str, Step] = {
         ("inbox/*",), ("datasets/*", "quarantine/*"), is_heavy=True, disk_mb=_JOIN_DISK_MB
     ),
     "fit_feature_views": Step(_TRAIN_ROWS, ("runs/*",), is_heavy=True),
-    "train_candidate": Step((*_TRAIN_ROWS, "runs/*"), ("runs/*",), is_heavy=True),
+    "train_candidate": Step((*_TRAIN_ROWS, "runs/*", "models/*"), ("runs/*",), is_heavy=True),
     "select_challenger": Step(("runs/*",), ("runs/*",)),
     "evaluate_challenger": Step(
         ("datasets/*", "runs/*", "models/*"), ("runs/*",), ("dynamodb:GetItem",), is_heavy=True

@@ -32,7 +32,8 @@ def test_a_mistake_is_one_line_and_exit_status_1(arguments, said):
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "down", "status", "train", "predict", "history", "promote", "rollback"]
+    "command",
+    "up down status sample train report predict history promote rollback demo".split(),
 )
 def test_every_command_teaches_itself(command):
     """`--help` says what it does."""

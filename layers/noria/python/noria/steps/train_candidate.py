@@ -19,8 +19,9 @@ from noria.features.view import FeatureView
 from noria.hashing import canonical_json
 from noria.inference.golden import golden_inputs
 from noria.inference.postprocess import business_value
-from noria.layout import GOLDEN, RESULT, candidate_key, run_key
+from noria.layout import GOLDEN, RESULT, SELECTION, candidate_key, run_key
 from noria.ports import ArtifactStore, Clock
+from noria.registry.versions import read_files
 from noria.spec.loader import spec_hash
 from noria.spec.model import BusinessValueSection, CandidateSection, ProjectSpec
 from noria.steps.fit_feature_views import ALL_ROWS, FEATURE_VIEW, SELECTIONS, TARGETS, fold_name
@@ -39,6 +40,7 @@ class TrainCandidateRequest:
     run_id: str
     dataset_version: str
     candidate: str
+    refit_of: str | None = None  # model version whose parameters are used again, unsearched
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,21 @@ def train_candidate(
     `runs/<project>/<run_id>/candidates/<candidate>/`: after each trial `search.json`, then the
     serving bundle, its golden rows with what the training pipeline answers, the out-of-fold
     answers and, last, `result.json`. A run that is started again keeps the candidates it has
-    finished, and goes on where a search was cut off.
+    finished, and goes on where a search was cut off. A refit searches nothing: it takes the
+    parameters that a registered version's run found.
+
+    Raises
+    ------
+    TrainingFailedError
+        No parameter set could be fitted.
+    ModelVersionNotFoundError
+        There is no version to refit.
     """
-    subject = {"dataset_version": request.dataset_version, "spec_sha256": spec_hash(spec)}
+    subject = {
+        "dataset_version": request.dataset_version,
+        "spec_sha256": spec_hash(spec),
+        "refit_of": request.refit_of,
+    }
     spec = resolved(artifacts, spec, request.dataset_version)
     run = _Run(request, spec, artifacts)
     metric = spec.evaluation.primary_metric
@@ -102,7 +116,9 @@ class _Run:
         self, request: TrainCandidateRequest, spec: ProjectSpec, artifacts: ArtifactStore
     ) -> None:
         self._request, self._spec, self._artifacts = request, spec, artifacts
-        self.candidate = next(c for c in spec.candidates if c.name == request.candidate)
+        self.candidate = self._as_found_before(
+            next(c for c in spec.candidates if c.name == request.candidate)
+        )
         with np.load(BytesIO(self.get(TARGETS)), allow_pickle=False) as parts:
             self.targets = {name: parts[name] for name in parts}
         self.classes: list[str] = []
@@ -114,6 +130,16 @@ class _Run:
         self._kept: list[list[int]] | None = None  # a fold, and last for all rows
         if self.candidate.selection:
             self._kept = json.loads(self.get(SELECTIONS))[self.candidate.selection]
+
+    def _as_found_before(self, candidate: CandidateSection) -> CandidateSection:
+        """Return the candidate with the parameters it had in the version to refit, if it had."""
+        if self._request.refit_of is None:
+            return candidate
+        files = read_files(self._artifacts, self._spec.name, self._request.refit_of, (SELECTION,))
+        for found in json.loads(files[SELECTION])["candidates"]:
+            if found["candidate"] == candidate.name:
+                return candidate.model_copy(update={"params": found["params"], "space": {}})
+        return candidate
 
     def get(self, name: str) -> bytes:
         return self._artifacts.get(run_key(self._spec.name, self._request.run_id, name))
@@ -129,7 +155,7 @@ class _Run:
             return {}
         return found
 
-    def earlier_trials(self, subject: Mapping[str, str]) -> list[Trial]:
+    def earlier_trials(self, subject: Mapping[str, Any]) -> list[Trial]:
         saved = self.own(SEARCH)
         if saved.get("subject") != subject:
             return []

@@ -1,0 +1,103 @@
+"""One candidate: searches that go on, searches that are not repeated, equal bytes."""
+
+import json
+
+import pytest
+
+from noria.errors import ModelVersionNotFoundError
+from noria.spec.model import SearchRange
+from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
+from tests.support.pipeline import run_training
+from tests.support.rows import ticket_csv
+from tests.support.specs import quick_tickets
+
+_FOLDER = "runs/quick/run/candidates/logistic"
+
+
+def _spec():
+    spec = quick_tickets()
+    space = {"C": SearchRange(low=0.01, high=10.0, log=True), "l1_ratio": (0.0, 1.0)}
+    logistic = spec.candidates[0].model_copy(update={"params": {"solver": "saga"}, "space": space})
+    search = spec.search.model_copy(update={"kind": "tpe", "trials": 12})
+    return spec.model_copy(update={"candidates": (logistic,), "search": search})
+
+
+class _Store(MemoryArtifacts):
+    """Dies at the n-th write of a search's journal."""
+
+    def __init__(self, dies_at=None):
+        super().__init__()
+        self.dies_at, self.n_journals = dies_at, 0
+
+    def put(self, key, body, *, if_absent=False):
+        super().put(key, body, if_absent=if_absent)
+        if key.endswith("search.json"):
+            self.n_journals += 1
+            if self.n_journals == self.dies_at:
+                raise KeyboardInterrupt
+
+
+def _prepared(artifacts, spec, run_id="run"):
+    artifacts.objects["inbox/rows.csv"] = ticket_csv(200)
+    request = PrepareDatasetRequest("quick", run_id, ("inbox/rows.csv",))
+    version = prepare_dataset(request, spec=spec, artifacts=artifacts).dataset_version
+    fit_feature_views(
+        FitFeatureViewsRequest("quick", run_id, version), spec=spec, artifacts=artifacts
+    )
+    return version
+
+
+def _train(artifacts, spec, version, **more):
+    request = TrainCandidateRequest("quick", "run", version, "logistic", **more)
+    return train_candidate(request, spec=spec, artifacts=artifacts, clock=SteppingClock())
+
+
+def _files(artifacts):
+    return {key: body for key, body in artifacts.objects.items() if key.startswith(_FOLDER)}
+
+
+def test_a_search_that_was_cut_off_goes_on_and_ends_with_the_same_bytes():
+    """Seed, data and versions decide; not what happened to the process."""
+    spec, whole, cut = _spec(), _Store(), _Store(dies_at=5)
+    _train(whole, spec, _prepared(whole, spec))
+    version = _prepared(cut, spec)
+    with pytest.raises(KeyboardInterrupt):
+        _train(cut, spec, version)
+    _train(cut, spec, version)
+    assert cut.n_journals == 12
+    assert _files(cut) == _files(whole)
+
+
+def test_a_finished_candidate_is_not_trained_again():
+    """A run that is started again keeps what it has."""
+    spec, store = _spec(), _Store()
+    version = _prepared(store, spec)
+    first = _train(store, spec, version)
+    assert _train(store, spec, version) == first
+    assert store.n_journals == 12
+
+
+def test_a_refit_takes_the_parameters_that_a_version_found_and_searches_nothing():
+    """New rows, one fit."""
+    spec, store = _spec(), MemoryArtifacts()
+    store.objects["inbox/first.csv"] = ticket_csv(300)
+    run = run_training(
+        spec, "inbox/first.csv", "first",
+        artifacts=store, aliases=MemoryAliases(), clock=SteppingClock(),
+    )  # fmt: skip
+    found = json.loads(store.get("runs/quick/first/candidates/logistic/result.json"))
+    version = _prepared(store, spec)
+    assert _train(store, spec, version, refit_of=run.model_version).n_trials == 1
+    again = json.loads(store.get(f"{_FOLDER}/result.json"))
+    assert again["params"] == found["params"]
+    assert again["trials"][0]["params"] == found["params"]
+
+
+def test_a_refit_of_a_version_that_does_not_exist_is_refused():
+    """Never a silent search instead."""
+    spec, store = _spec(), MemoryArtifacts()
+    with pytest.raises(ModelVersionNotFoundError):
+        _train(store, spec, _prepared(store, spec), refit_of="nothing")

@@ -1,0 +1,297 @@
+"""The four shipped projects: serving answers as training did, row by row, whatever is sent."""
+
+import json
+import math
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cli.samples import sample_files
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
+from noria.data.inference import resolved
+from noria.data.parsing import ByteBudget, read_records
+from noria.data.validation import Validator
+from noria.data.versions import TEST, TRAIN, read_rows
+from noria.features.derive import Deriver
+from noria.features.fitting import RowPreparer
+from noria.features.matrix import from_bytes, stack_rows, take_columns
+from noria.features.view import FeatureView
+from noria.inference.predictor import Predictor
+from noria.spec.loader import load_project
+from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.training.calibration import Calibration
+from noria.training.estimators import fit, raw_scores
+from tests.conftest import PROJECTS
+from tests.support.fakes import MemoryArtifacts, SteppingClock
+
+_CHEAP = {
+    "tickets": "linear_svm_everything",
+    "messages": "logistic_regression",
+    "housing": "gradient_boosting",
+    "customers": "lightgbm",
+}
+_ROWS = {"tickets": 200, "messages": 400, "customers": 800, "housing": 506}
+_HOSTILE_TEXTS = [
+    "", " ", "\x00", "\ud7ff", "=1+1", "<script>alert(1)</script>", "NaN", "null", "ñandú ÁÉÍ",
+    "İstanbul ẞ ﬁ", "a" * 5000, "🙂 pésimo 👎🏽", "1e309", "\u202eodal", "\n\r\t", "'; DROP TABLE x;",
+]  # fmt: skip
+_TIMES = ["2026-02-28T23:59:59", "1970-01-01T00:00:00", "2024-02-29T12:00:00"]
+
+
+class _Trained:
+    """A project with one candidate, trained on its sample, and what training knew."""
+
+    def __init__(self, name):
+        spec = load_project(name, PROJECTS)
+        chosen = tuple(c for c in spec.candidates if c.name == _CHEAP[name])
+        declared = spec.model_copy(update={"candidates": chosen})
+        self.artifacts, keys = MemoryArtifacts(), []
+        for file, body in sample_files(name, n_rows=_ROWS[name]):
+            keys.append(f"inbox/{file}")
+            self.artifacts.put(keys[-1], body)
+        here = {"spec": declared, "artifacts": self.artifacts}
+        self.version = prepare_dataset(
+            PrepareDatasetRequest(name, "r", tuple(keys)), **here
+        ).dataset_version
+        fit_feature_views(FitFeatureViewsRequest(name, "r", self.version), **here)
+        train_candidate(
+            TrainCandidateRequest(name, "r", self.version, _CHEAP[name]),
+            clock=SteppingClock(), **here,
+        )  # fmt: skip
+        self.spec = resolved(self.artifacts, declared, self.version)
+        folder = f"runs/{name}/r"
+        files = {
+            f: self.artifacts.get(f"{folder}/candidates/{_CHEAP[name]}/{f}")
+            for f in (BUNDLE_FILE, ARRAYS_FILE)
+        }
+        self.bundle = unpack(files)[0]
+        self.predictor = Predictor(files)
+        self._load_training_side(folder, chosen[0])
+
+    def _load_training_side(self, folder, candidate):
+        view = {
+            f: self.artifacts.get(f"{folder}/features/view/{f}")
+            for f in ("bundle.json", "arrays.bin")
+        }
+        self.view = FeatureView(unpack(view)[0]["feature_view"])
+        self.preparer = RowPreparer(self.spec)
+        self.kept = None
+        if candidate.selection:
+            selections = json.loads(self.artifacts.get(f"{folder}/features/selections.json"))
+            self.kept = selections[candidate.selection][-1]
+        X = self._selected(from_bytes(self.artifacts.get(f"{folder}/features/all.npz")))
+        targets = np.load(BytesIO(self.artifacts.get(f"{folder}/features/targets.npz")))
+        result = json.loads(self.artifacts.get(f"{folder}/candidates/{candidate.name}/result.json"))
+        found = result["calibration"]
+        self.calibration = Calibration(found["slope"], tuple(found["shift"]))
+        self.model = fit(
+            candidate, self.spec.project.task, result["params"], (X, targets["y"]),
+            seed=self.spec.search.seed,
+        )  # fmt: skip
+
+    def _selected(self, X):
+        if self.kept is None:
+            return X
+        return take_columns(X, self.kept, sparse=self.view.is_sparse)
+
+    def features(self, rows):
+        return stack_rows(
+            [self.view.apply(self.preparer.prepare(row)) for row in rows],
+            self.view.width,
+            sparse=self.view.is_sparse,
+        )
+
+    def as_training_answers(self, rows):
+        """Answer with the training libraries, all rows at once."""
+        raw = raw_scores(
+            self.model, self._selected(self.features(rows)), len(self.predictor.classes)
+        )
+        return self.calibration.probabilities(raw) if self.predictor.classes else raw
+
+    def rows(self):
+        """Rows as validation leaves them, each value as hostile as its type allows."""
+        return st.lists(
+            st.fixed_dictionaries(
+                {name: _values(column) for name, column in self.spec.dataset.columns.items()}
+            ),
+            min_size=1,
+            max_size=4,
+        )
+
+
+def _values(column):
+    texts = st.text(max_size=40) | st.sampled_from(_HOSTILE_TEXTS)
+    if column.type == "number":
+        low = -1e12 if column.min is None else column.min
+        high = 1e12 if column.max is None else column.max
+        return st.none() | st.floats(low, high, allow_nan=False)
+    return {
+        "text": texts,
+        "category": st.none() | texts | st.sampled_from(["a", "Restaurants, Bars"]),
+        "time": st.none() | st.sampled_from(_TIMES),
+    }[column.type]
+
+
+@pytest.fixture(scope="module", params=sorted(_CHEAP))
+def trained(request):
+    """One project after the other."""
+    return _Trained(request.param)
+
+
+def test_serving_answers_as_training_did_on_hostile_rows(trained):
+    """The bundle against scikit-learn and LightGBM on features that training computed."""
+
+    @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @given(trained.rows())
+    def holds(rows):
+        expected = trained.as_training_answers(rows)
+        served = np.array([trained.predictor.score(row) for row in rows])
+        assert np.allclose(served, expected, rtol=1e-6, atol=1e-6)
+
+    holds()
+
+
+def test_a_row_alone_equals_the_row_inside_its_batch(trained):
+    """Order and company change nothing, to the last bit."""
+
+    @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+    @given(trained.rows())
+    def holds(rows):
+        together = trained.features(rows)
+        for number, row in enumerate(rows):
+            alone = trained.features([row])
+            pair = (together[number : number + 1], alone)
+            dense = [part if isinstance(part, np.ndarray) else part.toarray() for part in pair]
+            assert np.array_equal(*dense, equal_nan=True)
+        backwards = [trained.predictor.score(row) for row in reversed(rows)]
+        assert [trained.predictor.score(row) for row in rows] == backwards[::-1]
+
+    holds()
+
+
+def test_every_answer_to_a_hostile_row_is_finite(trained):
+    """Probabilities add up to one."""
+
+    @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @given(trained.rows())
+    def holds(rows):
+        for row in rows:
+            scores = trained.predictor.score(row)
+            assert all(math.isfinite(score) for score in scores)
+            if trained.predictor.classes:
+                assert sum(scores) == pytest.approx(1.0)
+
+    holds()
+
+
+def test_features_are_learned_on_training_rows_only(trained):
+    """Test rows replaced by nonsense change nothing that was learned."""
+    rows = read_rows(trained.artifacts, trained.spec.name, trained.version, TRAIN)
+    held_out = read_rows(trained.artifacts, trained.spec.name, trained.version, TEST)
+    assert rows
+    assert held_out
+    folder = f"runs/{trained.spec.name}/r"
+    before = trained.artifacts.get(f"{folder}/features/view/bundle.json")
+    world = MemoryArtifacts()
+    for key, body in trained.artifacts.objects.items():
+        if key.startswith("datasets/") and "/test/" not in key:
+            world.put(key, body)
+    fit_feature_views(
+        FitFeatureViewsRequest(trained.spec.name, "r", trained.version),
+        spec=trained.spec, artifacts=world,
+    )  # fmt: skip
+    assert world.get(f"{folder}/features/view/bundle.json") == before
+
+
+# What the replaced systems did wrong, beside what the tests of each module show.
+
+
+def _reads(name, body, filename="rows.csv"):
+    validator = Validator(load_project(name, PROJECTS))
+    validator.add_file(read_records(BytesIO(body), filename, ByteBudget(10**6)), filename)
+    return validator.result
+
+
+def test_housing_accepts_the_greatest_distance_of_its_own_data():
+    """A limit of 12 refused DIS = 12.1265."""
+    header = "CRIM,ZN,INDUS,CHAS,NOX,RM,AGE,DIS,RAD,TAX,PTRATIO,B,LSTAT,MEDV"
+    row = "0.01,0,2,0,0.4,6,20,12.1265,4,300,16,390,5,25"
+    result = _reads("housing", f"{header}\n{row}\n".encode())
+    assert (len(result.rows), len(result.rejected)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("categories", "group"),
+    [
+        ("Public Services", "other"), ("Barbers", "other"), ("Spanish", "other"),
+        ("Bars, Nightlife", "bar"), ("Day Spas", "health"), ("Pizza", "restaurant"),
+    ],
+)  # fmt: skip
+def test_messages_group_businesses_by_whole_words(categories, group):
+    """ "Public Services" held a pub, "Spanish" a spa."""
+    spec = load_project("messages", PROJECTS)
+    deriver = Deriver({name: d.model_dump(mode="json") for name, d in spec.derived.items()})
+    row = dict.fromkeys(spec.dataset.columns) | {"categories": categories}
+    extended = deriver.extended(row)
+    assert extended["main_category_group"] == group
+
+
+def test_messages_count_nothing_where_there_is_nothing():
+    """Splitting an empty text gave one elite year and one category."""
+    spec = load_project("messages", PROJECTS)
+    deriver = Deriver({name: d.model_dump(mode="json") for name, d in spec.derived.items()})
+    row = dict.fromkeys(spec.dataset.columns) | {"elite": "", "categories": ""}
+    extended = deriver.extended(row)
+    assert (extended["elite_count"], extended["category_count"]) == (0, 0)
+
+
+def test_no_votes_of_later_days_are_features_of_a_message():
+    """A new message has none yet."""
+    columns = set(load_project("messages", PROJECTS).dataset.columns)
+    assert not columns & {"useful", "funny", "cool"}
+
+
+def test_customers_do_not_read_what_is_known_only_after_the_call():
+    """`duration` gives the answer away; ids and dates mean nothing tomorrow."""
+    body = (
+        "key_value,codunicocli,fch_creacion,duration,age,target\n"
+        + "".join(f"k{i},{i},2024-01-{i % 28 + 1:02d},{i},{20 + i % 50},{i % 2}\n" for i in range(600))
+    ).encode()  # fmt: skip
+    spec, artifacts = load_project("customers", PROJECTS), MemoryArtifacts()
+    artifacts.put("inbox/p1.csv", body)
+    result = prepare_dataset(
+        PrepareDatasetRequest("customers", "r", ("inbox/p1.csv",)), spec=spec, artifacts=artifacts
+    )
+    columns = resolved(artifacts, spec, result.dataset_version).dataset.columns
+    assert "age" in columns
+    assert not set(columns) & {"key_value", "codunicocli", "fch_creacion", "duration"}
+
+
+def test_the_customers_window_keeps_the_newest_files():
+    """Five of seven: four to train on, the newest to test on; nothing is moved or deleted."""
+    spec, artifacts = load_project("customers", PROJECTS), MemoryArtifacts()
+    keys = []
+    for number in range(1, 8):
+        lines = "".join(f"{number},{i % 9},{i % 2}\n" for i in range(150))
+        keys.append(f"inbox/p{number}_extrac.csv")
+        artifacts.put(keys[-1], f"part,x,target\n{lines}".encode())
+    result = prepare_dataset(
+        PrepareDatasetRequest("customers", "r", tuple(reversed(keys))), spec=spec, artifacts=artifacts
+    )  # fmt: skip
+    train = read_rows(artifacts, "customers", result.dataset_version, TRAIN)
+    held_out = read_rows(artifacts, "customers", result.dataset_version, TEST)
+    assert {row["part"] for row in train} == {3, 4, 5, 6}
+    assert {row["part"] for row in held_out} == {7}
+    assert all(artifacts.exists(key) for key in keys)
+
+
+def test_a_number_as_the_group_of_tickets_has_probabilities_whatever_the_algorithm(tickets):
+    """The replaced system's refit lost an SVM's probabilities; ours calibrates every score."""
+    assert tickets.calibration.method == "sigmoid"
+    assert {"svm", "logistic_regression", "random_forest", "xgboost", "lightgbm",
+            "gradient_boosting", "extra_trees"} <= {c.algorithm for c in tickets.candidates}  # fmt: skip
