@@ -189,6 +189,20 @@ def test_every_answer_to_a_hostile_row_is_finite(trained):
     holds()
 
 
+def test_contributions_add_up_to_the_score_and_the_score_to_the_probability(trained):
+    """Base, what is shown and the rest; log-odds are those of the answer."""
+    for row in read_rows(trained.artifacts, trained.spec.name, trained.version, TEST)[:20]:
+        inputs = {name: row[name] for name in trained.spec.dataset.columns}
+        answer = trained.predictor.answer(inputs, explain=3)
+        found = answer["explanation"]
+        shown = sum(part["contribution"] for part in found["contributions"])
+        assert found["base"] + shown + found["rest"] == pytest.approx(found["score"], abs=1e-9)
+        if len(trained.predictor.classes) == 2:
+            assert 1 / (1 + math.exp(-found["score"])) == pytest.approx(answer["confidence"])
+        if not trained.predictor.classes:
+            assert found["score"] == pytest.approx(answer["value"])
+
+
 def test_features_are_learned_on_training_rows_only(trained):
     """Test rows replaced by nonsense change nothing that was learned."""
     rows = read_rows(trained.artifacts, trained.spec.name, trained.version, TRAIN)

@@ -20,7 +20,8 @@ class Explainer:
     -----
     Contributions are Shapley values against one reference row: the training rows' median of each
     number, the most frequent category, no text. Exact for linear models and trees. They are on
-    the scale in which the model adds up: log-odds, a share of trees, or the target's unit.
+    the scale in which the model adds up: calibrated log-odds, a share of trees, or the target's
+    unit.
     """
 
     def __init__(self, document: Mapping[str, Any], view: FeatureView, scorer: Scorer) -> None:
@@ -54,6 +55,8 @@ class Explainer:
         output, sign = (
             (0, -1.0 if self._classes and best == 0 else 1.0) if is_single else (best, 1.0)
         )
+        factor, offset = self._calibration(best)
+        factor *= sign
         shares = self._scorer.contributions(features, self._reference, output)
         largest = sorted(shares, key=lambda i: (-abs(shares[i]), i))
         shown = [i for i in largest if shares[i] != 0.0][:n_shown]
@@ -62,18 +65,27 @@ class Explainer:
             "of": self._classes[best] if self._classes else "value",
             "scale": self.scale,
             "method": _EXACT[self._model["form"]],
-            "base": sign * self._scorer.scores(self._reference)[output],
-            "score": sign * self._scorer.scores(features)[output],
+            "base": factor * self._scorer.scores(self._reference)[output] + sign * offset,
+            "score": factor * self._scorer.scores(features)[output] + sign * offset,
             "contributions": [
                 {
                     "feature": self._names[i],
                     "value": inputs.get(self._names[i], features.get(i, 0.0)),
-                    "contribution": sign * shares[i],
+                    "contribution": factor * shares[i],
                 }
                 for i in shown
             ],
-            "rest": sign * sum(shares[i] for i in sorted(hidden)),
+            "rest": factor * sum(shares[i] for i in sorted(hidden)),
         }
+
+    def _calibration(self, best: int) -> tuple[float, float]:
+        """Return what turns a raw score of the scale into a calibrated one: factor, summand."""
+        if self._model["link"] != "softmax":
+            return 1.0, 0.0
+        slope, shift = self._model["calibration"]["slope"], self._model["calibration"]["shift"]
+        if self._model["n_outputs"] == 1:
+            return slope, shift[1] - shift[0]
+        return slope, shift[best]
 
     def shares(self, features: SparseRow, output: int) -> dict[int, float]:
         """Return {feature column: contribution} of one output, for global importance."""
