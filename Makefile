@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench bench-quality bench-training lock clean
+.PHONY: help demo test check synth deploy bench bench-quality bench-training bench-joins lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -55,6 +55,9 @@ bench-quality: $(SETUP) ## Score the real sets of ../shared/data against their b
 
 bench-training: $(SETUP) ## Measure a full search against refitting everything: build/training.json
 	@$(BIN)/python -m tests.benchmarks.training
+
+bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
+	@$(BIN)/python -m tests.benchmarks.joins
 
 lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	@lock() { uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate "$$@"; }; \
