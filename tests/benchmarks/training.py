@@ -14,17 +14,19 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from cli.samples import sample_files
 from infra.config import ROOT
-from noria.layout import RESULT, candidate_key
+from noria.layout import RESULT, candidate_key, run_key
 from noria.spec.loader import load_project
 from noria.spec.model import CandidateSection, ProjectSpec, SearchRange
-from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
+from noria.steps.fit_feature_views import TARGETS, FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria_aws.clock import SystemClock
@@ -107,7 +109,7 @@ def _usual(
     """Search as the replaced system does: one pipeline, cross_val_score, TPE."""
     import optuna
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.model_selection import cross_val_score
     from sklearn.pipeline import make_pipeline
 
     from noria.data.validation import TARGET
@@ -119,13 +121,14 @@ def _usual(
     cleaner = TextPreparer({**RowPreparer(spec).settings[0], "ngrams": [1, 1]})
     texts = [" ".join(cleaner.prepare(row)) for row in rows]
     labels = [int(row[TARGET]) for row in rows]
+    with np.load(BytesIO(artifacts.get(run_key("tickets", "run", TARGETS)))) as parts:
+        folds = [(parts[f"fit_{n}"], parts[f"score_{n}"]) for n in range(spec.evaluation.folds)]
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def objective(trial: Any) -> float:
         params = {name: _suggested(trial, name, v) for name, v in candidate.space.items()}
         vectorizer = TfidfVectorizer(max_features=5000, ngram_range=(1, 2), token_pattern=r"\S+")
         pipeline = make_pipeline(vectorizer, _default(candidate.algorithm, params))
-        folds = StratifiedKFold(spec.evaluation.folds, shuffle=True, random_state=42)
         scores = cross_val_score(pipeline, texts, labels, cv=folds, scoring="f1_weighted")
         return float(scores.mean())
 

@@ -20,7 +20,11 @@ def normalized(value: Any, column_type: str, missing: Container[str]) -> Any:
     True
     >>> normalized(" Cali ", "category", {"NA"})
     'Cali'
+    >>> normalized(True, "category", set())
+    'true'
     """
+    if isinstance(value, bool) and column_type == "category":
+        return str(value).lower()
     if isinstance(value, str):
         stripped = value.strip()
         if stripped in missing:

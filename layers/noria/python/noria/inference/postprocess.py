@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from math import log
+from math import fsum, log
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -45,6 +45,48 @@ def _business_value(data: Mapping[str, Any]) -> Postprocess:
         return {"business_value": value, "band": band}
 
     return add
+
+
+def business_totals(
+    added: Sequence[Mapping[str, Any]], is_positive: Sequence[bool]
+) -> dict[str, Any] | None:
+    """Return what many rows are worth together, and by band; None where none has a value.
+
+    Parameters
+    ----------
+    added : sequence
+        What the postprocessor added to each row.
+    is_positive : sequence of bool
+        Whether the row turned out positive.
+
+    Returns
+    -------
+    dict
+        `n_rows` with a value, `total`, `mean`, `max`, and `bands`: the same by band, the
+        most valuable first, with the fraction of positives.
+    """
+    valued = [
+        (part["business_value"], part["band"], hit)
+        for part, hit in zip(added, is_positive, strict=True)
+        if part.get("business_value") is not None
+    ]
+    if not valued:
+        return None
+    bands = []
+    for band in {band for _, band, _ in valued}:
+        values = [value for value, of, _ in valued if of == band]
+        hits = [hit for _, of, hit in valued if of == band]
+        found = {"band": band, "positive_fraction": sum(hits) / len(hits), **_totals(values)}
+        bands.append(found)
+    bands.sort(key=lambda found: -found["mean"])
+    return {**_totals([value for value, _, _ in valued]), "bands": bands}
+
+
+def _totals(values: Sequence[float]) -> dict[str, float]:
+    total = fsum(values)
+    return {
+        "n_rows": len(values), "total": total, "mean": total / len(values), "max": max(values),
+    }  # fmt: skip
 
 
 POSTPROCESSORS: dict[str, Callable[[Mapping[str, Any]], Postprocess]] = {

@@ -45,7 +45,7 @@ class Predictor:
             self._scorer = load_scorer(self._model, arrays)
             self._link = LINKS[self._model["link"]]
             self._weights: list[float] = document["decision_weights"]
-            self._postprocess = load_postprocess(document["postprocess"])
+            self.postprocess = load_postprocess(document["postprocess"])
             self._explainer = Explainer(document, self._view, self._scorer)
         except (LookupError, TypeError, ValueError, AttributeError, PatternError) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
@@ -84,7 +84,7 @@ class Predictor:
         if not all(map(isfinite, outputs)):
             raise _invalid([{"field": "inputs", "reason": "the numbers are too large to score"}])
         answer, best = self._decided(outputs)
-        answer |= self._postprocess(inputs, outputs)
+        answer |= self.postprocess(inputs, outputs)
         if warnings := [*self._warnings(inputs)]:
             answer["warnings"] = warnings
         if explain:

@@ -18,6 +18,7 @@ from noria.evaluation.comparison import compare
 from noria.evaluation.metrics import Answers, measure
 from noria.features.derive import Deriver
 from noria.hashing import canonical_json, sha256_hex
+from noria.inference.postprocess import business_totals
 from noria.inference.predictor import Predictor
 from noria.layout import EVALUATION, TEST_ANSWERS, candidate_key, run_key
 from noria.ports import ArtifactStore, ModelAliases
@@ -129,6 +130,7 @@ class _Evaluation:
             "metrics": {name: measure(name, self._truth, self._answers) for name in names},
             "against_baseline": self._compare(self._answers, baseline, self._truth),
             "slices": self._slices(),
+            "business_value": self._business_value(),
         }
 
     def answers(self) -> bytes:
@@ -138,6 +140,15 @@ class _Evaluation:
         parts = {"truth": self._truth, "outputs": self._answers.outputs, **decided}
         np.savez_compressed(buffer, **parts)
         return buffer.getvalue()
+
+    def _business_value(self) -> dict[str, Any] | None:
+        """Return what the test rows are worth by the project's postprocessor."""
+        outputs = self._answers.outputs[:, : len(self._challenger.classes)].tolist()
+        added = [
+            self._challenger.postprocess(row, scores)
+            for row, scores in zip(self._test, outputs, strict=True)
+        ]
+        return business_totals(added, (self._truth == len(self._challenger.classes) - 1).tolist())
 
     def _slices(self) -> list[dict[str, Any]]:
         """Return the primary metric on each level of the spec's slices, with its rows."""

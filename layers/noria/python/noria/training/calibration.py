@@ -15,8 +15,9 @@ from noria.spec.model import DecisionSection
 # Per row, on squares: of the slope's logarithm and of the priors' exponent; of what a class's
 # shift has beside the priors' correction. Classes come and go: a shift learned freely on the few
 # rows of a rare class costs it its recall later.
-_PENALTY, _SHIFT_PENALTY = 1e-3, 1e-1
+_PENALTY, _SHIFT_PENALTY = 1e-3, 1e-2
 _CORRECTIONS = np.linspace(0.0, 1.0, 41)  # exponents of the priors; 0 changes nothing
+_FLAT = 0.005  # differences that the rows of a validation cannot tell
 _TUNED_FOR = "f1_macro"  # where the primary metric does not look at decisions
 
 
@@ -87,7 +88,8 @@ def decision_weights(
     -----
     "tuned" weights classes by prior^-t and searches the one number t, so that a rare class
     cannot be tuned to its few rows: t = 0 is the most probable class, t = 1 ignores how frequent
-    classes are. Of equal scores the smallest correction wins.
+    classes are. The optimum is flat: the smallest correction wins whose score is less than
+    `_FLAT` below the best.
     """
     n_classes: int = probabilities.shape[1]
     if decision.rule == "most_probable":
@@ -100,9 +102,10 @@ def decision_weights(
     def score(t: float) -> float:
         return measure(tuned_for, truth, decided(probabilities, priors**-t))
 
-    # Metrics that look at decisions are all better when greater; max keeps the first of equals.
-    best = max(_CORRECTIONS.tolist(), key=score)
-    weights: Floats = priors**-best
+    # Metrics that look at decisions are all better when greater.
+    scores = np.array([score(t) for t in _CORRECTIONS.tolist()])
+    smallest = _CORRECTIONS[np.argmax(scores > scores.max() - _FLAT)]
+    weights: Floats = priors**-smallest
     return tuple(float(weight) for weight in weights / weights.max())
 
 
