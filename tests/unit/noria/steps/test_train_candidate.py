@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from cli.samples import sample_files
+from noria.data.versions import decode_rows
 from noria.errors import ModelVersionNotFoundError
+from noria.spec.features import Derivation, NumericFeature
 from noria.spec.model import SearchRange
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
@@ -78,6 +81,35 @@ def test_a_finished_candidate_is_not_trained_again():
     first = _train(store, spec, version)
     assert _train(store, spec, version) == first
     assert store.n_journals == 12
+
+
+def test_golden_rows_that_overflow_a_model_are_left_out(housing):
+    """A ratio of the greatest by the least number has no finite answer; serving refuses it."""
+    derived = {
+        "ratio": Derivation(**{"from": ["AGE", "RM"], "as": "ratio"}),
+        "product": Derivation(**{"from": ["ratio", "AGE"], "as": "product"}),
+    }
+    numbers = NumericFeature(name="n", kind="numeric", columns=("RM", "product"))
+    columns = {
+        name: housing.dataset.columns[name].model_copy(update={"min": None, "max": None})
+        for name in ("RM", "AGE")
+    }
+    spec = housing.model_copy(
+        update={
+            "derived": derived, "features": (numbers,), "selections": {},
+            "dataset": housing.dataset.model_copy(update={"columns": columns}),
+            "candidates": tuple(c for c in housing.candidates if c.name == "linear_regression"),
+        }
+    )  # fmt: skip
+    store = MemoryArtifacts()
+    store.objects["inbox/rows.csv"] = sample_files("housing")[0][1]
+    run = run_training(
+        spec, "inbox/rows.csv", "run",
+        artifacts=store, aliases=MemoryAliases(), clock=SteppingClock(),
+    )  # fmt: skip
+    assert run.candidate == "linear_regression"
+    golden = decode_rows(store.get("runs/housing/run/candidates/linear_regression/golden.jsonl.gz"))
+    assert len(golden) > 10
 
 
 def test_a_refit_takes_the_parameters_that_a_version_found_and_searches_nothing():

@@ -272,9 +272,11 @@ class _Run:
         expected = raw_scores(model, self._selected(X, -1), len(self.classes))
         if self.classes:
             expected = held_out.calibration.probabilities(expected)
+        # Numbers that overflow a model are refused when they are sent.
         return encode_rows(
             {"inputs": row, "expected": answer}
             for row, answer in zip(inputs, expected.tolist(), strict=True)
+            if np.isfinite(answer).all()
         )
 
     def out_of_fold(self, held_out: OutOfFold) -> bytes:
