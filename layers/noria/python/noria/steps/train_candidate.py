@@ -269,10 +269,11 @@ class _Run:
             self._view.width,
             sparse=self._view.is_sparse,
         )
-        expected = raw_scores(model, self._selected(X, -1), len(self.classes))
-        if self.classes:
-            expected = held_out.calibration.probabilities(expected)
-        # Numbers that overflow a model are refused when they are sent.
+        # Numbers that overflow a model are refused when they are sent: no golden rows.
+        with np.errstate(over="ignore", invalid="ignore"):
+            expected = raw_scores(model, self._selected(X, -1), len(self.classes))
+            if self.classes:
+                expected = held_out.calibration.probabilities(expected)
         return encode_rows(
             {"inputs": row, "expected": answer}
             for row, answer in zip(inputs, expected.tolist(), strict=True)
