@@ -118,7 +118,7 @@ def test_the_report_of_a_run_is_one_file_that_needs_no_network(target, first):
     assert page.startswith("<!doctype html>")
     assert 'src="http' not in page
     twin = json.loads(target.artifacts.get(key.replace("report.html", "report.json")))
-    assert twin["challenger"]["candidate"] in page
+    assert twin["selection"]["challenger"] in page
 
 
 @pytest.mark.usefixtures("first")
