@@ -29,6 +29,7 @@ from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_vi
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.training.algorithms import build
+from noria_aws.clock import SystemClock
 from tests.support.fakes import MemoryArtifacts
 
 _N_TEXTS, _N_CLASSES, _N_TABULAR, _N_COLUMNS = 3000, 12, 3000, 13
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "tabular forest": ("regression", "random_forest", _FOREST),
     "tabular boosting": ("regression", "gradient_boosting", _BOOSTING),
     "tabular XGBoost": ("regression", "xgboost", _BOOSTING),
+    "tabular LightGBM": ("regression", "lightgbm", _BOOSTING),
 }
 
 
@@ -91,8 +93,9 @@ def _save_bundle(
         FitFeatureViewsRequest("bench", "run", version), spec=spec, artifacts=artifacts
     )
     train_candidate(
-        TrainCandidateRequest("bench", "run", version, "only"), spec=spec, artifacts=artifacts
-    )
+        TrainCandidateRequest("bench", "run", version, "only"),
+        spec=spec, artifacts=artifacts, clock=SystemClock(),
+    )  # fmt: skip
     files = {}
     for name in (BUNDLE_FILE, ARRAYS_FILE):
         files[name] = artifacts.get(candidate_key("bench", "run", "only", name))
