@@ -171,7 +171,7 @@ def train(
         str | None, typer.Option(help="Continue this run: the same id does nothing twice.")
     ] = None,
     refit: Annotated[
-        bool, typer.Option(help="Use the parameters of the champion's run again; search nothing.")
+        bool, typer.Option(help="Use the parameters that the champion's run found; no search.")
     ] = False,
     stage: Stage = LOCAL,
     as_json: Json = False,

@@ -88,4 +88,6 @@ def _environment(deployment: Deployment, storage: StorageStack) -> dict[str, str
     }
     if deployment.mlflow_tracking_uri:
         environment["NORIA_MLFLOW_TRACKING_URI"] = deployment.mlflow_tracking_uri
+        # MLflow's own patience, 7 times 120 s, is longer than a function lives.
+        environment |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
     return environment

@@ -287,10 +287,10 @@ def test_customers_do_not_read_what_is_known_only_after_the_call():
 
 
 def test_the_customers_window_keeps_the_newest_files():
-    """Five of seven: four to train on, the newest to test on; nothing is moved or deleted."""
+    """Five of p6 to p12: four to train on, the newest to test on; p10 comes after p9."""
     spec, artifacts = load_project("customers", PROJECTS), MemoryArtifacts()
     keys = []
-    for number in range(1, 8):
+    for number in range(6, 13):
         lines = "".join(f"{number},{i % 9},{i % 2}\n" for i in range(150))
         keys.append(f"inbox/p{number}_extrac.csv")
         artifacts.put(keys[-1], f"part,x,target\n{lines}".encode())
@@ -299,8 +299,8 @@ def test_the_customers_window_keeps_the_newest_files():
     )  # fmt: skip
     train = read_rows(artifacts, "customers", result.dataset_version, TRAIN)
     held_out = read_rows(artifacts, "customers", result.dataset_version, TEST)
-    assert {row["part"] for row in train} == {3, 4, 5, 6}
-    assert {row["part"] for row in held_out} == {7}
+    assert {row["part"] for row in train} == {8, 9, 10, 11}
+    assert {row["part"] for row in held_out} == {12}
     assert all(artifacts.exists(key) for key in keys)
 
 

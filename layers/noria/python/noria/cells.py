@@ -1,6 +1,7 @@
 """One reading of a raw value, the same for training rows and for prediction requests."""
 
 from collections.abc import Container
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -10,7 +11,7 @@ def normalized(value: Any, column_type: str, missing: Container[str]) -> Any:
     Parameters
     ----------
     value : JSON value or CSV cell
-    column_type : "text", "number" or "category"
+    column_type : "text", "number", "category" or "time"
     missing : container of str
         The spec's `dataset.missing`, compared without surrounding blanks.
 
@@ -22,6 +23,8 @@ def normalized(value: Any, column_type: str, missing: Container[str]) -> Any:
     'Cali'
     >>> normalized(True, "category", set())
     'true'
+    >>> normalized("2024-01-31T23:30:00-05:00", "time", set())
+    '2024-02-01T04:30:00+00:00'
     """
     if isinstance(value, bool) and column_type == "category":
         return str(value).lower()
@@ -31,4 +34,14 @@ def normalized(value: Any, column_type: str, missing: Container[str]) -> Any:
             return None
         if column_type == "category":
             return stripped
+        if column_type == "time":
+            try:
+                return utc(datetime.fromisoformat(stripped))
+            except (ValueError, OverflowError):
+                return stripped  # whoever reads it names the fault
     return value
+
+
+def utc(at: datetime) -> str:
+    """Return a time as ISO 8601 text in UTC, which it is in when it names no zone."""
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()

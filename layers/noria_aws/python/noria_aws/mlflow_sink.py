@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -20,11 +20,11 @@ class MlflowSink:
     Parameters
     ----------
     tracking_uri : str
-        As MLflow reads it: http(s) of a server, or the ARN of a managed one.
+        http(s) of a server.
     """
 
     def __init__(self, tracking_uri: str) -> None:
-        self._client = MlflowClient(tracking_uri=tracking_uri)
+        self._tracking_uri = tracking_uri
 
     def log_candidate(
         self,
@@ -36,28 +36,34 @@ class MlflowSink:
     ) -> None:
         """Record one candidate as a run of the project's experiment; the same one only once."""
         try:
-            experiment = self._experiment(str(facts["project"]))
+            client = MlflowClient(tracking_uri=self._tracking_uri)
+            experiment = _experiment(client, str(facts["project"]))
             where = (
                 f"tags.`noria.run_id` = '{facts['run_id']}' and tags.`mlflow.runName` = '{name}'"
             )
-            if self._client.search_runs([experiment], filter_string=where, max_results=1):
+            found = client.search_runs([experiment], filter_string=where, max_results=1)
+            if found and found[0].info.status == "FINISHED":
                 return
-            run_id = self._client.create_run(experiment, run_name=name).info.run_id
-            self._client.log_batch(
+            # A run that was begun and not finished is written again, not once more.
+            tags = {f"noria.{key}": str(value) for key, value in facts.items()}
+            run_id = (
+                found[0] if found else client.create_run(experiment, tags=tags, run_name=name)
+            ).info.run_id
+            client.log_batch(
                 run_id,
                 metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()],
                 params=[Param(key, str(value)[:_LONGEST_VALUE]) for key, value in params.items()],
-                tags=[RunTag(f"noria.{key}", str(value)) for key, value in facts.items()],
             )
             with TemporaryDirectory() as folder:  # MLflow takes paths
                 for filename, body in files.items():
                     Path(folder, filename).write_bytes(body)
-                self._client.log_artifacts(run_id, folder)
-            self._client.set_terminated(run_id)
+                client.log_artifacts(run_id, folder)
+            client.set_terminated(run_id)
         except (MlflowException, OSError) as error:
             raise StoreUnavailableError(f"the MLflow server did not answer: {error}") from error
 
-    def _experiment(self, project: str) -> str:
-        name = f"noria-{project}"
-        found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id) if found else str(self._client.create_experiment(name))
+
+def _experiment(client: MlflowClient, project: str) -> str:
+    name = f"noria-{project}"
+    found = client.get_experiment_by_name(name)
+    return str(found.experiment_id) if found else str(client.create_experiment(name))

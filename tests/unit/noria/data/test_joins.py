@@ -2,6 +2,7 @@ import pytest
 
 from noria.data.joins import Tables
 from noria.data.parsing import RawRecord
+from noria.errors import DatasetSchemaError
 from noria.spec.model import JoinSection
 
 USERS = JoinSection(files="*user*", key="user_id", columns={"fans": "fans", "n_user": "n"})
@@ -37,7 +38,9 @@ def test_without_the_table_rows_stay_as_they_are():
 def test_of_equal_keys_the_last_counts_and_unusable_rows_are_counted():
     """Tables are snapshots; a later line is a later state."""
     with Tables([USERS]) as tables:
-        users = [*_records({"user_id": "a", "fans": 1}, {"user_id": "a", "fans": 2}, {"fans": 3})]
+        users = [
+            *_records({"user_id": "a", "fans": 1, "n": 0}, {"user_id": "a", "fans": 2}, {"fans": 3})
+        ]
         broken = _records({"user_id": "b"}, fault="not UTF-8")
         assert tables.add("user.csv", [*users, *broken]) == 2
         (row,) = tables.joined(_records({"user_id": "a"}))
@@ -53,4 +56,16 @@ def test_tables_are_told_by_their_files_names(name, is_table):
 
 def test_keys_of_numbers_match_keys_of_text():
     """A CSV file and a JSON file may hold the two sides."""
-    assert _joined([{"user_id": "12"}], [{"user_id": 12, "fans": 4}])[0]["fans"] == 4
+    assert _joined([{"user_id": "12"}], [{"user_id": 12, "fans": 4, "n": 1}])[0]["fans"] == 4
+
+
+def test_a_table_without_its_key_or_a_column_is_refused():
+    """Joining gaps over a row's own columns would be a silent loss."""
+    with Tables([USERS]) as tables, pytest.raises(DatasetSchemaError, match="user_id"):
+        tables.add("user.csv", _records({"id": "a", "fans": 1, "n": 2}))
+
+
+def test_a_row_without_a_key_matches_nothing():
+    """Not even a user who is called None."""
+    users = [{"user_id": "None", "fans": 7, "n": 1}]
+    assert _joined([{"user_id": None}], users)[0]["fans"] is None

@@ -40,8 +40,12 @@ def test_classification_metrics_equal_scikit_learns(name, labels):
     assert measure(name, truth, Answers(shares, predicted)) == pytest.approx(expected, abs=1e-12)
 
 
+# Thousandths: squares of denormal numbers overflow scikit-learn's own division.
+_VALUES = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
+
+
 @pytest.mark.parametrize("name", REGRESSION)
-@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=2, max_size=40))
+@given(st.lists(st.tuples(_VALUES, _VALUES), min_size=2, max_size=40))
 def test_regression_metrics_equal_scikit_learns(name, pairs):
     """Including constant truths and zeros."""
     truth, predicted = (np.array(part) for part in zip(*pairs, strict=True))

@@ -95,3 +95,15 @@ def test_no_text_breaks_a_derivation(text):
     """Hostile text counts as something or as nothing."""
     for how in ("length", "words", "count", "years"):
         assert _derived(text, how) >= 0.0
+
+
+def test_a_bundle_that_sorts_its_keys_changes_no_derived_column():
+    """A column that reads another derived one is computed after it, whatever the order."""
+    data = {
+        "z_ratio": {"from": ["a", "b"], "as": "ratio"},
+        "a_log": {"from": ["z_ratio"], "as": "log"},
+    }
+    row = {"a": 6.0, "b": 2.0}
+    as_written = Deriver(data).extended(row)
+    assert Deriver(dict(sorted(data.items()))).extended(row) == as_written
+    assert as_written["a_log"] == pytest.approx(math.log1p(3.0))

@@ -28,7 +28,11 @@ def test_every_deployed_spec_is_valid(name):
         ("folds = 2", "folds = 1", "evaluation.folds"),
         ('"random_forest"', '"deep_thought"', "allowed: ['decision_tree'"),
         ('["f1_weighted", "accuracy"]', '["f1_weighted", "magic"]', "unknown metric 'magic'"),
-        ('columns = ["short_description", "close_notes"]', 'columns = ["nope"]', "'nope' is not"),
+        (
+            'columns = ["short_description", "close_notes"]',
+            'columns = ["nope"]',
+            "'nope' is no column",
+        ),
         ("close_notes = {", 'unused = { type = "number" }\nclose_notes = {', "no feature reads it"),
         ('kind = "stratified"', 'kind = "time"', "needs dataset.time"),
         ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from noria.data.parsing import RawRecord
+from noria.errors import DatasetSchemaError
 from noria.spec.model import JoinSection
 
 _BATCH = 5_000  # rows an insert
@@ -68,14 +69,20 @@ class Tables:
         -------
         int
             How many records could not be used: unreadable, or without a key.
+
+        Raises
+        ------
+        DatasetSchemaError
+            No record has the key, or a column that the join takes.
         """
         number = next(n for n, join in enumerate(self._joins) if fnmatch(filename, join.files))
-        join, n_unusable = self._joins[number], 0
+        join, n_unusable, seen = self._joins[number], 0, set[str]()
 
         def pairs() -> Iterator[tuple[str, str]]:
             nonlocal n_unusable
             for record in records:
                 key = record.cells.get(join.key)
+                seen.update(record.cells)
                 if record.fault or key in (None, ""):
                     n_unusable += 1
                     continue
@@ -86,6 +93,10 @@ class Tables:
         for batch in batched(pairs(), _BATCH, strict=False):
             self._database.executemany(insert, batch)
         self._database.commit()
+        if missing := sorted({join.key, *join.columns.values()} - seen):
+            raise DatasetSchemaError(
+                f"{filename}: columns {missing} are missing; there are: {sorted(seen)}"
+            )
         self._is_filled[number] = True
         return n_unusable
 
@@ -102,7 +113,8 @@ class Tables:
         for record in records:
             if not record.fault:
                 for join, find in active:
-                    record.cells.update(find(str(record.cells.get(join.key))))
+                    key = record.cells.get(join.key)
+                    record.cells.update(find("" if key is None else str(key)))
             yield record
 
     def _finder(self, number: int) -> Any:

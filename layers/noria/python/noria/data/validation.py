@@ -4,12 +4,12 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
 from math import isfinite
 from typing import Any, NamedTuple
 
-from noria.cells import normalized
+from noria.cells import normalized, utc
 from noria.data.parsing import RawRecord, is_json_lines
 from noria.errors import DatasetSchemaError
 from noria.hashing import canonical_json, sha256_hex, short_id
@@ -356,6 +356,6 @@ def _instant(cell: Any, pattern: str | None) -> tuple[str | None, str | None]:
         expected = pattern or "ISO 8601"
         return None, f"must be a time ({expected}), got {text[:40]!r}"
     try:
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat(), None
+        return utc(at), None
     except OverflowError:
         return None, f"must be a time of this era, got {text[:40]!r}"

@@ -7,6 +7,7 @@ reads it imputes as it does any other gap.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from graphlib import TopologicalSorter
 from math import log1p, sqrt
 from typing import Any
 
@@ -23,13 +24,19 @@ class Deriver:
     Parameters
     ----------
     data : mapping of column name to derivation
-        The spec's `derived` section as JSON data, in order; later ones may read earlier ones.
+        The spec's `derived` section as JSON data, in any order: a bundle sorts its keys. A
+        column that reads another derived one is computed after it.
     """
 
     def __init__(self, data: Mapping[str, Mapping[str, Any]]) -> None:
         self._steps: list[tuple[str, Sequence[str], Compute]] = [
-            (name, settings["from"], DERIVATIONS[settings["as"]](settings))
-            for name, settings in data.items()
+            (name, data[name]["from"], DERIVATIONS[data[name]["as"]](data[name]))
+            for name in TopologicalSorter(
+                {
+                    name: sorted(set(settings["from"]) & set(data))
+                    for name, settings in sorted(data.items())
+                }
+            ).static_order()
         ]
 
     def extended(self, row: Row) -> Row:

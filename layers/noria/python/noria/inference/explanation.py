@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from math import isnan
 from typing import Any
 
 from noria.features.blocks import SparseRow
@@ -70,13 +71,18 @@ class Explainer:
             "contributions": [
                 {
                     "feature": self._names[i],
-                    "value": inputs.get(self._names[i], features.get(i, 0.0)),
+                    "value": self._value(inputs, features, i),
                     "contribution": factor * shares[i],
                 }
                 for i in shown
             ],
             "rest": factor * sum(shares[i] for i in sorted(hidden)),
         }
+
+    def _value(self, inputs: Mapping[str, Any], features: SparseRow, i: int) -> Any:
+        """Return what was sent, or the feature's own value; None for a gap."""
+        value = inputs.get(self._names[i], features.get(i, 0.0))
+        return None if isinstance(value, float) and isnan(value) else value
 
     def _calibration(self, best: int) -> tuple[float, float]:
         """Return what turns a raw score of the scale into a calibrated one: factor, summand."""
@@ -89,7 +95,9 @@ class Explainer:
 
     def shares(self, features: SparseRow, output: int) -> dict[int, float]:
         """Return {feature column: contribution} of one output, for global importance."""
-        return self._scorer.contributions(features, self._reference, output)
+        factor, _ = self._calibration(output)
+        shares = self._scorer.contributions(features, self._reference, output)
+        return {i: factor * share for i, share in shares.items()}
 
     @property
     def scale(self) -> str:

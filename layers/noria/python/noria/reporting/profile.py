@@ -1,6 +1,5 @@
 """A data profile: what the rows of a dataset look like, and what somebody should look at."""
 
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -15,6 +14,8 @@ _SHOWN_LEVELS = 10
 _BINS = 20
 _MANY_MISSING, _STRONG, _SKEWED, _FAR = 0.2, 0.9, 3.0, 3.0
 _RARE_CLASS = 0.05
+_ROUNDING = 1e-12  # of the greatest number: a smaller range is no variation
+_MAX_CORRELATED = 60  # columns
 _LEAK = 0.95  # |r| with the target above which a column deserves suspicion
 
 Row = Mapping[str, Any]
@@ -71,7 +72,9 @@ def _column(kind: str, values: Sequence[Any]) -> dict[str, Any]:
 
 def _numbers(values: Sequence[float]) -> dict[str, Any]:
     array = np.asarray(values, dtype=np.float64)
-    counts, edges = np.histogram(array, bins=_BINS)
+    # Numbers that differ by rounding only have no room for bins.
+    is_narrow = np.ptp(array) <= _ROUNDING * np.abs(array).max()
+    counts, edges = np.histogram(array, bins=1 if is_narrow else _BINS)
     low, median, high = (float(v) for v in np.quantile(array, [0.25, 0.5, 0.75]))
     spread = float(array.std())
     skew = float(np.mean(((array - array.mean()) / spread) ** 3)) if spread > 0.0 else 0.0
@@ -100,16 +103,23 @@ def _levels(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _correlations(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Return r of every pair, over the rows where both are known; 0 where one never changes."""
-    names = list(columns)
+    """Return r of pairs, over the rows where both are known; 0 where one never changes.
+
+    The first `_MAX_CORRELATED` columns only: pairs grow with their square.
+    """
+    names = list(columns)[:_MAX_CORRELATED]
     matrix = np.eye(len(names))
     arrays = [np.array([np.nan if v is None else v for v in columns[n]], float) for n in names]
     for i, j in combinations(range(len(names)), 2):
         both = ~np.isnan(arrays[i]) & ~np.isnan(arrays[j])
         left, right = arrays[i][both], arrays[j][both]
-        if len(left) > 1 and left.std() > 0.0 and right.std() > 0.0:
-            matrix[i, j] = matrix[j, i] = statistics.correlation(left.tolist(), right.tolist())
+        if len(left) > 1 and _varies(left) and _varies(right):
+            matrix[i, j] = matrix[j, i] = np.clip(np.corrcoef(left, right)[0, 1], -1.0, 1.0)
     return {"names": names, "matrix": matrix.tolist()}
+
+
+def _varies(values: Any) -> bool:
+    return bool(np.ptp(values) > _ROUNDING * np.abs(values).max())
 
 
 def _alerts(found: Mapping[str, Any], spec: ProjectSpec) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Whether a spec agrees with itself: columns, tasks, candidates and metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from noria.catalog import ALGORITHMS, METRICS
 from noria.spec.columns import column_types, columns_read
@@ -17,17 +17,23 @@ from noria.spec.model import ProjectSpec
 def contradictions(spec: ProjectSpec) -> Iterator[str]:
     """Yield every fault, each with its path in the spec and what is allowed."""
     yield from _dataset_faults(spec)
-    yield from column_faults(spec)
+    yield from column_faults(spec, are_final=not spec.dataset.infer)
     yield from _task_faults(spec)
     yield from _split_faults(spec)
     yield from _candidate_faults(spec)
     yield from _metric_faults(spec)
 
 
-def column_faults(spec: ProjectSpec) -> Iterator[str]:
-    """Yield the faults of who reads which column; names are final once columns are inferred."""
+def column_faults(spec: ProjectSpec, *, are_final: bool) -> Iterator[str]:
+    """Yield the faults of who reads which column.
+
+    Parameters
+    ----------
+    are_final : bool
+        Whether all columns are known: declared, or inferred from the rows already.
+    """
     for where, column, wanted in _readings(spec):
-        yield from _reading_fault(spec, where, column, wanted)
+        yield from _reading_fault(column_types(spec), (where, column, wanted), are_final)
     used = set(columns_read(spec))
     wildcards = {FEATURE_TAKES[f.kind] for f in spec.features if EVERY in f.columns}
     for column, kind in column_types(spec).items():
@@ -58,12 +64,14 @@ def _readings(spec: ProjectSpec) -> Iterator[tuple[str, str, str]]:
             yield "postprocess.contact", spec.postprocess.contact, "number"
 
 
-def _reading_fault(spec: ProjectSpec, where: str, column: str, wanted: str) -> Iterator[str]:
-    types = column_types(spec)
+def _reading_fault(
+    types: Mapping[str, str], reading: tuple[str, str, str], are_final: bool
+) -> Iterator[str]:
+    where, column, wanted = reading
     kind = types.get(column)
     if kind is None:
-        if not spec.dataset.infer:
-            yield f"{where}: '{column}' is not in dataset.columns; allowed: {sorted(types)}"
+        if are_final:
+            yield f"{where}: '{column}' is no column; there are: {sorted(types)}"
     elif kind != wanted and not (wanted == "string" and kind in ("text", "category")):
         yield f"{where}: '{column}' is of type '{kind}'; '{wanted}' is needed"
 

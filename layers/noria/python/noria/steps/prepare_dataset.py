@@ -1,6 +1,7 @@
 """Turn source files into a dataset version, or into a rejection with a report."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -63,7 +64,9 @@ def prepare_dataset(
     with _Sources(request, spec, artifacts) as sources:
         spec, inferred, left_out = sources.resolved()
         validation, faults = sources.validated(spec)
-    faults = faults or list(column_faults(spec)) or acceptance_faults(validation, spec)
+    faults = (
+        faults or list(column_faults(spec, are_final=True)) or acceptance_faults(validation, spec)
+    )
     train, test = ([], []) if faults else split_rows(
         validation.rows, list(spec.dataset.columns), spec.split
     )  # fmt: skip
@@ -113,7 +116,7 @@ class _Sources:
         rows = [k for k in request.source_keys if not self._tables.is_table(_name(k))]
         self._table_keys = [k for k in request.source_keys if k not in rows]
         if spec.dataset.in_time_order or spec.dataset.window_files:
-            rows.sort(key=_name)
+            rows.sort(key=_natural)
         window = spec.dataset.window_files
         self._row_keys = rows[-window:] if window else rows
         self.keys = [*self._table_keys, *self._row_keys]
@@ -170,6 +173,12 @@ class _Sources:
             except DatasetSchemaError as error:
                 return error.message
         return None
+
+
+def _natural(key: str) -> list[str | int]:
+    """Return what sorts file names as people count them: p2 before p10."""
+    parts = re.split(r"(\d+)", _name(key))
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)]
 
 
 def _name(key: str) -> str:

@@ -45,8 +45,9 @@ def select_challenger(
     results, failed = [], []
     for candidate in spec.candidates:
         key = candidate_key(spec.name, request.run_id, candidate.name, RESULT)
-        if artifacts.exists(key):
-            results.append(json.loads(artifacts.get(key)))
+        result = json.loads(artifacts.get(key)) if artifacts.exists(key) else None
+        if result:
+            results.append(result)
         else:
             failed.append(candidate.name)
     if not results:

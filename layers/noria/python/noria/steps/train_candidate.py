@@ -62,8 +62,8 @@ def train_candidate(
     `runs/<project>/<run_id>/candidates/<candidate>/`: after each trial `search.json`, then the
     serving bundle, its golden rows with what the training pipeline answers, the out-of-fold
     answers and, last, `result.json`. A run that is started again keeps the candidates it has
-    finished, and goes on where a search was cut off. A refit searches nothing: it takes the
-    parameters that a registered version's run found.
+    finished, and goes on where a search was cut off. A refit takes the parameters that a
+    registered version's run found for the candidate, and searches only if it was not in that run.
 
     Raises
     ------
@@ -82,6 +82,8 @@ def train_candidate(
     metric = spec.evaluation.primary_metric
     if (done := run.own(RESULT)) and done["subject"] == subject:
         return TrainCandidateResult(request.candidate, metric, done["cv_mean"], len(done["trials"]))
+    if done:  # of other rows or another spec: it must not be chosen if this one fails
+        run.put(RESULT, canonical_json({}))
     candidate = run.candidate
     validation = CrossValidation(spec, candidate, run.folds(), len(run.classes))
     started = clock.now()

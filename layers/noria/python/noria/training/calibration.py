@@ -15,7 +15,7 @@ from noria.spec.model import DecisionSection
 # Per row, on squares: of the slope's logarithm and of the priors' exponent; of what a class's
 # shift has beside the priors' correction. Classes come and go: a shift learned freely on the few
 # rows of a rare class costs it its recall later.
-_PENALTY, _SHIFT_PENALTY = 1e-3, 1e-2
+_PENALTY, _SHIFT_PENALTY = 1e-3, 1e-1
 _CORRECTIONS = np.linspace(0.0, 1.0, 41)  # exponents of the priors; 0 changes nothing
 _FLAT = 0.005  # differences that the rows of a validation cannot tell
 _TUNED_FOR = "f1_macro"  # where the primary metric does not look at decisions
@@ -95,7 +95,8 @@ def decision_weights(
     if decision.rule == "most_probable":
         return (1.0,) * n_classes
     if decision.threshold is not None:
-        return (decision.threshold, 1.0 - decision.threshold)
+        # The next number up: at the threshold itself the positive class wins.
+        return (decision.threshold, float(np.nextafter(1.0 - decision.threshold, 1.0)))
     priors: Floats = np.exp(_log_priors(truth, n_classes))
     tuned_for = metric if METRICS[metric].decides else _TUNED_FOR
 

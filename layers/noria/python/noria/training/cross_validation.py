@@ -20,6 +20,8 @@ from noria.training.calibration import (
 from noria.training.estimators import ABSENT_CLASS, fit, raw_scores
 from noria.training.search import Report
 
+_WATCHED_SHARE = 0.15  # of a fold's fit rows, where boosting may stop early
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -110,11 +112,30 @@ class CrossValidation:
 
     def _scored(self, params: Mapping[str, Any], fold: Fold) -> Floats:
         task, seed = self._spec.project.task, self._spec.search.seed
-        rows, held_out = (fold.X_fit, fold.y_fit), (fold.X_score, fold.y_score)
-        model = fit(self._candidate, task, params, rows, seed=seed, watched=held_out)
+        rows, watched = (fold.X_fit, fold.y_fit), None
+        if "early_stopping_rounds" in params:
+            rows, watched = self._watched(fold)
+        model = fit(self._candidate, task, params, rows, seed=seed, watched=watched)
         if model.n_rounds is not None:
             self._rounds.setdefault(_key(params), []).append(model.n_rounds)
         return raw_scores(model, fold.X_score, self._n_classes)
+
+    def _watched(self, fold: Fold) -> tuple[tuple[Matrix, Any], tuple[Matrix, Any]]:
+        """Return the rows to boost on and those to watch, all of them rows to fit on.
+
+        The rows that score a fold must not decide when its model stops. The latest rows are
+        watched where the split is by time, else a seeded sample.
+        """
+        n_rows = len(fold.y_fit)
+        order = np.arange(n_rows)
+        if self._spec.split.kind != "time":
+            order = np.random.default_rng(self._spec.search.seed).permutation(n_rows)
+        cut = n_rows - max(1, round(_WATCHED_SHARE * n_rows))
+        boosted, watched = np.sort(order[:cut]), np.sort(order[cut:])
+        return (
+            (fold.X_fit[boosted], fold.y_fit[boosted]),
+            (fold.X_fit[watched], fold.y_fit[watched]),
+        )
 
     def _uncalibrated(self, raw: Floats) -> Answers:
         if not self._n_classes:

@@ -110,6 +110,10 @@ def _telling(X: NDArray[np.float64], y: Any, task: Task, threshold: float) -> ND
 
 def _important(X: NDArray[np.float64], y: Any, task: Task, threshold: float) -> NDArray[np.bool_]:
     """Keep columns whose mean |SHAP| of default XGBoost is at or above a quantile of all."""
+    if task == "classification":  # a fold may lack a class
+        classes, y = np.unique(y, return_inverse=True)
+        if len(classes) == 1:
+            return np.ones(X.shape[1], dtype=bool)
     model = (XGBClassifier if task == "classification" else XGBRegressor)(
         random_state=_SEED, n_jobs=1
     ).fit(X, y)
