@@ -73,6 +73,18 @@ def test_a_candidate_arrives_whole_and_only_once(server):
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == set(files)
 
 
+def test_a_run_that_was_begun_and_not_finished_is_finished_not_begun_again(server):
+    """A function may die between two calls."""
+    client = MlflowClient(tracking_uri=server)
+    experiment = client.create_experiment("noria-halves")
+    client.create_run(experiment, tags={"noria.run_id": "r1"}, run_name="svm")
+    facts = {**_FACTS, "project": "halves"}
+    MlflowSink(server).log_candidate("svm", facts, {"C": 1.0}, {"cv_f1": 0.5}, {"a.txt": b"a"})
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"cv_f1": 0.5}
+
+
 def test_a_server_that_is_away_is_a_store_that_is_unavailable(monkeypatch):
     """The caller goes on without it."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
