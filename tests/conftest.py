@@ -28,6 +28,18 @@ def housing() -> ProjectSpec:
     return load_project("housing", PROJECTS)
 
 
+@pytest.fixture
+def messages() -> ProjectSpec:
+    """The spec of the messages project."""
+    return load_project("messages", PROJECTS)
+
+
+@pytest.fixture
+def customers() -> ProjectSpec:
+    """The spec of the customers project."""
+    return load_project("customers", PROJECTS)
+
+
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The embedded emulator on a free loopback port, with the app deployed to it."""

@@ -18,5 +18,4 @@ def lambda_handler(request: RegisterModelVersionRequest) -> RegisterModelVersion
         spec=services.spec(request.project),
         artifacts=services.artifacts,
         clock=services.clock,
-        code=services.code_versions(),
     )

@@ -18,4 +18,5 @@ def lambda_handler(request: TrainCandidateRequest) -> TrainCandidateResult:
         spec=services.spec(request.project),
         artifacts=services.artifacts,
         clock=services.clock,
+        code=services.code_versions(),
     )

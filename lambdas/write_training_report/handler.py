@@ -17,6 +17,5 @@ def lambda_handler(request: WriteTrainingReportRequest) -> WriteTrainingReportRe
         request,
         spec=services.spec(request.project),
         artifacts=services.artifacts,
-        code=services.code_versions(),
         sink=services.metric_sink(),
     )

@@ -94,7 +94,7 @@ def _save_bundle(
     )
     train_candidate(
         TrainCandidateRequest("bench", "run", version, "only"),
-        spec=spec, artifacts=artifacts, clock=SystemClock(),
+        spec=spec, artifacts=artifacts, clock=SystemClock(), code={},
     )  # fmt: skip
     files = {}
     for name in (BUNDLE_FILE, ARRAYS_FILE):

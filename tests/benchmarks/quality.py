@@ -275,7 +275,10 @@ def _trained_and_scored(
     for candidate in features.candidates:
         with suppress(TrainingFailedError):  # as the state machine goes on without it
             train_candidate(
-                TrainCandidateRequest(name, "q", version, candidate), clock=SystemClock(), **here
+                TrainCandidateRequest(name, "q", version, candidate),
+                clock=SystemClock(),
+                code={},
+                **here,
             )
     chosen = select_challenger(SelectChallengerRequest(name, "q"), **here).candidate
     predictor = Predictor(

@@ -98,7 +98,7 @@ def _noria(
 ) -> float:
     """Search as the training step does."""
     request = TrainCandidateRequest("tickets", "run", version, candidate.name)
-    train_candidate(request, spec=spec, artifacts=artifacts, clock=SystemClock())
+    train_candidate(request, spec=spec, artifacts=artifacts, clock=SystemClock(), code={})
     result = json.loads(artifacts.get(candidate_key("tickets", "run", candidate.name, RESULT)))
     return float(result["cv_mean"])
 

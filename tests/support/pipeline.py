@@ -51,7 +51,10 @@ def run_training(
     features = fit_feature_views(FitFeatureViewsRequest(name, run_id, version), **here)
     for candidate in features.candidates:
         train_candidate(
-            TrainCandidateRequest(name, run_id, version, candidate), clock=clock, **here
+            TrainCandidateRequest(name, run_id, version, candidate),
+            clock=clock,
+            code={"noria": "test"},
+            **here,
         )
     chosen = select_challenger(SelectChallengerRequest(name, run_id), **here).candidate
     evaluation = evaluate_challenger(
@@ -61,14 +64,12 @@ def run_training(
     decision = decide_promotion(DecidePromotionRequest(name, run_id), **here)
     write_training_report(
         WriteTrainingReportRequest(name, run_id, version, chosen),
-        code={"noria": "test"},
         sink=None,
         **here,
     )
     registered = register_model_version(
         RegisterModelVersionRequest(name, run_id, version, chosen, "local", "lambda"),
         clock=clock,
-        code={"noria": "test"},
         **here,
     )
     model_version = registered.model_version

@@ -61,7 +61,7 @@ class _Trained:
         fit_feature_views(FitFeatureViewsRequest(name, "r", self.version), **here)
         train_candidate(
             TrainCandidateRequest(name, "r", self.version, _CHEAP[name]),
-            clock=SteppingClock(), **here,
+            clock=SteppingClock(), code={}, **here,
         )  # fmt: skip
         self.spec = resolved(self.artifacts, declared, self.version)
         folder = f"runs/{name}/r"

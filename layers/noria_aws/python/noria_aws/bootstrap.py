@@ -4,6 +4,7 @@ from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
+from platform import python_version
 
 import boto3
 from botocore.config import Config
@@ -67,7 +68,7 @@ class Services:
 
     def code_versions(self) -> dict[str, str]:
         """Return the versions of Noria and of the libraries that train."""
-        found = {"noria": setting(CODE_VERSION)}
+        found = {"noria": setting(CODE_VERSION), "python": python_version()}
         for name in _TRAINING_LIBRARIES:
             try:
                 found[name] = version(name)

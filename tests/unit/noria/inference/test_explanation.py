@@ -1,10 +1,13 @@
+import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import shap
 
 from noria.bundle.exporters import Features, export
+from noria.inference.explanation import Explainer
 from noria.inference.scoring import load_scorer
 from noria.training.algorithms import build
 
@@ -88,3 +91,25 @@ def test_features_equal_to_the_reference_add_nothing():
     shares = _shares(_scorer(model, X), row, reference)
     assert shares[2] != 0.0
     assert not np.delete(shares, 2).any()
+
+
+def test_a_missing_number_is_explained_as_null_not_as_nan():
+    """NaN is no JSON: an answer with it would be an internal error."""
+    X, y = _data(0)
+    X[::5, 1] = np.nan
+    model = build("xgboost", "regression", {"n_estimators": 5}, seed=1).fit(X, y)
+    document = {
+        "model": {"n_outputs": 1, "form": "trees", "link": "identity"},
+        "classes": [],
+        "reference": {},
+    }
+    view = SimpleNamespace(
+        names=lambda: [f"c{i}" for i in range(X.shape[1])],
+        transform=lambda _row: dict(enumerate(np.nanmedian(X, axis=0).tolist())),
+    )
+    row = np.nanmedian(X, axis=0)
+    row[1] = np.nan
+    explainer = Explainer(document, view, _scorer(model, X))
+    found = explainer.explain({}, dict(enumerate(row.tolist())), 0, 50)
+    json.dumps(found, allow_nan=False)
+    assert {part["feature"]: part["value"] for part in found["contributions"]}["c1"] is None

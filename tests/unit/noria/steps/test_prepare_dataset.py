@@ -1,5 +1,8 @@
+import json
+
 import pytest
 
+from cli.samples import sample_files
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from tests.support.fakes import MemoryArtifacts
 from tests.support.rows import ticket_csv
@@ -55,3 +58,29 @@ def test_a_split_that_leaves_nothing_to_test_with_is_rejected():
     result = prepare_dataset(request, spec=spec, artifacts=artifacts)
     assert not result.accepted
     assert "none to test with" in result.reasons[0]
+
+
+def test_a_misspelt_column_is_named_once_the_files_are_read(customers):
+    """Columns that files tell are checked when they are known, not never."""
+    artifacts = MemoryArtifacts()
+    keys = []
+    for name, body in sample_files("customers", n_rows=1500):
+        keys.append(f"inbox/{name}")
+        artifacts.put(keys[-1], body)
+    section = customers.evaluation.model_copy(update={"slices": ("segmnto",)})
+    spec = customers.model_copy(update={"evaluation": section})
+    request = PrepareDatasetRequest("customers", "run", tuple(keys))
+    result = prepare_dataset(request, spec=spec, artifacts=artifacts)
+    assert not result.accepted
+    assert "evaluation.slices: 'segmnto' is no column" in result.reasons[0]
+
+
+def test_records_of_a_table_that_cannot_be_used_are_in_the_report(messages):
+    """A join that finds nothing because of its table must be seen."""
+    artifacts = MemoryArtifacts()
+    for name, body in sample_files("messages", n_rows=400):
+        artifacts.put(f"inbox/{name}", body + (b'{"broken"\n' if "user" in name else b""))
+    request = PrepareDatasetRequest("messages", "run", tuple(artifacts.objects))
+    result = prepare_dataset(request, spec=messages, artifacts=artifacts)
+    report = json.loads(artifacts.get(result.report_key))
+    assert report["unusable_table_records"]["sample_user.jsonl"] == 1

@@ -6,7 +6,7 @@ import pytest
 
 from cli.samples import sample_files
 from noria.data.versions import decode_rows
-from noria.errors import ModelVersionNotFoundError
+from noria.errors import ModelVersionNotFoundError, TrainingFailedError
 from noria.spec.features import Derivation, NumericFeature
 from noria.spec.model import SearchRange
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
@@ -55,7 +55,7 @@ def _prepared(artifacts, spec, run_id="run"):
 
 def _train(artifacts, spec, version, **more):
     request = TrainCandidateRequest("quick", "run", version, "logistic", **more)
-    return train_candidate(request, spec=spec, artifacts=artifacts, clock=SteppingClock())
+    return train_candidate(request, spec=spec, artifacts=artifacts, clock=SteppingClock(), code={})
 
 
 def _files(artifacts):
@@ -132,3 +132,21 @@ def test_a_refit_of_a_version_that_does_not_exist_is_refused():
     spec, store = _spec(), MemoryArtifacts()
     with pytest.raises(ModelVersionNotFoundError):
         _train(store, spec, _prepared(store, spec), refit_of="nothing")
+
+
+def test_a_result_of_other_rows_cannot_be_chosen_when_the_training_fails(monkeypatch):
+    """The same run id on other rows must not find the old candidate's file."""
+    store, spec = MemoryArtifacts(), quick_tickets()
+    version = _prepared(store, spec)
+    _train(store, spec, version)
+    stale = json.loads(store.get(f"{_FOLDER}/result.json"))
+    stale["subject"]["dataset_version"] = "another"
+    store.put(f"{_FOLDER}/result.json", json.dumps(stale).encode())
+
+    def failing(*_args, **_kwargs):
+        raise TrainingFailedError("no")
+
+    monkeypatch.setattr("noria.steps.train_candidate.fit", failing)
+    with pytest.raises(TrainingFailedError):
+        _train(store, spec, version)
+    assert json.loads(store.get(f"{_FOLDER}/result.json")) == {}

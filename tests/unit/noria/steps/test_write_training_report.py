@@ -152,7 +152,7 @@ def _again(hostile, sink):
     request = WriteTrainingReportRequest(
         spec.name, "run", twin["lineage"]["dataset version"], run.candidate
     )
-    return write_training_report(request, spec=spec, artifacts=artifacts, code={}, sink=sink)
+    return write_training_report(request, spec=spec, artifacts=artifacts, sink=sink)
 
 
 def test_every_candidate_goes_to_the_tracking_server_with_its_files(hostile):

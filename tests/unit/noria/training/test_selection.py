@@ -86,3 +86,16 @@ def test_regressions_choose_by_r2():
     X = rng.normal(size=(300, 3))
     y = X[:, 1] * 3 + rng.normal(0, 0.1, 300)
     assert kept_columns([_step("single_feature", 0.5)], (X, y), NUMBERS[:3], "regression") == [1]
+
+
+def test_shap_selection_bears_a_fold_without_a_class():
+    """Class numbers of a fold may have a hole; XGBoost wants none."""
+    X, y = _data()
+    holed = np.where(y == 1, 2, 0)
+    step = [_step("shap", 0.75)]
+    assert kept_columns(step, (X, holed), NUMBERS, "classification") == kept_columns(
+        step, (X, y), NUMBERS, "classification"
+    )
+    assert kept_columns(step, (X, np.zeros(len(y), dtype=int)), NUMBERS, "classification") == [
+        0, 1, 2, 3,
+    ]  # fmt: skip

@@ -153,8 +153,12 @@ class _Evaluation:
     def _slices(self) -> list[dict[str, Any]]:
         """Return the primary metric on each level of the spec's slices, with its rows."""
         metric, found = self._spec.evaluation.primary_metric, []
+        derive = Deriver(self._derived)
+        extended = (
+            [derive.extended(row) for row in self._test] if self._spec.evaluation.slices else []
+        )
         for column in self._spec.evaluation.slices:
-            levels = [Deriver(self._derived).extended(row)[column] for row in self._test]
+            levels = [row[column] for row in extended]
             for level in sorted({level for level in levels if level is not None}):
                 rows = np.flatnonzero(np.array([value == level for value in levels]))
                 score = None

@@ -79,6 +79,7 @@ def prepare_dataset(
     report |= {
         "n_outliers": n_split - len(train),
         "left_out": left_out,
+        "unusable_table_records": sources.unusable,
         "project": spec.name,
         "description": spec.project.description,
         "owner": spec.project.owner,
@@ -113,6 +114,7 @@ class _Sources:
         self._spec, self._artifacts = spec, artifacts
         self._tables = Tables(spec.dataset.joins)
         self._fault: str | None = None
+        self.unusable: dict[str, int] = {}  # records of each table that could not be used
         rows = [k for k in request.source_keys if not self._tables.is_table(_name(k))]
         self._table_keys = [k for k in request.source_keys if k not in rows]
         if spec.dataset.in_time_order or spec.dataset.window_files:
@@ -154,7 +156,7 @@ class _Sources:
         return validator.result, [fault] if fault else []
 
     def _fill(self, records: Iterator[RawRecord], name: str) -> None:
-        self._tables.add(name, records)
+        self.unusable[name] = self._tables.add(name, records)
 
     def _reading(
         self,

@@ -1,7 +1,6 @@
 """Write the challenger as an immutable model version with its lineage."""
 
-import platform
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
@@ -10,6 +9,7 @@ from noria.layout import (
     DECISION,
     EVALUATION,
     GOLDEN,
+    RESULT,
     SELECTION,
     candidate_key,
     run_key,
@@ -46,17 +46,11 @@ def register_model_version(
     spec: ProjectSpec,
     artifacts: ArtifactStore,
     clock: Clock,
-    code: Mapping[str, str],
 ) -> RegisterModelVersionResult:
     """Copy the challenger's artifacts into `models/<project>/<version>/`, manifest last.
 
     The version is named after the run and the bundle's hash, so a repeated run that trains the
     same model registers the same version, and one that does not cannot overwrite it.
-
-    Parameters
-    ----------
-    code : mapping
-        What trained the model: {"noria": code version, "scikit-learn": version, …}.
     """
 
     def candidate_file(name: str) -> bytes:
@@ -72,7 +66,7 @@ def register_model_version(
     lineage = {
         "dataset_version": request.dataset_version,
         "spec_sha256": spec_hash(spec),
-        "code": {**code, "python": platform.python_version()},
+        "code": json.loads(candidate_file(RESULT))["code"],
         "parent_champion": evaluation["champion"],
         "run_id": request.run_id,
         "execution_id": request.execution_id,

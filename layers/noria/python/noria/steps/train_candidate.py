@@ -54,7 +54,12 @@ class TrainCandidateResult:
 
 
 def train_candidate(
-    request: TrainCandidateRequest, *, spec: ProjectSpec, artifacts: ArtifactStore, clock: Clock
+    request: TrainCandidateRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    clock: Clock,
+    code: Mapping[str, str],
 ) -> TrainCandidateResult:
     """Train one candidate on features that are already computed.
 
@@ -64,6 +69,11 @@ def train_candidate(
     answers and, last, `result.json`. A run that is started again keeps the candidates it has
     finished, and goes on where a search was cut off. A refit takes the parameters that a
     registered version's run found for the candidate, and searches only if it was not in that run.
+
+    Parameters
+    ----------
+    code : mapping
+        What trains here: {"noria": code version, "scikit-learn": version, …}; kept as lineage.
 
     Raises
     ------
@@ -107,7 +117,7 @@ def train_candidate(
     run.put(GOLDEN, run.golden(model, held_out))
     run.put(OUT_OF_FOLD, run.out_of_fold(held_out))
     result = _result(candidate, metric, end, held_out)
-    run.put(RESULT, canonical_json({**result, "subject": subject}))
+    run.put(RESULT, canonical_json({**result, "subject": subject, "code": dict(code)}))
     return TrainCandidateResult(candidate.name, metric, result["cv_mean"], len(end.trials))
 
 

@@ -65,7 +65,6 @@ def write_training_report(
     *,
     spec: ProjectSpec,
     artifacts: ArtifactStore,
-    code: Mapping[str, str],
     sink: MetricSink | None,
 ) -> WriteTrainingReportResult:
     """Write `report.html` and `report.json` of a run, once.
@@ -78,7 +77,7 @@ def write_training_report(
     if not artifacts.exists(key):
         columns = resolved(artifacts, spec, request.dataset_version)
         document = _Run(request, columns, artifacts).document()
-        document["lineage"] = _lineage(request, spec, document, code)
+        document["lineage"] = _lineage(request, spec, document, artifacts)
         body = render(document, columns)
         # The shown numbers of a regression's rows stay in the picture.
         document["performance"].pop("truth", None)
@@ -165,8 +164,10 @@ def _lineage(
     request: WriteTrainingReportRequest,
     spec: ProjectSpec,
     document: Mapping[str, Any],
-    code: Mapping[str, str],
+    artifacts: ArtifactStore,
 ) -> dict[str, Any]:
+    key = candidate_key(spec.name, request.run_id, request.candidate, RESULT)
+    code = json.loads(artifacts.get(key))["code"]
     return {
         "dataset version": request.dataset_version,
         "sources": ", ".join(document["validation"]["sources"]),

@@ -99,7 +99,7 @@ class CrossValidation:
         if not self._n_classes:
             return no_calibration(0), (), Answers(raw, None)
         # Of a class that a fold's model did not know, its scores say nothing.
-        known = raw[np.arange(len(truth)), truth] > ABSENT_CLASS
+        known = raw[np.arange(len(truth)), truth] != ABSENT_CLASS
         calibration = (
             fit_calibration(raw[known], truth[known])
             if self._spec.calibration.method == "sigmoid"
