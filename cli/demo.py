@@ -10,7 +10,7 @@ from cli.display import console, outcome_line, table
 from cli.samples import sample_files
 from cli.target import Target
 from cli.training import new_run_id, run_training, upload
-from infra.local.deploy import STAGE as LOCAL
+from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.deploy import deploy
 from noria.errors import UnknownProjectError
 

@@ -3,34 +3,32 @@
 import getpass
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.markup import escape
 
 from cli import demo as demo_module
+from cli import operations
 from cli.display import (
     console,
-    error_console,
     explanation_table,
     history_table,
     outcome_line,
     table,
 )
 from cli.samples import sample_files
+from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import Source, new_run_id, run_training, upload
-from infra.config import SPECS, project_names
-from infra.local.deploy import STAGE as LOCAL
+from infra.config import LOCAL_STAGE as LOCAL
+from infra.config import SPECS
 from infra.local.deploy import deploy
 from noria.aliases import Promotion, PromotionKind
-from noria.errors import ModelVersionNotFoundError, NoriaError, UnknownProjectError
+from noria.errors import ModelVersionNotFoundError
 from noria.layout import REPORT_HTML, REPORT_JSON, report_key, run_key
 from noria.registry.versions import read_manifest, verify_version
 from noria.spec.loader import load_spec
@@ -46,42 +44,14 @@ app = typer.Typer(
     "short_description='no puedo iniciar sesión'",
 )
 
-Stage = Annotated[
-    str,
-    typer.Option(help="Deployed stage; 'local' is the embedded emulator.", envvar="NORIA_STAGE"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Project = Annotated[str, typer.Argument(help="Project name: the stem of its spec file.")]
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn an expected failure into one line and exit status 1."""
-    try:
-        yield
-    except (NoriaError, RuntimeError, ValueError, OSError, BotoCoreError, ClientError) as error:
-        error_console.print(f"[bold red]error:[/] {escape(str(error))}")
-        raise typer.Exit(1) from error
-
-
-def _print(as_json: bool, data: Any, shown: Callable[[], Any]) -> None:
-    if as_json:
-        typer.echo(json.dumps(data, ensure_ascii=False, default=str))
-    else:
-        console.print(shown())
-
-
-def _checked(project: str) -> str:
-    names = project_names()
-    if project not in names:
-        raise UnknownProjectError(f"no project '{project}'; there are: {', '.join(names)}")
-    return project
+operations.register(app)
 
 
 @app.command()
 def up() -> None:
     """Start the embedded emulator and deploy the app to it. Quick when nothing changed."""
-    with _told():
+    with told():
         target = Target(LOCAL)
         assert target.emulator is not None
         started = target.emulator.start()
@@ -93,7 +63,7 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Stop the embedded emulator; its state stays in .noria/ for the next `noria up`."""
-    with _told():
+    with told():
         target = Target(LOCAL)
         assert target.emulator is not None
         console.print("stopped" if target.emulator.stop() else "was not running")
@@ -106,7 +76,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show where the API is and what serves each project."""
-    with _told():
+    with told():
         target = Target(stage)
         health = target.call("GET", "/health").body
         data = {"stage": stage, "api_url": target.api_url, **health}
@@ -116,7 +86,7 @@ def status(
             (name, state["status"], state["model_version"], state["reason"])
             for name, state in health["projects"].items()
         ]
-        _print(as_json, data, lambda: table(f"{stage}: {target.api_url}", _STATUS_COLUMNS, rows))
+        show(as_json, data, lambda: table(f"{stage}: {target.api_url}", _STATUS_COLUMNS, rows))
         if keys and not as_json:
             console.print(
                 table("API keys (header x-api-key)", ("scope", "key"), data["keys"].items())
@@ -143,11 +113,11 @@ def sample(
     shuffle_labels: Annotated[bool, typer.Option(help="Make labels meaningless.")] = False,
 ) -> None:
     """Write sample data of a project, to train on or to look at."""
-    with _told():
+    with told():
         settings = {"seed": seed, "noise": noise, "drift": drift, "shuffle_labels": shuffle_labels}
         if rows is not None:
             settings["n_rows"] = rows
-        files = sample_files(_checked(project), **settings)
+        files = sample_files(checked(project), **settings)
         if output.suffix and len(files) > 1:
             raise ValueError(f"{project} has {len(files)} sample files: name a folder for them")
         for name, body in files:
@@ -181,11 +151,11 @@ def train(
     Exit status 0 for every business outcome (ChallengerPromoted, ChampionKept,
     ChallengerRefused, DatasetRejected), 1 when the run failed.
     """
-    with _told():
+    with told():
         target = Target(stage)
         if not data and stage != LOCAL:
             raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
-        sources = _sources(_checked(project), data)
+        sources = _sources(checked(project), data)
         champion = _champion(target, project) if refit else None
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
@@ -204,7 +174,7 @@ def train(
             )
         if not as_json:
             _show_candidates(target, project, run)
-        _print(as_json, end.output, lambda: outcome_line(end.output))
+        show(as_json, end.output, lambda: outcome_line(end.output))
         if end.output["report"] and not as_json:
             console.print(f"read it: noria report {project} --run-id {run}", markup=False)
 
@@ -222,9 +192,9 @@ def report(
     stage: Stage = LOCAL,
 ) -> None:
     """Write a run's report to a file: data, candidates, evidence, importance, lineage."""
-    with _told():
+    with told():
         target = Target(stage)
-        run = run_id or _run_of_champion(target, _checked(project))
+        run = run_id or _run_of_champion(target, checked(project))
         path = output or Path(f"{project}-{run}.html")
         name = REPORT_JSON if path.suffix == ".json" else REPORT_HTML
         try:
@@ -283,17 +253,15 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask the champion over HTTPS."""
-    with _told():
+    with told():
         target = Target(stage)
-        row = _row(inputs, partial(_numbers, target, _checked(project)))
+        row = _row(inputs, partial(_numbers, target, checked(project)))
         path = f"/projects/{project}/predict"
         answer = target.call("POST", path, {"inputs": row, "explain": explain})
         if answer.status != 200:
             raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
         explanation = {} if as_json else answer.body.pop("explanation", {})
-        _print(
-            as_json, answer.body, lambda: table(project, ("field", "value"), answer.body.items())
-        )
+        show(as_json, answer.body, lambda: table(project, ("field", "value"), answer.body.items()))
         if explanation:
             console.print(explanation_table(explanation))
 
@@ -323,10 +291,10 @@ def _row(inputs: list[str], number_columns: Callable[[], set[str]]) -> Any:
 @app.command()
 def history(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
     """List the promotions of a project, newest first."""
-    with _told():
-        name = _checked(project)
+    with told():
+        name = checked(project)
         entries = Target(stage).aliases.history(name)
-        _print(as_json, [asdict(e) for e in entries], lambda: history_table(project, entries))
+        show(as_json, [asdict(e) for e in entries], lambda: history_table(project, entries))
 
 
 @app.command()
@@ -338,8 +306,8 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a registered model version champion by hand."""
-    with _told():
-        name = _checked(project)
+    with told():
+        name = checked(project)
         _move(Target(stage), name, model_version, "manual", reason, as_json)
 
 
@@ -352,8 +320,8 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Return to an earlier champion; served within seconds, nothing is redeployed."""
-    with _told():
-        name, target = _checked(project), Target(stage)
+    with told():
+        name, target = checked(project), Target(stage)
         version = to or target.aliases.read(name).previous_champion
         if version is None:
             raise ModelVersionNotFoundError(f"project '{project}' has no earlier champion")
@@ -365,7 +333,7 @@ def _move(
 ) -> None:
     verify_version(target.artifacts, project, version)
     revision = target.aliases.read(project).revision
-    record = target.aliases.promote(
+    record = target.aliases.apply(
         Promotion(
             project=project,
             promotion_id=f"{kind}-{version}-{revision}",
@@ -378,7 +346,7 @@ def _move(
         )
     )
     shown = f"champion of {project}: {record.champion} (was {record.previous_champion})"
-    _print(as_json, asdict(record), lambda: shown)
+    show(as_json, asdict(record), lambda: shown)
 
 
 @app.command()
@@ -388,5 +356,5 @@ def demo(
     ] = None,
 ) -> None:
     """Do everything once on this machine: start, deploy, train, promote, predict."""
-    with _told():
+    with told():
         demo_module.run(projects)

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -55,10 +56,35 @@ def _customers(settings: dict[str, Any]) -> list[Source]:
 
 
 def _housing(settings: dict[str, Any]) -> list[Source]:
-    """Return the 506 real Boston tracts that the mlxtend package carries."""
+    """Return the 506 real Boston tracts that the mlxtend package carries, or tracts like them.
+
+    With `n_rows` or `drift`, rows are drawn from the real ones, each number moved a little; with
+    drift, prices have risen by up to a half and tracts are poorer and busier.
+    """
     text = files("mlxtend.data").joinpath("data/boston_housing.csv").read_text()
-    rows = ([f"{float(cell):g}" for cell in line.split(",")] for line in text.splitlines())
-    return [("sample_housing.csv", csv_bytes(_BOSTON_COLUMNS, rows))]
+    real = [[float(cell) for cell in line.split(",")] for line in text.splitlines()]
+    rows = real
+    if settings.get("n_rows") or settings.get("drift"):
+        rows = [*_tracts_like(real, settings)]
+    shown = ([f"{cell:g}" for cell in row] for row in rows)
+    return [("sample_housing.csv", csv_bytes(_BOSTON_COLUMNS, shown))]
+
+
+def _tracts_like(real: list[list[float]], settings: dict[str, Any]) -> Iterator[list[float]]:
+    rng = random.Random(settings.get("seed", 42))
+    drift = settings.get("drift", 0.0)
+    bounds = [(min(column), max(column)) for column in zip(*real, strict=True)]
+    shifts = {"LSTAT": 0.35, "CRIM": 0.05, "NOX": 0.2, "DIS": -0.15}  # of the range, at drift 1
+    for _ in range(settings.get("n_rows") or len(real)):
+        row = []
+        for name, cell, (low, high) in zip(_BOSTON_COLUMNS, rng.choice(real), bounds, strict=True):
+            if name in ("CHAS", "RAD", "MEDV"):  # kinds, and what is predicted
+                row.append(cell)
+                continue
+            moved = cell + (high - low) * (rng.gauss(0.0, 0.01) + drift * shifts.get(name, 0.0))
+            row.append(round(min(high, max(low, moved)), 4))
+        row[-1] = round(row[-1] * (1.0 + 0.5 * drift) * rng.uniform(0.97, 1.03), 2)
+        yield row
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.config import API_STAGE
-from infra.local.deploy import STAGE as LOCAL
+from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.emulator import Emulator
 from noria.errors import SettingsError, StoreUnavailableError
 from noria_aws.adapters import DynamoDbAliases, S3Artifacts

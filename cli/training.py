@@ -14,7 +14,7 @@ from cli.target import Target
 from noria.hashing import sha256_hex
 from noria.layout import inbox_key
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.1
 _BUSINESS_STATES = frozenset({"Task", "Map"})
 
 Source = tuple[str, bytes | Path]  # (file name, content or where it lies)
@@ -61,15 +61,27 @@ def run_training(
     *,
     refit_of: str | None = None,
 ) -> TrainingEnd:
-    """Start an execution, follow its states, and return how it ended."""
-    client, started = target.client("stepfunctions"), time.monotonic()
-    message = {"project": project, "source_keys": source_keys, "run_id": run_id}
+    """Start a training, follow its states, and return how it ended."""
+    message: dict[str, Any] = {"project": project, "source_keys": source_keys, "run_id": run_id}
     message |= {"refit_of": refit_of} if refit_of else {}
+    return follow_execution(target, "TrainingStateMachine", run_id, message, follow)
+
+
+def follow_execution(
+    target: Target, machine: str, name: str, message: dict[str, Any], follow: Follow
+) -> TrainingEnd:
+    """Start an execution of one of the stack's machines, by its output, and follow it."""
+    client, started = target.client("stepfunctions"), time.monotonic()
     arn = client.start_execution(
-        stateMachineArn=target.outputs["TrainingStateMachine"],
-        name=f"{run_id}-{secrets.token_hex(2)}",  # the same run may be started again
+        stateMachineArn=target.outputs[machine],
+        name=f"{name}-{secrets.token_hex(2)}",  # the same run may be started again
         input=json.dumps(message),
     )["executionArn"]
+    return wait_for(client, arn, follow, started)
+
+
+def wait_for(client: Any, arn: str, follow: Follow, started: float) -> TrainingEnd:
+    """Follow a running execution to its end."""
     seen = 0
     while True:
         found = client.describe_execution(executionArn=arn)

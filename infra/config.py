@@ -4,15 +4,18 @@ They are set in `cdk.json` or with `cdk deploy -c noria:stage=prod`. Unknown key
 """
 
 import platform
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 PREFIX = "noria:"
 ROOT = Path(__file__).resolve().parent.parent
 SPECS = ROOT / "layers" / "projects" / "python" / "projects"
+LOCAL_STAGE = "local"  # the embedded emulator
+METRIC_NAMESPACE = "Noria"
 API_STAGE = "v1"  # of API Gateway: the last part of the API's base URL
 PYTHON_VERSION = "3.13"  # of Lambda, of the layers, and of Glue 6.0 where heavy jobs go
 
@@ -40,6 +43,7 @@ class Deployment(BaseModel):
     log_retention_days: RetentionDays = 30
     prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
     mlflow_tracking_uri: str | None = None  # training runs are logged there too
+    clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
     requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
 
@@ -66,6 +70,35 @@ def read_deployment(context: Mapping[str, Any]) -> Deployment:
             f"\n  {PREFIX}{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()
         )
         raise ValueError(f"the CDK context is wrong; allowed keys: {allowed}{faults}") from error
+
+
+class Schedules(NamedTuple):
+    """How often a project is looked at: the spec's `[monitoring]`, with the spec's defaults."""
+
+    enabled: bool = True
+    every_hours: int = 1
+    retrain_every_hours: int = 6
+
+
+def schedules() -> dict[str, Schedules]:
+    """Return the schedules of each project."""
+    found = {}
+    for name in project_names():
+        section = _section(name, "monitoring")
+        found[name] = Schedules(**{k: section[k] for k in Schedules._fields if k in section})
+    return found
+
+
+def chat_is_wanted() -> bool:
+    """Return whether a project's spec names a chat service."""
+    return any(_section(name, "alerts").get("channels") for name in project_names())
+
+
+def _section(project: str, name: str) -> dict[str, Any]:
+    """Return a table of a project's spec as it is written, without the spec's defaults."""
+    spec = tomllib.loads((SPECS / f"{project}.toml").read_text(encoding="utf-8"))
+    section: dict[str, Any] = spec.get(name, {})
+    return section
 
 
 def project_names() -> list[str]:

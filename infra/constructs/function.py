@@ -7,6 +7,7 @@ from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import ROOT, Deployment
@@ -44,6 +45,7 @@ class NoriaFunction(Construct):
         runtime: Runtime,
         environment: Mapping[str, str],
         statements: Sequence[iam.PolicyStatement],
+        dead_letters: sqs.IQueue | None = None,
     ) -> None:
         super().__init__(scope, name)
         group = log_group(self, "Log", deployment)
@@ -63,6 +65,7 @@ class NoriaFunction(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             log_group=group,
             role=role,
+            dead_letter_queue=dead_letters,
             description=f"Noria step {name}",
         )
         for statement in (*statements, *_observability(group)):
@@ -79,9 +82,15 @@ def log_group(scope: Construct, name: str, deployment: Deployment) -> logs.LogGr
     )
 
 
-def allow(actions: Sequence[str], resources: Sequence[str]) -> iam.PolicyStatement:
-    """Return an Allow statement of exactly these actions on these resources."""
-    return iam.PolicyStatement(actions=list(actions), resources=list(resources))
+def allow(
+    actions: Sequence[str], resources: Sequence[str], *, keys: str | None = None
+) -> iam.PolicyStatement:
+    """Return an Allow statement of exactly these actions on these resources.
+
+    `keys` limits it to the items of a table whose partition key matches.
+    """
+    limit = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}} if keys else None
+    return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=limit)
 
 
 def _observability(group: logs.LogGroup) -> list[iam.PolicyStatement]:

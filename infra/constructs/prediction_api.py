@@ -21,6 +21,12 @@ ROUTES = (
     ("POST", "/projects/{project}/predict/batch"),
     ("GET", "/projects/{project}/model"),
     ("GET", "/projects/{project}/history"),
+    ("POST", "/projects/{project}/feedback"),
+    ("GET", "/projects/{project}/monitoring/drift"),
+    ("GET", "/projects/{project}/monitoring/metrics"),
+    ("GET", "/projects/{project}/monitoring/features"),
+    ("GET", "/projects/{project}/monitoring/performance"),
+    ("POST", "/projects/{project}/monitoring/baseline"),
 )
 _MEMORY_MB, _TIMEOUT_SECONDS = 512, 29  # API Gateway waits 29 s
 _GATEWAY_PROBLEMS = {
@@ -66,6 +72,7 @@ class PredictionApi(Construct):
             environment={
                 **environment,
                 "NORIA_PREDICTION_STREAM_PREFIX": streams.prefix,
+                "NORIA_FALLBACK_QUEUE_URL": streams.fallback.queue_url,
                 "NORIA_ADMIN_KEY_IDS": self.keys["admin"].key_id,
             },
             statements=_rights(storage, streams),
@@ -160,7 +167,12 @@ def _rights(storage: StorageStack, streams: PredictionLogStreams) -> list[iam.Po
     bucket = storage.bucket
     return [
         allow(["s3:ListBucket"], [bucket.bucket_arn]),
-        allow(["s3:GetObject"], [bucket.arn_for_objects("models/*")]),
+        allow(["s3:GetObject"], [bucket.arn_for_objects(k) for k in ("models/*", "monitoring/*")]),
+        allow(
+            ["s3:PutObject"],
+            [bucket.arn_for_objects(k) for k in ("labels/*", "monitoring/*/baseline.json")],
+        ),
         allow(["dynamodb:GetItem", "dynamodb:Query"], [storage.aliases.table_arn]),
         allow(["firehose:PutRecord"], streams.arns),
+        allow(["sqs:SendMessage"], [streams.fallback.queue_arn]),
     ]

@@ -1,14 +1,22 @@
 """Where predictions are logged: one Firehose stream a project, into the data bucket by time."""
 
+from collections.abc import Mapping
+
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Deployment
-from infra.constructs.function import allow
+from infra.constructs.code import Layers
+from infra.constructs.function import NoriaFunction, Runtime, allow
+from infra.constructs.steps import dead_letter_queue
 from infra.stacks.storage import StorageStack
 
 _BUFFER_SECONDS, _BUFFER_MB = 60, 5
+_REPLAY_SECONDS, _REPLAYS, _MEMORY_MB = 30, 20, 512
 _ERROR_TYPE = "!{firehose:error-output-type}"  # Firehose requires it in an error prefix
 _BY_HOUR = "!{timestamp:yyyy/MM/dd/HH}/"
 
@@ -46,6 +54,37 @@ class PredictionLogStreams(Construct):
         )
         streams = [self._stream(project, role, storage) for project in projects]
         self.arns = [stream.attr_arn for stream in streams]
+        self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self.fallback = sqs.Queue(
+            self,
+            "Fallback",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=Duration.seconds(_REPLAY_SECONDS * 6),
+            retention_period=Duration.days(14),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=_REPLAYS
+            ),
+        )
+
+    def add_replay(
+        self, *, deployment: Deployment, layers: Layers, environment: Mapping[str, str]
+    ) -> None:
+        """Add the function that hands over again what a stream had not taken."""
+        replay = NoriaFunction(
+            self,
+            "replay_log",
+            deployment=deployment,
+            layers=layers,
+            runtime=Runtime(("training_runtime",), _MEMORY_MB, _REPLAY_SECONDS),
+            environment=environment,
+            statements=[allow(["firehose:PutRecord"], self.arns)],
+        )
+        replay.function.add_event_source(
+            event_sources.SqsEventSource(
+                self.fallback, batch_size=5, report_batch_item_failures=True
+            )
+        )
 
     def _stream(
         self, project: str, role: iam.Role, storage: StorageStack

@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
+from infra.config import LOCAL_STAGE as STAGE
 from infra.config import ROOT, machine
 from infra.local.emulator import ACCOUNT, REGION, Emulator
-
-STAGE = "local"
 
 Report = Callable[[str], None]
 
@@ -36,7 +35,12 @@ def deploy(emulator: Emulator, report: Report) -> None:
         A CDK command failed; the message holds the end of its output.
     """
     out = emulator.folder / "cdk.out"
-    context = ["-c", f"noria:stage={STAGE}", "-c", f"noria:architecture={machine()}"]
+    settings = {
+        "stage": STAGE,
+        "architecture": machine(),
+        "clock_file": str(emulator.clock_file),
+    }
+    context = [part for key, value in settings.items() for part in ("-c", f"noria:{key}={value}")]
     app = ["--app", str(out)]
     report("synthesizing the app (the first time builds the layers)")
     _cdk(emulator, ["synth", "--quiet", "--output", str(out), *context])

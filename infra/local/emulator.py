@@ -36,6 +36,7 @@ class Emulator:
         known = self._known()
         self.port = port or int(known.get("port", DEFAULT_PORT))
         self.log = folder / "emulator.log"
+        self.clock_file = folder / "clock"  # the deployment's time, while the file is there
 
     @property
     def endpoint_url(self) -> str:

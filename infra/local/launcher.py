@@ -15,7 +15,7 @@ def main() -> None:
         raise SystemExit(f"MiniStack {found} is installed; the patches fit {MINISTACK_VERSION}")
     from infra.local import patches
 
-    patches.apply(state / "layers")
+    patches.apply(state / "layers", state / "clock")
     from ministack.app import main as run
 
     run()

@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: three patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: four patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -9,23 +9,35 @@ import hashlib
 import inspect
 import io
 import os
+import time
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.services import apigateway_v1, lambda_svc
+from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 _ERROR = "__lambda_error__"
+_POLL_SECONDS = 0.02
 
 
-def apply(layers_folder: Path) -> None:
-    """Apply every patch; `layers_folder` is where layers are unzipped once."""
+def apply(layers_folder: Path, clock_file: Path) -> None:
+    """Apply every patch.
+
+    Parameters
+    ----------
+    layers_folder : Path
+        Where layers are unzipped once.
+    clock_file : Path
+        Holds the simulated time while there is one.
+    """
     report_error_names()
     pass_api_key_identity()
     mount_layers_once(layers_folder)
+    wait_on_simulated_time(clock_file)
 
 
 def report_error_names() -> None:
@@ -100,6 +112,36 @@ def mount_layers_once(folder: Path) -> None:
             return pointers[arn]
 
     lambda_svc._resolve_layer_zip = pointer
+
+
+def wait_on_simulated_time(clock_file: Path) -> None:
+    """AWS: Wait states wait in the time that everything else lives in.
+
+    While `noria simulate` sets the time, a Wait of an hour ends when the simulated hour is over.
+    Without a clock file MiniStack waits as ever.
+    """
+    stock = stepfunctions._jsonata_wait_seconds
+    _require_parameters(stock, ["state_def", "raw_input", "ctx"])
+
+    def waited(state_def: Any, raw_input: Any, ctx: Any) -> Any:
+        seconds = stock(state_def, raw_input, ctx)
+        start = _simulated(clock_file)
+        if start is None:
+            return seconds
+        while (now := _simulated(clock_file)) is not None:
+            if (now - start).total_seconds() >= seconds:
+                break
+            time.sleep(_POLL_SECONDS)
+        return 0
+
+    stepfunctions._jsonata_wait_seconds = waited
+
+
+def _simulated(clock_file: Path) -> datetime | None:
+    try:
+        return datetime.fromisoformat(clock_file.read_text().strip())
+    except (FileNotFoundError, ValueError):  # absent, or being written
+        return None
 
 
 def _unzipped(content: bytes, folder: Path) -> Path:

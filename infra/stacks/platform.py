@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from aws_cdk import CfnOutput, Stack
-from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.bundling import source_hash
 from infra.config import ROOT, Deployment, project_names
+from infra.constructs.alerting import Alerts
 from infra.constructs.code import Layers
+from infra.constructs.monitoring import Monitoring
+from infra.constructs.observability import Observability
 from infra.constructs.prediction_api import PredictionApi
 from infra.constructs.prediction_log import PredictionLogStreams
-from infra.constructs.training_pipeline import TrainingPipeline
+from infra.constructs.state_machine import NoriaStateMachine
+from infra.constructs.steps import Steps
 from infra.stacks.storage import StorageStack
 
 
@@ -29,24 +32,31 @@ class PlatformStack(Stack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, name, **kwargs)
-        alerts = sns.Topic(self, "Alerts", enforce_ssl=True)
-        if deployment.alert_email:
-            alerts.add_subscription(subscriptions.EmailSubscription(deployment.alert_email))
+        self._deployment, self._storage = deployment, storage
         layers = Layers(
             self,
             "Layers",
             architecture=deployment.architecture,
             tracking=deployment.mlflow_tracking_uri is not None,
         )
-        environment = _environment(deployment, storage)
-        training = TrainingPipeline(
+        self._alerts = Alerts(self, "Alerts", deployment=deployment)
+        self._common: dict[str, Any] = {
+            "deployment": deployment,
+            "layers": layers,
+            "environment": _environment(deployment, storage, self._alerts),
+        }
+        self._alerts.add_notifier(storage=storage, **self._common)
+        self._steps = Steps(
+            self, "Steps", storage=storage, alerts=self._alerts.topic, **self._common
+        )
+        machines = self._state_machines()
+        Monitoring(
             self,
-            "Training",
+            "Watch",
             deployment=deployment,
             storage=storage,
-            layers=layers,
-            environment=environment,
-            alerts=alerts,
+            steps=self._steps,
+            machine=machines["Monitoring"],
         )
         streams = PredictionLogStreams(
             self,
@@ -55,37 +65,81 @@ class PlatformStack(Stack):
             storage=storage,
             projects=project_names(),
         )
+        streams.add_replay(**self._common)
         prediction = PredictionApi(
-            self,
-            "Prediction",
-            deployment=deployment,
-            storage=storage,
-            layers=layers,
-            environment=environment,
-            streams=streams,
+            self, "Prediction", storage=storage, streams=streams, **self._common
         )
+        self._observe(machines, streams)
+        self._add_outputs(prediction, machines)
+
+    def _state_machines(self) -> dict[str, sfn.StateMachine]:
+        """Return the machines by name; each may start the one before it."""
+        machines: dict[str, sfn.StateMachine] = {}
+        for name, timeout in (
+            ("Rollout", Duration.days(60)),  # baking and approval may take long
+            ("Training", Duration.hours(4)),
+            ("Monitoring", Duration.hours(1)),
+        ):
+            before = list(machines.items())[-1:]
+            machines[name] = NoriaStateMachine(
+                self,
+                name,
+                deployment=self._deployment,
+                steps=self._steps,
+                alerts=self._alerts.topic,
+                timeout=timeout,
+                starts=dict(before),
+            ).state_machine
+        return machines
+
+    def _observe(
+        self, machines: dict[str, sfn.StateMachine], streams: PredictionLogStreams
+    ) -> None:
+        Observability(
+            self,
+            "Observability",
+            deployment=self._deployment,
+            alerts=self._alerts.topic,
+            machines=machines,
+            dead_letters={
+                "Events": self._steps.dead_letters,
+                "Alerts": self._alerts.dead_letters,
+                "Log": streams.dead_letters,
+            },
+        )
+
+    def _add_outputs(
+        self, prediction: PredictionApi, machines: dict[str, sfn.StateMachine]
+    ) -> None:
         outputs = {
             "ApiUrl": prediction.api.url,
             "ApiId": prediction.api.rest_api_id,
             "UserKeyId": prediction.keys["user"].key_id,
             "AdminKeyId": prediction.keys["admin"].key_id,
-            "DataBucket": storage.bucket.bucket_name,
-            "AliasTable": storage.aliases.table_name,
-            "TrainingStateMachine": training.state_machine.state_machine_arn,
-            "AlertTopic": alerts.topic_arn,
+            "DataBucket": self._storage.bucket.bucket_name,
+            "AliasTable": self._storage.aliases.table_name,
+            "AlertTopic": self._alerts.topic.topic_arn,
         }
+        outputs |= {f"{n}StateMachine": m.state_machine_arn for n, m in machines.items()}
+        if self._alerts.channels:
+            outputs["ChannelsSecret"] = self._alerts.channels.secret_name
         for output, value in outputs.items():
             CfnOutput(self, output, value=value)
 
 
-def _environment(deployment: Deployment, storage: StorageStack) -> dict[str, str]:
+def _environment(deployment: Deployment, storage: StorageStack, alerts: Alerts) -> dict[str, str]:
     """Return the settings every function gets."""
     environment = {
         "NORIA_DATA_BUCKET": storage.bucket.bucket_name,
         "NORIA_ALIAS_TABLE": storage.aliases.table_name,
         "NORIA_CODE_VERSION": source_hash(ROOT / "layers" / "noria", deployment.architecture)[:12],
+        "NORIA_ALERT_TOPIC": alerts.topic.topic_arn,
         "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 - the only folder it may write
     }
+    if alerts.channels:
+        environment["NORIA_CHANNELS_SECRET"] = alerts.channels.secret_name
+    if deployment.clock_file:
+        environment["NORIA_CLOCK_FILE"] = deployment.clock_file
     if deployment.mlflow_tracking_uri:
         environment["NORIA_MLFLOW_TRACKING_URI"] = deployment.mlflow_tracking_uri
         # MLflow's own patience, 7 times 120 s, is longer than a function lives.

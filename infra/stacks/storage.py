@@ -1,6 +1,6 @@
 """Everything with data in it: kept when the stack goes, versioned, encrypted, private."""
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
@@ -33,6 +33,8 @@ class StorageStack(Stack):
             lifecycle_rules=[
                 _expire("predictions/", deployment.prediction_log_days),
                 _expire("predictions-failed/", deployment.prediction_log_days),
+                _expire("answers/", deployment.prediction_log_days),
+                _expire("profiles/", deployment.prediction_log_days),
                 _expire("runs/", _WORKING_FILES_DAYS),
                 s3.LifecycleRule(
                     noncurrent_version_expiration=Duration.days(_OLD_OBJECT_VERSIONS_DAYS),
@@ -41,6 +43,11 @@ class StorageStack(Stack):
             ],
         )
         self._keep_versions_immutable()
+        # Without the construct's own way, which brings a function of its own into this stack.
+        cfn_bucket = cast(s3.CfnBucket, self.bucket.node.default_child)
+        cfn_bucket.add_property_override(
+            "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
+        )
         self.aliases = dynamodb.Table(
             self,
             "Aliases",
@@ -52,6 +59,7 @@ class StorageStack(Stack):
                 point_in_time_recovery_enabled=True
             ),
             deletion_protection=True,
+            time_to_live_attribute="expires_at",
             removal_policy=RemovalPolicy.RETAIN,
         )
 

@@ -6,11 +6,11 @@ from noria.steps.verify_bundle import (
     verify_bundle,
 )
 from noria_aws.runtime import step_handler
-from noria_aws.serving_adapters import ReadOnlyArtifacts
+from noria_aws.serving_adapters import HttpArtifacts
 from noria_aws.settings import DATA_BUCKET, aws_context, setting
 
 
 @step_handler(VerifyBundleRequest)
 def lambda_handler(request: VerifyBundleRequest) -> VerifyBundleResult:
     """Run the step with the adapters and the runtime that predict has."""
-    return verify_bundle(request, artifacts=ReadOnlyArtifacts(setting(DATA_BUCKET), aws_context))
+    return verify_bundle(request, artifacts=HttpArtifacts(setting(DATA_BUCKET), aws_context))

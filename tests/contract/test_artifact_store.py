@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from noria.errors import SettingsError
-from noria_aws.serving_adapters import ReadOnlyArtifacts
+from noria_aws.serving_adapters import HttpArtifacts
 from noria_aws.settings import AwsContext
 from tests.support.fakes import MemoryArtifacts
 
@@ -79,7 +79,7 @@ def test_of_many_writers_at_once_exactly_one_wins(store, prefix):
 def test_the_serving_client_reads_what_the_others_wrote(target, prefix, key):
     """Signed by hand, answered alike."""
     target.artifacts.put(prefix + key, b"\x00body")
-    store = ReadOnlyArtifacts(target.outputs["DataBucket"], lambda: context(target))
+    store = HttpArtifacts(target.outputs["DataBucket"], lambda: context(target))
     assert store.get(prefix + key) == b"\x00body"
     assert store.exists(prefix + key)
     assert not store.exists(prefix + key + "x")

@@ -40,8 +40,8 @@ def test_a_project_never_promoted_has_no_champion(aliases, project):
 
 def test_promotions_move_the_alias_and_write_history(aliases, project):
     """Newest first; each row says what it replaced."""
-    assert aliases.promote(_promotion(project, "v1", 0)).champion == "v1"
-    record = aliases.promote(_promotion(project, "v2", 1))
+    assert aliases.apply(_promotion(project, "v1", 0)).champion == "v1"
+    record = aliases.apply(_promotion(project, "v2", 1))
     assert record == aliases.read(project)
     assert (record.revision, record.champion, record.previous_champion) == (2, "v2", "v1")
     history = aliases.history(project)
@@ -55,19 +55,19 @@ def test_promotions_move_the_alias_and_write_history(aliases, project):
 def test_the_same_promotion_twice_is_one(aliases, project):
     """A retried step promotes once, even after others moved on."""
     first = _promotion(project, "v1", 0)
-    aliases.promote(first)
-    assert aliases.promote(first).revision == 1
-    aliases.promote(_promotion(project, "v2", 1))
-    assert aliases.promote(first).champion == "v2"
+    aliases.apply(first)
+    assert aliases.apply(first).revision == 1
+    aliases.apply(_promotion(project, "v2", 1))
+    assert aliases.apply(first).champion == "v2"
     assert len(aliases.history(project)) == 2
 
 
 def test_a_decision_on_an_old_revision_is_refused_and_changes_nothing(aliases, project):
     """The comparison it was taken on no longer holds."""
-    aliases.promote(_promotion(project, "v1", 0))
+    aliases.apply(_promotion(project, "v1", 0))
     for stale in (0, 7):
         with pytest.raises(AliasConflictError):
-            aliases.promote(_promotion(project, "v2", stale))
+            aliases.apply(_promotion(project, "v2", stale))
     assert aliases.read(project).champion == "v1"
     assert len(aliases.history(project)) == 1
 
@@ -82,7 +82,7 @@ def test_of_two_promoters_at_once_exactly_one_wins(aliases, project):
             start.wait()
             while True:
                 try:
-                    outcomes.append(aliases.promote(promotion).champion)
+                    outcomes.append(aliases.apply(promotion).champion)
                 except TransientError:
                     continue
                 except AliasConflictError:
@@ -102,7 +102,7 @@ def test_of_two_promoters_at_once_exactly_one_wins(aliases, project):
 
 def test_the_serving_client_reads_what_was_promoted(target, project):
     """Same record, same history, and no right to promote."""
-    target.aliases.promote(_promotion(project, "v1", 0))
+    target.aliases.apply(_promotion(project, "v1", 0))
     endpoint = target.emulator.endpoint_url
     reader = ReadOnlyAliases(
         target.outputs["AliasTable"],
@@ -112,4 +112,4 @@ def test_the_serving_client_reads_what_was_promoted(target, project):
     assert list(reader.history(project)) == list(target.aliases.history(project))
     assert reader.read(project + "_none").revision == 0
     with pytest.raises(SettingsError):
-        reader.promote(_promotion(project, "v2", 1))
+        reader.apply(_promotion(project, "v2", 1))

@@ -137,22 +137,29 @@ def test_only_the_evaluation_may_read_test_rows(platform):
 
 def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platform):
     """Each right has one owner."""
-    owners = {"dynamodb:PutItem": set(), "models": set()}
+    owners: dict[str, set[str]] = {"aliases": set(), "claims": set(), "models": set()}
     for name, effect, actions, statement in _statements(platform):
         if effect == "Allow" and "dynamodb:PutItem" in actions:
-            owners["dynamodb:PutItem"].add(name)
+            limit = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+            owners["aliases" if limit == ["project#*"] else "claims"].add(name.lower())
+            assert limit in (["project#*"], ["claims#*"])
         is_write = effect == "Allow" and "s3:PutObject" in actions
         if is_write and "/models/" in json.dumps(statement["Resource"]):
-            owners["models"].add(name)
-    assert [len(names) for names in owners.values()] == [1, 1]
-    assert "promotechallenger" in owners["dynamodb:PutItem"].pop().lower()
-    assert "registermodelversion" in owners["models"].pop().lower()
+            owners["models"].add(name.lower())
+    wanted = {
+        "aliases": ("promotechallenger", "advancerollout", "revertrollout"),
+        "claims": ("raisealert", "notify"),
+        "models": ("registermodelversion",),
+    }
+    for what, names in wanted.items():
+        assert len(owners[what]) == len(names)
+        assert all(any(name in owner for owner in owners[what]) for name in names)
 
 
 def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
     """No route is open."""
     methods = _resources(platform, "AWS::ApiGateway::Method")
-    assert len(methods) == 5
+    assert len(methods) == 11
     assert all(m["Properties"]["ApiKeyRequired"] is True for m in methods.values())
     platform.resource_count_is("AWS::ApiGateway::ApiKey", 2)
     plans = _resources(platform, "AWS::ApiGateway::UsagePlan")

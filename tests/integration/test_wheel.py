@@ -14,7 +14,7 @@ import pytest
 
 from cli.samples import sample_files
 from cli.training import new_run_id, run_training, upload
-from infra.constructs.training_pipeline import STEPS
+from infra.constructs.steps import STEPS
 from noria.aliases import Promotion
 from noria.layout import model_key
 from noria.registry.versions import verify_version
@@ -221,7 +221,7 @@ def _promote(target, version):
     promotion = Promotion(
         PROJECT, f"t-{version}-{revision}", version, revision, "manual", "test", "test", "now"
     )
-    target.aliases.promote(promotion)
+    target.aliases.apply(promotion)
 
 
 @pytest.mark.usefixtures("first")

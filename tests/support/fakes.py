@@ -1,14 +1,17 @@
 """In-memory ports, held to the same contract tests as the AWS adapters."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from threading import Lock
 from typing import Any, BinaryIO
 
-from noria.aliases import AliasRecord, HistoryEntry, Promotion, apply_promotion
+from noria.aliases import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.errors import AliasConflictError
+from noria.ports import StoredObject
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class MemoryArtifacts:
@@ -16,6 +19,7 @@ class MemoryArtifacts:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.modified: dict[str, datetime] = {}
         self._lock = Lock()
 
     def get(self, key: str) -> bytes:
@@ -34,6 +38,11 @@ class MemoryArtifacts:
     def exists(self, key: str) -> bool:
         return key in self.objects
 
+    def under(self, prefix: str) -> Iterator[StoredObject]:
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                yield StoredObject(key, len(self.objects[key]), self.modified.get(key, _EPOCH))
+
 
 class MemoryAliases:
     """`ModelAliases` in a dictionary; the lock is the transaction."""
@@ -46,7 +55,7 @@ class MemoryAliases:
     def read(self, project: str) -> AliasRecord:
         return self._records.get(project, AliasRecord(project, 0, None, None, None))
 
-    def promote(self, promotion: Promotion) -> AliasRecord:
+    def apply(self, promotion: AliasChange) -> AliasRecord:
         with self._lock:
             record = self.read(promotion.project)
             done = {entry.promotion_id for entry in self._history[promotion.project]}
@@ -54,7 +63,7 @@ class MemoryAliases:
                 return record
             if record.revision != promotion.expected_revision:
                 raise AliasConflictError("someone else moved the alias")
-            after, entry = apply_promotion(record, promotion)
+            after, entry = apply_change(record, promotion)
             self._records[promotion.project] = after
             self._history[promotion.project].append(entry)
             return after

@@ -31,6 +31,7 @@ def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
         "decision_weights": [],
         "postprocess": None,
         "reference": {"x": 5.0},
+        "watched": {},
     }
     arrays = {"coefficients": array("d", [2.0]), "intercepts": array("d", [1.0])}
     return pack({**description, **changes}, arrays)

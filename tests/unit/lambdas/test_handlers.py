@@ -4,7 +4,7 @@ import json
 import pytest
 
 from infra.config import ROOT
-from infra.constructs.training_pipeline import STEPS
+from infra.constructs.steps import STEPS
 from noria.errors import SettingsError
 
 

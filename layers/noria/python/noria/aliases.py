@@ -1,9 +1,10 @@
-"""The alias record of a project and the promotions that move it: what the alias port speaks."""
+"""The alias record of a project and the changes that move it: what the alias port speaks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 PromotionKind = Literal["training", "manual", "rollback"]
+RolloutMode = Literal["off", "shadow", "canary"]
 
 
 @dataclass(frozen=True)
@@ -11,15 +12,19 @@ class AliasRecord:
     """Which model versions the aliases of one project point at."""
 
     project: str
-    revision: int  # counts promotions; 0 = never promoted
+    revision: int  # counts changes; 0 = never promoted
     champion: str | None  # model version that serves
     previous_champion: str | None  # what a rollback returns to
     promoted_at: str | None  # UTC, ISO 8601
+    challenger: str | None = None  # model version on its way to champion
+    rollout_mode: RolloutMode = "off"
+    rollout_fraction: float = 0.0  # of the requests that the challenger sees, in [0, 1]
+    rollout_started_at: str | None = None  # of this step; UTC, ISO 8601
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """The request to make one model version champion."""
+    """The request to make one model version champion; it ends any rollout."""
 
     project: str
     promotion_id: str  # the same id twice is one promotion
@@ -32,39 +37,73 @@ class Promotion:
 
 
 @dataclass(frozen=True)
+class RolloutChange:
+    """The request to give a challenger some of the requests, or, with mode "off", none."""
+
+    project: str
+    promotion_id: str  # the same id twice is one change
+    model_version: str  # the challenger
+    expected_revision: int
+    mode: RolloutMode
+    fraction: float  # in [0, 1]
+    reason: str
+    actor: str
+    at: str  # UTC, ISO 8601
+
+    @property
+    def kind(self) -> str:
+        """What the history calls it: "shadow", "canary", or "reverted" where it ends."""
+        return "reverted" if self.mode == "off" else self.mode
+
+
+AliasChange = Promotion | RolloutChange
+
+
+@dataclass(frozen=True)
 class HistoryEntry:
-    """One promotion that happened."""
+    """One change that happened."""
 
     project: str
     revision: int
-    model_version: str
+    model_version: str  # promoted, or rolled out
     replaced: str | None  # champion before
-    kind: PromotionKind
+    kind: str  # of promotion or rollout
     reason: str
     actor: str
     at: str  # UTC, ISO 8601
     promotion_id: str
 
 
-def apply_promotion(record: AliasRecord, promotion: Promotion) -> tuple[AliasRecord, HistoryEntry]:
-    """Return the record and the history row that follow from a promotion; no check, no I/O."""
+def apply_change(record: AliasRecord, change: AliasChange) -> tuple[AliasRecord, HistoryEntry]:
+    """Return the record and the history row that follow from a change; no check, no I/O."""
     revision = record.revision + 1
-    after = AliasRecord(
-        project=record.project,
-        revision=revision,
-        champion=promotion.model_version,
-        previous_champion=record.champion,
-        promoted_at=promotion.at,
-    )
+    if isinstance(change, Promotion):
+        after = AliasRecord(
+            project=record.project,
+            revision=revision,
+            champion=change.model_version,
+            previous_champion=record.champion,
+            promoted_at=change.at,
+        )
+    else:
+        is_off = change.mode == "off"
+        after = replace(
+            record,
+            revision=revision,
+            challenger=None if is_off else change.model_version,
+            rollout_mode=change.mode,
+            rollout_fraction=0.0 if is_off else change.fraction,
+            rollout_started_at=None if is_off else change.at,
+        )
     entry = HistoryEntry(
         project=record.project,
         revision=revision,
-        model_version=promotion.model_version,
+        model_version=change.model_version,
         replaced=record.champion,
-        kind=promotion.kind,
-        reason=promotion.reason,
-        actor=promotion.actor,
-        at=promotion.at,
-        promotion_id=promotion.promotion_id,
+        kind=change.kind,
+        reason=change.reason,
+        actor=change.actor,
+        at=change.at,
+        promotion_id=change.promotion_id,
     )
     return after, entry

@@ -97,3 +97,40 @@ METRICS: dict[str, frozenset[str]] = {
     "mape": REGRESSION,
     "r2": REGRESSION,
 }
+
+# Drift statistics, named rules and triggers; `noria.monitoring` implements them.
+DRIFT_STATISTICS = frozenset(
+    {
+        "ks",
+        "chi_square",
+        "psi",
+        "jensen_shannon",
+        "wasserstein",
+        "mean_shift",
+        "term_shares",
+        "missing_share",
+    }
+)
+DRIFT_RULES = frozenset(
+    {
+        "text_score",
+        "drifted_share",
+        "class_share",
+        "mean_shift",
+        "low_confidence",
+        "mean_confidence",
+    }
+)
+TRIGGERS = frozenset(
+    {
+        "data_drift",
+        "prediction_drift",
+        "confidence",
+        "class_skew",
+        "performance",
+        "estimated_performance",
+        "age",
+        "new_rows",
+        "new_file",
+    }
+)

@@ -11,7 +11,7 @@
         TrainingFailedError  ModelIncompatibleError  ModelCorruptError
       RegistryError
         ModelVersionNotFoundError  ModelVersionConflictError
-        AliasConflictError  NoChampionError
+        AliasConflictError  NoChampionError  NoCheckError
       TransientError              retry with back-off
         StoreUnavailableError
       SettingsError               the deployment is wrong; page the operator
@@ -107,6 +107,10 @@ class AliasConflictError(RegistryError):
 
 class NoChampionError(RegistryError):
     """The project has no champion that could answer."""
+
+
+class NoCheckError(RegistryError):
+    """No monitoring check has been made yet."""
 
 
 class TransientError(NoriaError):

@@ -4,6 +4,10 @@
 RESULT, GOLDEN, SELECTION = "result.json", "golden.jsonl.gz", "selection.json"
 EVALUATION, TEST_ANSWERS, DECISION = "evaluation.json", "test_answers.npz", "decision.json"
 REPORT_HTML, REPORT_JSON = "report.html", "report.json"
+WATCHED = "watched.json"  # of a run: the words of texts that monitoring counts
+REFERENCE = "reference.json.gz"  # of a candidate and of a model version
+# Files of a monitoring check.
+DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
 
 
 def inbox_key(project: str, sha256: str, filename: str) -> str:
@@ -39,3 +43,53 @@ def candidate_key(project: str, run_id: str, candidate: str, name: str) -> str:
 def model_key(project: str, model_version: str, name: str) -> str:
     """Return a file of a registered model version."""
     return f"models/{project}/{model_version}/{name}"
+
+
+def inbox_prefix(project: str) -> str:
+    """Return where all uploaded files of a project lie."""
+    return f"inbox/{project}/"
+
+
+def project_of_log(key: str) -> str:
+    """Return the project of a chunk of the prediction log: `predictions/<project>/…`."""
+    return key.split("/")[1]
+
+
+def profile_key(project: str, model_version: str, hour: str, chunk: str) -> str:
+    """Return the profile of what a version answered in an hour, of one chunk of the log."""
+    return f"{profile_prefix(project, model_version, hour)}{chunk}.json.gz"
+
+
+def profile_prefix(project: str, model_version: str, hour: str) -> str:
+    """Return where the profiles of one hour lie."""
+    return f"profiles/{project}/{model_version}/{hour}/"
+
+
+def answers_key(project: str, hour: str, chunk: str) -> str:
+    """Return the answers of an hour in one chunk of the log, kept to be joined with labels."""
+    return f"{answers_prefix(project, hour)}{chunk}.jsonl.gz"
+
+
+def answers_prefix(project: str, hour: str) -> str:
+    """Return where the answers of one hour lie."""
+    return f"answers/{project}/{hour}/"
+
+
+def labels_key(project: str, hour: str, content_id: str) -> str:
+    """Return a file of labels that came in an hour; equal labels are one object."""
+    return f"{labels_prefix(project, hour)}{content_id}.json"
+
+
+def labels_prefix(project: str, hour: str) -> str:
+    """Return where the labels of one hour lie."""
+    return f"labels/{project}/{hour}/"
+
+
+def check_key(project: str, check_id: str, name: str) -> str:
+    """Return a file of one monitoring check."""
+    return f"monitoring/{project}/checks/{check_id}/{name}"
+
+
+def monitoring_key(project: str, name: str) -> str:
+    """Return what monitoring keeps between checks: `current.json`, `streaks.json`."""
+    return f"monitoring/{project}/{name}"

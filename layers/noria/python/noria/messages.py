@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from noria.errors import SettingsError
 
@@ -48,6 +48,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, option) for option in get_args(hint))
     if origin is tuple:
         return isinstance(value, tuple) and all(_fits(v, get_args(hint)[0]) for v in value)
+    if origin is dict:
+        return isinstance(value, dict)
+    if origin is Literal:
+        return value in get_args(hint)
     if hint is NoneType:
         return value is None
     if hint is float:

@@ -3,11 +3,12 @@
 Adapters live in `noria_aws`, in-memory fakes in `tests/support`; both pass the same contract tests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
-from noria.aliases import AliasRecord, HistoryEntry, Promotion
+from noria.alerts import Alert
+from noria.aliases import AliasChange, AliasRecord, HistoryEntry
 
 
 class ArtifactStore(Protocol):
@@ -30,6 +31,26 @@ class ArtifactStore(Protocol):
         ...
 
 
+class StoredObject(NamedTuple):
+    """One object of the store, without its content."""
+
+    key: str
+    n_bytes: int
+    modified_at: datetime
+
+
+class ArtifactIndex(Protocol):
+    """What lies in the object store."""
+
+    def under(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects whose keys start with a prefix, in order of key."""
+        ...
+
+
+class MonitoredStore(ArtifactStore, ArtifactIndex, Protocol):
+    """The store of steps that also look for files."""
+
+
 class ModelAliases(Protocol):
     """The movable pointers of each project, with their history."""
 
@@ -37,15 +58,15 @@ class ModelAliases(Protocol):
         """Return the current record; a project never promoted has revision 0 and no champion."""
         ...
 
-    def promote(self, promotion: Promotion) -> AliasRecord:
-        """Move the champion in one transaction; the same promotion id twice is one promotion.
+    def apply(self, change: AliasChange) -> AliasRecord:
+        """Promote or roll out in one transaction; the same promotion id twice is one change.
 
         Raises AliasConflictError when the record's revision is not the expected one.
         """
         ...
 
     def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
-        """Return the promotions of a project, newest first."""
+        """Return the changes of a project, newest first."""
         ...
 
 
@@ -69,6 +90,44 @@ class MetricSink(Protocol):
         files: Mapping[str, bytes],
     ) -> None:
         """Record one candidate of a run; StoreUnavailableError when the server does not answer."""
+        ...
+
+
+class Claims(Protocol):
+    """Who may do a thing once, kept where every process sees it. Keys belong to a project."""
+
+    def claim(
+        self, project: str, key: str, owner: str, at: datetime, lease_seconds: float
+    ) -> Literal["won", "held", "done"]:
+        """Take a key: "done" once finished, "held" by another owner until its lease ends."""
+        ...
+
+    def finish(self, project: str, key: str, owner: str) -> None:
+        """Mark a claimed key as done; what another owner has taken meanwhile stays theirs."""
+        ...
+
+    def release(self, project: str, key: str) -> bool:
+        """Forget a key; return whether there was one."""
+        ...
+
+    def count(self, project: str, key: str, unit: str) -> int:
+        """Count a unit under a key, the same unit once; return how many there are."""
+        ...
+
+
+class AlertTopic(Protocol):
+    """Where alerts are published."""
+
+    def publish(self, alert: Alert) -> None:
+        """Hand an alert over; StoreUnavailableError when it was not accepted."""
+        ...
+
+
+class Webhooks(Protocol):
+    """The chat services of a project."""
+
+    def send(self, project: str, channel: str, message: Mapping[str, Any]) -> None:
+        """Send a message; StoreUnavailableError when the service did not take it."""
         ...
 
 

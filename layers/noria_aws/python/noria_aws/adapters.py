@@ -1,13 +1,14 @@
 """The ports over boto3, for every function but predict, and for the command line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
-from noria.aliases import AliasRecord, HistoryEntry, Promotion, apply_promotion
+from noria.aliases import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.errors import AliasConflictError, StoreUnavailableError
+from noria.ports import StoredObject
 from noria_aws import alias_items
 from noria_aws.client_errors import translated
 
@@ -55,6 +56,14 @@ class S3Artifacts:
             return False
         return True
 
+    def under(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects below a prefix, in order of key."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with translated(f"listing {prefix}"):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for found in page.get("Contents", ()):
+                    yield StoredObject(found["Key"], found["Size"], found["LastModified"])
+
 
 class DynamoDbAliases:
     """`ModelAliases` over one table; a promotion is one transaction."""
@@ -72,17 +81,17 @@ class DynamoDbAliases:
             )
         return alias_items.to_record(project, found.get("Item"))
 
-    def promote(self, promotion: Promotion) -> AliasRecord:
-        """Move the alias, add the history row and mark the promotion, all or nothing."""
-        record = self.read(promotion.project)
-        if record.revision != promotion.expected_revision:
-            return self._already_done(promotion, record)
-        after, entry = apply_promotion(record, promotion)
+    def apply(self, change: AliasChange) -> AliasRecord:
+        """Change the record, add the history row and mark the change, all or nothing."""
+        record = self.read(change.project)
+        if record.revision != change.expected_revision:
+            return self._already_done(change, record)
+        after, entry = apply_change(record, change)
         try:
-            with translated(f"promoting {promotion.model_version}"):
+            with translated(f"changing the aliases to {change.model_version}"):
                 self._client.transact_write_items(
                     TransactItems=[
-                        self._alias_write(after, promotion.expected_revision),
+                        self._alias_write(after, change.expected_revision),
                         self._new_item(
                             alias_items.history_key(entry.project, entry.revision),
                             alias_items.to_item(entry),
@@ -97,32 +106,33 @@ class DynamoDbAliases:
             causes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
             if "ConditionalCheckFailed" not in causes:  # another transaction was in the way
                 raise StoreUnavailableError(
-                    f"promoting {promotion.model_version}: {error}", causes=sorted(map(str, causes))
+                    f"changing the aliases to {change.model_version}: {error}",
+                    causes=sorted(map(str, causes)),
                 ) from error
-            return self._already_done(promotion, self.read(promotion.project))
+            return self._already_done(change, self.read(change.project))
         return after
 
     def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
-        """Return the promotions of a project, newest first."""
+        """Return the changes of a project, newest first."""
         with translated(f"reading the history of {project}"):
             found = self._client.query(**alias_items.history_query(self._table, project, limit))
         return [alias_items.to_entry(item) for item in found["Items"]]
 
-    def _already_done(self, promotion: Promotion, record: AliasRecord) -> AliasRecord:
+    def _already_done(self, change: AliasChange, record: AliasRecord) -> AliasRecord:
         """Return the record if this very promotion happened; else say who was faster."""
-        with translated(f"looking for promotion {promotion.promotion_id}"):
+        with translated(f"looking for change {change.promotion_id}"):
             found = self._client.get_item(
                 TableName=self._table,
-                Key=alias_items.promotion_key(promotion.project, promotion.promotion_id),
+                Key=alias_items.promotion_key(change.project, change.promotion_id),
                 ConsistentRead=True,
             )
         if "Item" in found:
             return record
         raise AliasConflictError(
-            f"{promotion.project}: the champion alias is at revision {record.revision}, the "
-            f"decision was taken at {promotion.expected_revision}; compare with the new champion",
-            project=promotion.project,
-            expected=promotion.expected_revision,
+            f"{change.project}: the champion alias is at revision {record.revision}, the "
+            f"decision was taken at {change.expected_revision}; compare with the new champion",
+            project=change.project,
+            expected=change.expected_revision,
             got=record.revision,
         )
 

@@ -49,7 +49,7 @@ def to_entry(item: Item) -> HistoryEntry:
 def _attribute(value: Any) -> dict[str, Any]:
     if value is None:
         return {"NULL": True}
-    return {"N": str(value)} if isinstance(value, int) else {"S": value}
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
 
 
 def _fields(item: Item) -> dict[str, Any]:
@@ -58,8 +58,13 @@ def _fields(item: Item) -> dict[str, Any]:
         if name in ("pk", "sk"):
             continue
         ((kind, value),) = attribute.items()
-        values[name] = None if kind == "NULL" else int(value) if kind == "N" else value
+        values[name] = None if kind == "NULL" else _number(value) if kind == "N" else value
     return values
+
+
+def _number(text: str) -> int | float:
+    """DynamoDB may write 1.0 as 1 and 0.25 as 0.25; counts and fractions both survive that."""
+    return int(text) if text.isdigit() else float(text)
 
 
 def history_query(table: str, project: str, limit: int) -> dict[str, Any]:

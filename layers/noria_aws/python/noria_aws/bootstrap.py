@@ -9,13 +9,18 @@ from platform import python_version
 import boto3
 from botocore.config import Config
 
-from noria.ports import MetricSink
+from noria.ports import Clock, MetricSink
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria_aws.adapters import DynamoDbAliases, S3Artifacts
-from noria_aws.clock import SystemClock
+from noria_aws.alerting import SecretWebhooks, SnsAlertTopic
+from noria_aws.claims import DynamoDbClaims
+from noria_aws.client_errors import translated
+from noria_aws.clock import deployed_clock
 from noria_aws.settings import (
+    ALERT_TOPIC,
     ALIAS_TABLE,
+    CHANNELS_SECRET,
     CODE_VERSION,
     DATA_BUCKET,
     MLFLOW_TRACKING_URI,
@@ -49,9 +54,31 @@ class Services:
         return DynamoDbAliases(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
 
     @cached_property
-    def clock(self) -> SystemClock:
-        """The machine's clock."""
-        return SystemClock()
+    def clock(self) -> Clock:
+        """The deployment's clock."""
+        return deployed_clock()
+
+    @cached_property
+    def claims(self) -> DynamoDbClaims:
+        """Who may do a thing once."""
+        return DynamoDbClaims(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
+
+    @cached_property
+    def alert_topic(self) -> SnsAlertTopic:
+        """Where alerts are published."""
+        return SnsAlertTopic(boto3.client("sns", config=_config()), setting(ALERT_TOPIC))
+
+    @cached_property
+    def webhooks(self) -> SecretWebhooks:
+        """The chat services."""
+        client = boto3.client("secretsmanager", config=_config())
+        return SecretWebhooks(client, setting(CHANNELS_SECRET))
+
+    def put_log_lines(self, stream: str, lines: bytes) -> None:
+        """Give lines to a stream of the prediction log."""
+        client = boto3.client("firehose", config=_config())
+        with translated(f"writing to {stream}"):
+            client.put_record(DeliveryStreamName=stream, Record={"Data": lines})
 
     def metric_sink(self) -> MetricSink | None:
         """Return the tracking server of this deployment; None where none is named."""

@@ -45,5 +45,10 @@ def translated(doing: str, *, key: str | None = None) -> Iterator[None]:
 
 
 CONDITIONAL = frozenset(
-    {"PreconditionFailed", "ConditionalRequestConflict", "TransactionCanceledException"}
+    {
+        "ConditionalCheckFailedException",
+        "ConditionalRequestConflict",
+        "PreconditionFailed",
+        "TransactionCanceledException",
+    }
 )

@@ -14,6 +14,7 @@ from noria.errors import (
     InvalidInputError,
     ModelError,
     NoChampionError,
+    NoCheckError,
     NoriaError,
     RegistryError,
     TransientError,
@@ -40,6 +41,14 @@ ROUTES = (
     Route("POST", "/projects/{project}/predict", USER, "predict", "Answer one row"),
     Route("POST", "/projects/{project}/predict/batch", USER, "predict_batch", "Answer 1-100 rows"),
     Route("GET", "/projects/{project}/model", USER, "model", "What serves the project"),
+    Route("POST", "/projects/{project}/feedback", USER, "feedback", "True labels, one or many"),
+    Route("GET", "/projects/{project}/monitoring/drift", USER, "drift", "What moved"),
+    Route("GET", "/projects/{project}/monitoring/metrics", USER, "metrics", "The day in numbers"),
+    Route("GET", "/projects/{project}/monitoring/features", USER, "features", "Each column"),
+    Route(
+        "GET", "/projects/{project}/monitoring/performance", USER, "performance", "How good it is"
+    ),
+    Route("POST", "/projects/{project}/monitoring/baseline", ADMIN, "baseline", "Call this normal"),
     Route("GET", "/projects/{project}/history", ADMIN, "history", "Promotions, newest first"),
 )
 
@@ -48,6 +57,7 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (InvalidInputError, 422, "The inputs cannot be scored"),
     (DataError, 400, "The request cannot be read"),
     (NoChampionError, 503, "The project has no champion"),
+    (NoCheckError, 404, "Nobody has looked yet"),
     (ModelError, 503, "The champion cannot be loaded"),
     (RegistryError, 503, "The champion cannot be loaded"),
     (TransientError, 503, "A store did not answer; try again"),
@@ -69,7 +79,8 @@ class Call(NamedTuple):
     body: Any  # JSON value, None without a body
 
 
-Operations = Mapping[str, Callable[[Call], Mapping[str, Any]]]
+Operation = Callable[[Call], Mapping[str, Any]]
+Operations = Mapping[str, Operation]
 
 
 def http_handler(

@@ -3,16 +3,41 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from noria.errors import NoriaError
+
+METRIC_NAMESPACE = "Noria"
 
 
 def log_event(event: str, **facts: Any) -> None:
     """Write one structured event to the function's log; never put inputs into it."""
     line = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
     sys.stderr.write(line + "\n")
+
+
+def emit_metrics(project: str, **values: float) -> None:
+    """Write metrics in CloudWatch's embedded format, at most five names in all.
+
+    `Predictions`, `LatencyMs`, `RequestsFailed`, `NoChampion`, `PredictionsNotLogged`.
+    """
+    units = {name: "Milliseconds" if name.endswith("Ms") else "Count" for name in values}
+    document = {
+        "_aws": {
+            "Timestamp": int(time() * 1000),
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": METRIC_NAMESPACE,
+                    "Dimensions": [["project"], []],
+                    "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+                }
+            ],
+        },
+        "project": project,
+        **values,
+    }
+    sys.stdout.write(json.dumps(document) + "\n")
 
 
 def step_handler[Q, R](
@@ -29,7 +54,7 @@ def step_handler[Q, R](
 
             step, started = function.__module__, perf_counter()
             name = context.function_name if context else step
-            known = {key: event.get(key) for key in ("project", "run_id", "candidate")}
+            known = {key: event.get(key) for key in ("project", "run_id", "check_id", "candidate")}
             log_event("step_started", function=name, **known)
             try:
                 result = encode(function(decode(request_type, event)))

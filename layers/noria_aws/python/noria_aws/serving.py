@@ -1,28 +1,38 @@
 """The composition root of predict: kept apart so that a cold start imports only what it uses."""
 
 import os.path
-from time import monotonic
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import monotonic, perf_counter
 from typing import Any
 
 import projects
 from noria.errors import (
+    InvalidInputError,
     ModelError,
+    NoChampionError,
+    NoriaError,
     RegistryError,
     SettingsError,
     TransientError,
     UnknownProjectError,
 )
+from noria.inference.feedback import file_labels
+from noria.inference.monitored import last_check, set_baseline
 from noria.inference.serving import ServedModels
-from noria.steps.predict import Predictions
-from noria_aws.clock import SystemClock
-from noria_aws.http_api import Call, Operations
-from noria_aws.runtime import log_event
-from noria_aws.serving_adapters import FirehoseLog, ReadOnlyAliases, ReadOnlyArtifacts
+from noria.steps.predict import LOG_LOST, Predictions
+from noria_aws.clock import deployed_clock
+from noria_aws.http_api import Call, Operation
+from noria_aws.runtime import emit_metrics, log_event
+from noria_aws.serving_adapters import FirehoseLog, HttpArtifacts, ReadOnlyAliases
 from noria_aws.settings import (
     ALIAS_TABLE,
+    CLOCK_FILE,
     DATA_BUCKET,
+    FALLBACK_QUEUE_URL,
     PREDICTION_STREAM_PREFIX,
     aws_context,
+    optional_setting,
     setting,
 )
 
@@ -34,27 +44,69 @@ def deployed_projects() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
+def _report(event: str, facts: Mapping[str, Any]) -> None:
+    log_event(event, **facts)
+    if event == LOG_LOST:
+        emit_metrics(facts["project"], PredictionsNotLogged=facts["n_records"])
+
+
 class Serving:
     """The operations of the API, over the serving adapters."""
 
     def __init__(self) -> None:
         self._aliases = ReadOnlyAliases(setting(ALIAS_TABLE), aws_context)
-        artifacts = ReadOnlyArtifacts(setting(DATA_BUCKET), aws_context)
-        self._models = ServedModels(artifacts, self._aliases, monotonic)
-        log = FirehoseLog(setting(PREDICTION_STREAM_PREFIX), aws_context)
-        self._predictions = Predictions(
-            self._models, log, SystemClock(), lambda event, facts: log_event(event, **facts)
+        self._artifacts = HttpArtifacts(setting(DATA_BUCKET), aws_context)
+        self._clock = deployed_clock()
+        self._models = ServedModels(self._artifacts, self._aliases, self._seconds)
+        log = FirehoseLog(
+            setting(PREDICTION_STREAM_PREFIX), setting(FALLBACK_QUEUE_URL), aws_context
         )
+        self._predictions = Predictions(self._models, log, self._clock, _report)
         self._projects = deployed_projects()
-        self.operations: Operations = {
+        self.operations: dict[str, Operation] = {
             "health": lambda _: self._health(),
-            "predict": lambda call: self._predictions.predict(self._project(call), call.body),
-            "predict_batch": lambda call: self._predictions.predict_batch(
-                self._project(call), call.body
-            ),
+            "predict": lambda call: self._measured(self._predictions.predict, call),
+            "predict_batch": lambda call: self._measured(self._predictions.predict_batch, call),
             "model": lambda call: self._predictions.model(self._project(call)),
             "history": self._history,
+            "feedback": lambda call: file_labels(
+                self._project(call), call.body, artifacts=self._artifacts, clock=self._clock
+            ),
+            "baseline": lambda call: set_baseline(
+                self._project(call),
+                call.body,
+                artifacts=self._artifacts,
+                aliases=self._aliases,
+                clock=self._clock,
+            ),
         }
+        for part in ("drift", "metrics", "features", "performance"):
+            self.operations[part] = partial(self._last_check, part)
+
+    def _seconds(self) -> float:
+        """Return seconds that only grow; of a simulated deployment, simulated ones."""
+        is_simulated = optional_setting(CLOCK_FILE) is not None
+        return self._clock.now().timestamp() if is_simulated else monotonic()
+
+    def _last_check(self, part: str, call: Call) -> dict[str, Any]:
+        return last_check(self._artifacts, self._project(call), part)
+
+    def _measured(self, answer: Callable[[str, Any], dict[str, Any]], call: Call) -> dict[str, Any]:
+        """Answer, and count what happened where alarms look."""
+        project, started = self._project(call), perf_counter()
+        try:
+            given = answer(project, call.body)
+        except NoChampionError:
+            emit_metrics(project, NoChampion=1)
+            raise
+        except InvalidInputError:
+            raise  # the caller's fault
+        except NoriaError:
+            emit_metrics(project, RequestsFailed=1)
+            raise
+        milliseconds = (perf_counter() - started) * 1000.0
+        emit_metrics(project, Predictions=given.get("n_items", 1), LatencyMs=milliseconds)
+        return given
 
     def _project(self, call: Call) -> str:
         if call.project not in self._projects:

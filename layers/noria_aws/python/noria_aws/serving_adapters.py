@@ -7,8 +7,8 @@ from io import BytesIO
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from noria.aliases import AliasRecord, HistoryEntry, Promotion
-from noria.errors import SettingsError
+from noria.aliases import AliasChange, AliasRecord, HistoryEntry
+from noria.errors import SettingsError, StoreUnavailableError
 from noria.hashing import canonical_json
 from noria_aws import alias_items
 from noria_aws.settings import AwsContext
@@ -18,12 +18,13 @@ from noria_aws.signed_http import Answer, Patience, SignedHttp
 _LOG_PATIENCE = Patience(attempts=2, seconds=1.0)
 _ALIAS_PATIENCE = Patience(attempts=3, seconds=1.0)
 _FIREHOSE_RECORD_BYTES = 1_000_000  # of at most 1,024,000
+_QUEUE_MESSAGE_BYTES = 200_000  # of at most 256 KiB, quoted
 
 Context = Callable[[], AwsContext]
 
 
-class ReadOnlyArtifacts:
-    """`ArtifactStore` over S3, for reading; writing is not this function's right."""
+class HttpArtifacts:
+    """`ArtifactStore` over S3; what may be written is the role's to say."""
 
     def __init__(self, bucket: str, context: Context) -> None:
         now = context()
@@ -48,8 +49,12 @@ class ReadOnlyArtifacts:
         return answer.status != 404 and bool(_checked(answer, f"looking at {key}"))
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
-        """Refuse: the predict function has no right to write artifacts."""
-        raise SettingsError(f"{key}: the serving functions never write artifacts", key=key)
+        """Write the object; with `if_absent`, False when the key already holds one."""
+        headers = {"if-none-match": "*"} if if_absent else {}
+        answer = self._http.request("PUT", self._path(key), body, headers)
+        if if_absent and answer.status in (409, 412):  # 409: another one is writing it
+            return False
+        return bool(_checked(answer, f"writing {key}"))
 
     def _path(self, key: str) -> str:
         return self._prefix + quote(key, safe="/-_.~")
@@ -70,11 +75,11 @@ class ReadOnlyAliases:
         return alias_items.to_record(project, self._call("GetItem", query).get("Item"))
 
     def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
-        """Return the promotions of a project, newest first."""
+        """Return the changes of a project, newest first."""
         found = self._call("Query", alias_items.history_query(self._table, project, limit))
         return [alias_items.to_entry(item) for item in found["Items"]]
 
-    def promote(self, promotion: Promotion) -> AliasRecord:
+    def apply(self, change: AliasChange) -> AliasRecord:
         """Refuse: the predict function has no right to move aliases."""
         raise SettingsError("the serving functions never move aliases")
 
@@ -83,9 +88,15 @@ class ReadOnlyAliases:
 
 
 class FirehoseLog:
-    """`PredictionLog` over Firehose: one stream a project, rows packed into few records."""
+    """`PredictionLog` over Firehose: one stream a project, rows packed into few records.
 
-    def __init__(self, stream_prefix: str, context: Context) -> None:
+    What Firehose does not take goes to a queue, from which `replay_log` hands it over later.
+    """
+
+    def __init__(self, stream_prefix: str, fallback_queue_url: str, context: Context) -> None:
+        self._queue_url = fallback_queue_url
+        queue_host = f"sqs.{context().region}.amazonaws.com"
+        self._queue = SignedHttp("sqs", queue_host, context, patience=_LOG_PATIENCE)
         self._prefix = stream_prefix
         host = f"firehose.{context().region}.amazonaws.com"
         self._http = SignedHttp("firehose", host, context, patience=_LOG_PATIENCE)
@@ -93,17 +104,25 @@ class FirehoseLog:
     def append(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Hand the rows over as JSON lines; StoreUnavailableError or SettingsError when refused."""
         for packed in _packed([canonical_json(record) + b"\n" for record in records]):
-            query = {
-                "DeliveryStreamName": f"{self._prefix}{project}",
-                "Record": {"Data": b64encode(packed).decode()},
-            }
-            _json_call(self._http, "Firehose_20150804.PutRecord", "1.1", query)
+            stream = f"{self._prefix}{project}"
+            query = {"DeliveryStreamName": stream, "Record": {"Data": b64encode(packed).decode()}}
+            try:
+                _json_call(self._http, "Firehose_20150804.PutRecord", "1.1", query)
+            except StoreUnavailableError:
+                self._keep(stream, packed)
+
+    def _keep(self, stream: str, packed: bytes) -> None:
+        """Put lines into the fallback queue, as many a message as it takes."""
+        for part in _packed(packed.splitlines(keepends=True), _QUEUE_MESSAGE_BYTES):
+            body = json.dumps({"stream": stream, "lines": part.decode()})
+            query = {"QueueUrl": self._queue_url, "MessageBody": body}
+            _json_call(self._queue, "AmazonSQS.SendMessage", "1.0", query)
 
 
-def _packed(lines: Sequence[bytes]) -> list[bytes]:
+def _packed(lines: Sequence[bytes], most: int = _FIREHOSE_RECORD_BYTES) -> list[bytes]:
     packs = [b""]
     for line in lines:
-        if packs[-1] and len(packs[-1]) + len(line) > _FIREHOSE_RECORD_BYTES:
+        if packs[-1] and len(packs[-1]) + len(line) > most:
             packs.append(b"")
         packs[-1] += line
     return packs

@@ -43,6 +43,6 @@ def test_a_description_that_is_not_one_is_refused(body):
 def test_another_format_version_is_incompatible():
     """A future bundle is refused by old code, by name."""
     files = pack({}, ARRAYS)
-    newer = files[BUNDLE_FILE].replace(b'"format_version":2', b'"format_version":3')
+    newer = files[BUNDLE_FILE].replace(b'"format_version":3', b'"format_version":4')
     with pytest.raises(ModelIncompatibleError, match="format 3"):
         unpack({**files, BUNDLE_FILE: newer})

@@ -18,7 +18,7 @@ class _World:
         if write:
             write_version(self.artifacts, "p", version, tiny_bundle(), {})
         revision = self.aliases.read("p").revision
-        self.aliases.promote(
+        self.aliases.apply(
             Promotion("p", f"id-{version}-{revision}", version, revision, "manual", "", "me", "now")
         )
 

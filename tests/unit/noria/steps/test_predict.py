@@ -23,7 +23,7 @@ def reported():
 def predictions(log, reported):
     artifacts, aliases = MemoryArtifacts(), MemoryAliases()
     write_version(artifacts, "p", "v1", tiny_bundle(), {})
-    aliases.promote(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
+    aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
     models = ServedModels(artifacts, aliases, lambda: 0.0)
     return Predictions(models, log, SteppingClock(), lambda *event: reported.append(event))
 

@@ -13,7 +13,7 @@ from typing import Any
 from noria.errors import ModelCorruptError, ModelIncompatibleError
 from noria.hashing import canonical_json, sha256_hex
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 BUNDLE_FILE = "bundle.json"
 ARRAYS_FILE = "arrays.bin"
 _LIFTED = "$array"

@@ -4,7 +4,7 @@ Written for the bootstrap, which calls them thousands of times on small arrays; 
 them equal to scikit-learn's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,12 @@ class Metric(NamedTuple):
     greater_is_better: bool
     decides: bool = False  # it looks at the decided classes
     needs_probabilities: bool = False  # raw scores will not do
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Return the answers of several sets of rows, one after the other."""
+    decided = None if parts[0].decided is None else np.concatenate([p.decided for p in parts])
+    return Answers(np.concatenate([part.outputs for part in parts]), decided)
 
 
 def measure(name: str, truth: Any, answers: Answers) -> float:
@@ -65,15 +71,14 @@ def confusion(truth: Any, answers: Answers) -> Floats:
     return cells.reshape(n_classes, n_classes).astype(np.float64)
 
 
-def _accuracy(truth: Any, answers: Answers) -> float:
-    return float(np.mean(answers.decided == truth))
+def _accuracy(table: Floats) -> float:
+    return float(np.trace(table) / table.sum())
 
 
-def _averaged(kind: str, average: str) -> Callable[[Any, Answers], float]:
+def _averaged(kind: str, average: str) -> Callable[[Floats], float]:
     """Return precision, recall or F1 averaged over the classes that occur or are predicted."""
 
-    def score(truth: Any, answers: Answers) -> float:
-        table = confusion(truth, answers)
+    def score(table: Floats) -> float:
         hits, actual, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
         below = {"precision": predicted, "recall": actual, "f1": (actual + predicted) / 2}[kind]
         share = np.divide(hits, below, out=np.zeros_like(hits), where=below > 0)
@@ -81,6 +86,17 @@ def _averaged(kind: str, average: str) -> Callable[[Any, Answers], float]:
         return float(share @ weight / weight.sum())
 
     return score
+
+
+# Of counts by (true class, decided class), shape (n_classes, n_classes).
+TABLE_METRICS: dict[str, Callable[[Floats], float]] = {
+    "accuracy": _accuracy,
+    **{
+        f"{kind}_{average}": _averaged(kind, average)
+        for kind in ("f1", "precision", "recall")
+        for average in ("macro", "weighted")
+    },
+}
 
 
 def _over_classes(
@@ -181,18 +197,16 @@ def _r2(truth: Any, answers: Answers) -> float:
     return 1.0 - residual / spread
 
 
-def _decisive(measure: Callable[[Any, Answers], float]) -> Metric:
-    return Metric(measure, greater_is_better=True, decides=True)
+def _decisive(of_table: Callable[[Floats], float]) -> Metric:
+    return Metric(
+        lambda truth, answers: of_table(confusion(truth, answers)),
+        greater_is_better=True,
+        decides=True,
+    )
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": _decisive(_accuracy),
-    "f1_macro": _decisive(_averaged("f1", "macro")),
-    "f1_weighted": _decisive(_averaged("f1", "weighted")),
-    "precision_macro": _decisive(_averaged("precision", "macro")),
-    "precision_weighted": _decisive(_averaged("precision", "weighted")),
-    "recall_macro": _decisive(_averaged("recall", "macro")),
-    "recall_weighted": _decisive(_averaged("recall", "weighted")),
+    **{name: _decisive(of_table) for name, of_table in TABLE_METRICS.items()},
     "roc_auc": Metric(_over_classes(_roc_auc), True, needs_probabilities=True),
     "pr_auc": Metric(_over_classes(_pr_auc), True, needs_probabilities=True),
     "log_loss": Metric(_log_loss, False, needs_probabilities=True),

@@ -9,12 +9,15 @@ from typing import Any
 from noria.bundle.format import unpack
 from noria.cells import normalized
 from noria.errors import InvalidInputError, ModelCorruptError
+from noria.features.observations import TextObserver
 from noria.features.view import FeatureView
 from noria.inference.explanation import Explainer
 from noria.inference.postprocess import load_postprocess
 from noria.inference.scoring import LINKS, load_scorer
 
 Row = Mapping[str, Any]
+
+MASK = "***"
 
 
 class Predictor:
@@ -47,6 +50,7 @@ class Predictor:
             self._weights: list[float] = document["decision_weights"]
             self.postprocess = load_postprocess(document["postprocess"])
             self._explainer = Explainer(document, self._view, self._scorer)
+            self._observer = TextObserver(document["watched"])
         except (LookupError, TypeError, ValueError, AttributeError, PatternError) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
@@ -109,6 +113,18 @@ class Predictor:
     def score(self, row: Row) -> list[float]:
         """Return probabilities by class order, or one value, of a row that needs no checking."""
         return self._outputs(self._view.prepare(row))
+
+    def observed(self, inputs: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what may be logged of checked inputs: values as read, and signals of texts.
+
+        Personal columns are masked; of them only a text's signals are kept.
+        """
+        inputs = self._normalized(inputs)
+        shown = {
+            name: MASK if self.columns[name]["pii"] and value is not None else value
+            for name, value in inputs.items()
+        }
+        return shown, self._observer.observe(inputs)
 
     def _normalized(self, inputs: Any) -> Row:
         """Read values as training did: blanks around categories, words that mean "missing"."""

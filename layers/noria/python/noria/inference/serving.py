@@ -1,8 +1,10 @@
 """Which model answers now: the champion of the alias, refreshed without a failed request."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
+from noria.aliases import AliasRecord, RolloutMode
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import (
     ModelError,
@@ -11,11 +13,32 @@ from noria.errors import (
     SettingsError,
     TransientError,
 )
+from noria.hashing import sha256_hex
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore, ModelAliases
 from noria.registry.versions import read_files
 
 REFRESH_SECONDS = 10.0  # how old a read alias may be; a new champion serves within this
+
+
+class Rollout(NamedTuple):
+    """A challenger that sees some of the requests."""
+
+    model_version: str
+    mode: RolloutMode
+    fraction: float  # of the requests, in [0, 1]
+    predictor: Predictor | None  # None when it cannot be loaded; the champion then answers all
+
+    def takes(self, unit: str) -> bool:
+        """Return whether a request is the challenger's: the same unit always, other ones evenly.
+
+        Parameters
+        ----------
+        unit : str
+            The record id, or a hash of the inputs where there is none.
+        """
+        digest = sha256_hex(f"{self.model_version}:{unit}".encode())
+        return int(digest[:8], 16) < self.fraction * 2**32
 
 
 class Served(NamedTuple):
@@ -24,6 +47,7 @@ class Served(NamedTuple):
     predictor: Predictor
     model_version: str
     degraded: str | None  # why this is not simply the champion; None when it is
+    rollout: Rollout | None = None
 
 
 class ServedModels:
@@ -73,6 +97,10 @@ class ServedModels:
             if served is None:
                 raise
             return served._replace(degraded=f"the alias cannot be read: {error.message}")
+        champion = self._champion(project, record, served)
+        return champion._replace(rollout=self._rollout(record, served))
+
+    def _champion(self, project: str, record: AliasRecord, served: Served | None) -> Served:
         if record.champion is None:
             raise NoChampionError(
                 f"project '{project}' has no champion yet; train one: noria train {project}",
@@ -90,6 +118,19 @@ class ServedModels:
                 raise
             fallback = self._load(project, record.previous_champion)
             return Served(fallback, record.previous_champion, reason)
+
+    def _rollout(self, record: AliasRecord, served: Served | None) -> Rollout | None:
+        """Return the running rollout; a challenger that cannot be loaded is tried once."""
+        if record.rollout_mode == "off" or record.challenger is None:
+            return None
+        known = served and served.rollout
+        if known and known.model_version == record.challenger:
+            return known._replace(mode=record.rollout_mode, fraction=record.rollout_fraction)
+        predictor = None
+        # A broken challenger shows in the log, and its rollout is reverted.
+        with suppress(ModelError, RegistryError, TransientError, SettingsError):
+            predictor = self._load(record.project, record.challenger)
+        return Rollout(record.challenger, record.rollout_mode, record.rollout_fraction, predictor)
 
     def _load(self, project: str, model_version: str) -> Predictor:
         names = (BUNDLE_FILE, ARRAYS_FILE)

@@ -197,3 +197,125 @@ def correlations(names: Sequence[str], matrix: Any) -> str:
 
     side = min(_WIDTH - 1.0, 2.2 + 0.26 * n)
     return _drawn(side, draw, width=min(_WIDTH, side + 1.0))
+
+
+def then_and_now(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw each column's shares in training (grey) and in the window (blue), side by side."""
+    n_columns = 3
+    n_rows = -(-len(columns) // n_columns)
+    figure = Figure(figsize=(_WIDTH, 1.9 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axes in grid.flat[len(columns) :]:
+        axes.set_visible(False)
+    for axes, (name, column) in zip(grid.flat, columns.items(), strict=False):
+        axes.set_title(short(name), fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.yaxis.set_visible(False)
+        axes.spines["left"].set_visible(False)
+        if "levels" in column["then"]:
+            _draw_levels(axes, column)
+        else:
+            _draw_numbers(axes, column)
+    return _svg(figure)
+
+
+def _draw_levels(axes: Axes, column: Mapping[str, Any]) -> None:
+    """Draw the levels whose shares changed most."""
+    shares = [
+        {name: count / max(column[side]["n"], 1) for name, count in column[side]["levels"].items()}
+        for side in ("then", "now")
+    ]
+    names = sorted(shares[0], key=lambda n: -abs(shares[0][n] - shares[1][n]))[:5]
+    for place, name in enumerate(names):
+        axes.bar(place - 0.2, shares[0][name], width=0.38, color=MUTED)
+        axes.bar(place + 0.2, shares[1][name], width=0.38, color=ACCENT)
+    axes.set_xticks(range(len(names)), [short(name)[:9] for name in names], rotation=30, ha="right")
+
+
+def _draw_numbers(axes: Axes, column: Mapping[str, Any]) -> None:
+    """Draw two densities over the bulk of the reference."""
+    edges = np.asarray(column["then"]["edges"])
+    low, high = edges[0], edges[-1]
+    if high <= low:
+        high = low + 1.0
+    bins = np.linspace(low, high, 25)
+    middles = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2.0, edges[-1:]])
+    for side, colour, alpha in (("then", MUTED, 0.75), ("now", ACCENT, 0.6)):
+        counts = np.asarray(column[side]["counts"], dtype=np.float64)
+        weights = counts / max(counts.sum(), 1.0)
+        axes.hist(np.clip(middles, low, high), bins=bins.tolist(), weights=weights, color=colour,
+                  alpha=alpha)  # fmt: skip
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
+
+
+def performance(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw each performance with its interval beside what it was in training."""
+
+    def draw(axes: Axes) -> None:
+        for place, (kind, value) in enumerate(found.items()):
+            axes.plot([value["low"], value["high"]], [place] * 2, "-", color=ACCENT, lw=3)
+            axes.plot([value["value"]], [place], "o", color=ACCENT, markersize=8)
+            axes.plot([value["reference"]], [place], "|", color=INK, markersize=22, mew=2)
+            axes.annotate(f"n = {value['n_rows']}", (value["value"], place + 0.18), fontsize=8,
+                          ha="center", color=INK)  # fmt: skip
+            axes.text(-0.02, place, kind, transform=axes.get_yaxis_transform(), ha="right",
+                      va="center")  # fmt: skip
+        metric = next(iter(found.values()))["metric"]
+        axes.set_yticks([])
+        axes.set_ylim(-0.6, len(found) - 0.4)
+        axes.set_xlabel(f"{metric}: dot and interval now, bar out of fold in training")
+
+    return _drawn(1.1 + 0.5 * len(found), draw)
+
+
+def score_history(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the primary metric over the checks: estimated as a line, measured as dots."""
+
+    def draw(axes: Axes) -> None:
+        for kind, style in (("estimated", "-"), ("realised", "o")):
+            known = [(n, check[kind]) for n, check in enumerate(checks) if check[kind]]
+            if not known:
+                continue
+            places = [n for n, _ in known]
+            colour = MUTED if kind == "estimated" else ACCENT
+            axes.plot(places, [v["value"] for _, v in known], style, color=colour, label=kind)
+            axes.fill_between(places, [v["low"] for _, v in known], [v["high"] for _, v in known],
+                              color=colour, alpha=0.2, linewidth=0)  # fmt: skip
+        drifting = [n for n, check in enumerate(checks) if check["verdict"] == "drift"]
+        for place in drifting:
+            axes.axvspan(place - 0.5, place + 0.5, color="#c2410c", alpha=0.12, linewidth=0)
+        axes.set_xticks(*_ticks([check["at"][:16] for check in checks]), fontsize=7)
+        axes.set_ylabel("primary metric")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
+
+    return _drawn(2.6, draw)
+
+
+def _ticks(labels: Sequence[str], most: int = 6) -> tuple[list[int], list[str]]:
+    step = -(-len(labels) // most)
+    places = list(range(0, len(labels), step))
+    return places, [labels[place] for place in places]
+
+
+def timeline(
+    scores: Sequence[tuple[float, float]],
+    events: Sequence[tuple[float, str, str]],
+    metric: str,
+    drift_day: float,
+) -> str:
+    """Draw the true score of each day and what the loop did, over the days."""
+    colours = {"drift": "#c2410c", "retraining": ACCENT, "promoted": "#17683a"}
+
+    def draw(axes: Axes) -> None:
+        axes.plot([day for day, _ in scores], [score for _, score in scores], "o-", color=INK,
+                  markersize=4, lw=1)  # fmt: skip
+        axes.axvspan(drift_day, max(day for day, _ in scores) + 0.5, color=MUTED, alpha=0.2, lw=0)
+        for what, colour in colours.items():
+            for number, (day, _, _) in enumerate(e for e in events if e[1] == what):
+                axes.axvline(day, color=colour, lw=1.5, label=what if not number else None)
+        axes.set(xlabel="day (grey: the world has changed)", ylabel=metric)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
+
+    return _drawn(3.0, draw)

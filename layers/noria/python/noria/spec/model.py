@@ -9,6 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from noria.spec.features import Derivation, Feature
+from noria.spec.operations import (
+    AlertsSection,
+    MonitoringSection,
+    RetrainingSection,
+    RolloutSection,
+)
 from noria.spec.section import ColumnName, ColumnType, Fraction, Name, Section, Task
 
 
@@ -260,6 +266,10 @@ class ProjectSpec(Section):
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection
     promotion: PromotionSection = PromotionSection()
+    rollout: RolloutSection = RolloutSection()
+    monitoring: MonitoringSection = MonitoringSection()
+    retraining: RetrainingSection = RetrainingSection()
+    alerts: AlertsSection = AlertsSection()
 
     @field_validator("derived")
     @classmethod

@@ -26,6 +26,7 @@ class DecidePromotionResult:
     outcome: Outcome
     summary: str
     decision_key: str
+    rollout: bool  # whether a promotion goes step by step
 
 
 def decide_promotion(
@@ -39,4 +40,6 @@ def decide_promotion(
     decision = decide(spec, evaluation)
     key = run_key(spec.name, request.run_id, DECISION)
     artifacts.put(key, canonical_json(decision.to_dict()))
-    return DecidePromotionResult(decision.outcome, decision.summary(), key)
+    # The first champion replaces nothing: there is nobody to compare it with on live requests.
+    is_stepwise = bool(spec.rollout.steps) and evaluation["champion"] is not None
+    return DecidePromotionResult(decision.outcome, decision.summary(), key, is_stepwise)

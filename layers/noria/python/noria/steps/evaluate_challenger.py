@@ -20,7 +20,8 @@ from noria.features.derive import Deriver
 from noria.hashing import canonical_json, sha256_hex
 from noria.inference.postprocess import business_totals
 from noria.inference.predictor import Predictor
-from noria.layout import EVALUATION, TEST_ANSWERS, candidate_key, run_key
+from noria.layout import EVALUATION, REFERENCE, TEST_ANSWERS, candidate_key, run_key
+from noria.monitoring.reference import Reference, answer_records
 from noria.ports import ArtifactStore, ModelAliases
 from noria.registry.versions import read_files, read_manifest
 from noria.spec.model import ProjectSpec
@@ -63,7 +64,7 @@ def evaluate_challenger(
     """Score challenger, champion and the trivial baseline on the test rows.
 
     Reads the test rows, the only step to do so, both serving bundles and the training rows'
-    hashes; writes `runs/<project>/<run_id>/evaluation.json`, once: a run that is started again
+    hashes; writes `evaluation.json` and the reference profile of monitoring, once: a run that is started again
     keeps the evaluation it has, so its own promotion can never become what it is compared with.
     Test rows whose inputs the champion was trained on are left out of its comparison. A champion
     that cannot be loaded leaves no comparison, and the gate then refuses.
@@ -82,6 +83,8 @@ def evaluate_challenger(
         written["alias_revision"] = record.revision
         answers_key = run_key(spec.name, request.run_id, TEST_ANSWERS)
         artifacts.put(answers_key, evaluation.answers())
+        reference_key = run_key(spec.name, request.run_id, REFERENCE)
+        artifacts.put(reference_key, evaluation.reference())
         artifacts.put(key, canonical_json(written), if_absent=True)
     document = read_evaluation(artifacts, spec.name, request.run_id)
     _require_same_subject(document, request, artifacts)
@@ -140,6 +143,17 @@ class _Evaluation:
         parts = {"truth": self._truth, "outputs": self._answers.outputs, **decided}
         np.savez_compressed(buffer, **parts)
         return buffer.getvalue()
+
+    def reference(self) -> bytes:
+        """Return the reference profile with the challenger's own answers to unseen rows."""
+        key = candidate_key(
+            self._spec.name, self._request.run_id, self._request.candidate, REFERENCE
+        )
+        classes = self._challenger.classes
+        outputs = self._answers.outputs[:, : max(len(classes), 1)]
+        answers = Answers(outputs, self._answers.decided)
+        records = [*answer_records(classes, answers)]
+        return Reference.from_bytes(self._artifacts.get(key)).answering(records).to_bytes()
 
     def _business_value(self) -> dict[str, Any] | None:
         """Return what the test rows are worth by the project's postprocessor."""

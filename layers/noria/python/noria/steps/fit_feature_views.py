@@ -20,7 +20,8 @@ from noria.features.fitting import RowPreparer, fit_feature_view
 from noria.features.matrix import Matrix, stack_rows, to_bytes
 from noria.features.view import FeatureView
 from noria.hashing import canonical_json
-from noria.layout import run_key
+from noria.layout import WATCHED, run_key
+from noria.monitoring.reference import watched
 from noria.ports import ArtifactStore
 from noria.spec.model import ProjectSpec
 from noria.training.selection import kept_columns
@@ -89,6 +90,7 @@ def fit_feature_views(
             targets |= {f"fit_{number}": np.array(fit), f"score_{number}": np.array(score)}
     files |= {f"{FEATURE_VIEW}/{n}": b for n, b in pack({"feature_view": view.data}, {}).items()}
     files[SELECTIONS] = canonical_json(selections)
+    files[WATCHED] = canonical_json(watched(spec, rows))
     files[PRIMARY_LAYER] = encode_rows(fitting.extended(row) for row in rows)
     files[FEATURE_LAYER] = _table(view.names(), fitted)
     buffer = BytesIO()

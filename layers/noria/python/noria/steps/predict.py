@@ -1,23 +1,39 @@
 """Answer one row or a small batch with the champion, and log every answer."""
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from noria.errors import InvalidInputError, SettingsError, TransientError
 from noria.hashing import canonical_json, short_id
+from noria.hours import new_prediction_id
 from noria.inference.explanation import MAX_CONTRIBUTIONS
-from noria.inference.serving import Served, ServedModels
+from noria.inference.feedback import LABEL_FAULT, MAX_ID_CHARACTERS, is_id, is_label
+from noria.inference.predictor import Predictor
+from noria.inference.serving import Rollout, Served, ServedModels
 from noria.ports import Clock, PredictionLog
 
 MAX_BATCH_ROWS = 100
-MAX_RECORD_ID_CHARACTERS = 100
-_MASK = "***"
-_ITEM_FIELDS = {"inputs", "record_id", "explain"}
+LOG_LOST = "prediction_log_lost"  # what is reported when neither log nor fallback took a record
+_ITEM_FIELDS = {"inputs", "record_id", "explain", "true_label"}
 _DEFAULT_CONTRIBUTIONS = 10
 
 Report = Callable[[str, Mapping[str, Any]], None]
+
+
+class _Request(NamedTuple):
+    """One row to answer, read."""
+
+    inputs: Any
+    record_id: str | None
+    n_explained: int
+    true_label: Any
+
+    def unit(self) -> str:
+        """Return what decides which model answers: the same for the same record."""
+        if self.record_id is not None:
+            return self.record_id
+        return short_id(canonical_json(self.inputs))
 
 
 class Predictions:
@@ -40,8 +56,8 @@ class Predictions:
         InvalidInputError names what is wrong with it.
         """
         served = self._models.get(project)
-        answer, record = self._answered(project, served, body)
-        self._write(project, [record])
+        answer, records = self._answered(project, served, body)
+        self._write(project, records)
         return answer
 
     def predict_batch(self, project: str, body: Any) -> dict[str, Any]:
@@ -52,21 +68,23 @@ class Predictions:
         items = _batch_items(body)
         served = self._models.get(project)
         results: list[dict[str, Any]] = []
-        records = []
+        records: list[dict[str, Any]] = []
+        n_failed = 0
         for index, item in enumerate(items):
             try:
-                answer, record = self._answered(project, served, item)
+                answer, logged = self._answered(project, served, item)
             except InvalidInputError as error:
+                n_failed += 1
                 results.append({"index": index, "errors": error.details["errors"]})
             else:
                 results.append({"index": index, **answer})
-                records.append(record)
+                records += logged
         self._write(project, records)
         return {
             "project": project,
             "model_version": served.model_version,
             "n_items": len(results),
-            "n_failed": len(results) - len(records),
+            "n_failed": n_failed,
             "results": results,
         }
 
@@ -86,21 +104,56 @@ class Predictions:
 
     def _answered(
         self, project: str, served: Served, item: Any
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the answer, and what to log: one record of each model that looked at the row."""
+        request = _checked_item(item)
+        rollout = served.rollout
+        if rollout is None or not rollout.takes(request.unit()):
+            answer, record = self._by(project, served, request, "champion")
+            return answer, [record]
+        seen = self._by_challenger(project, rollout, request)
+        if rollout.mode == "canary" and seen[0] is not None:
+            return seen[0], [seen[1]]
+        answer, record = self._by(project, served, request, "champion")
+        return answer, [record, seen[1]]
+
+    def _by_challenger(
+        self, project: str, rollout: Rollout, request: _Request
+    ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """Return the challenger's answer, None where it has none, and the record of it."""
+        role = "challenger" if rollout.mode == "canary" else "shadow"
+        failure = "it cannot be loaded"
+        if rollout.predictor is not None:
+            model = Served(rollout.predictor, rollout.model_version, None)
+            try:
+                return self._by(project, model, request, role)
+            except Exception as error:  # noqa: BLE001 - a challenger may never fail a request
+                failure = type(error).__name__
+        return None, {
+            "model_version": rollout.model_version,
+            "prediction": None,
+            "failure": failure,
+            "at": self._clock.now().isoformat(),
+            "served_by": role,
+        }
+
+    def _by(
+        self, project: str, model: Served, request: _Request, role: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         started = perf_counter()
-        inputs, record_id = _checked_item(item)
-        output = served.predictor.answer(inputs, explain=_contributions(item.get("explain")))
+        output = model.predictor.answer(request.inputs, explain=request.n_explained)
+        now = self._clock.now()
         answer = {
             **output,
             "project": project,
-            "model_version": served.model_version,
-            "prediction_id": str(uuid.uuid4()),
-            "at": self._clock.now().isoformat(),
+            "model_version": model.model_version,
+            "prediction_id": new_prediction_id(now),
+            "at": now.isoformat(),
             "latency_ms": round((perf_counter() - started) * 1000.0, 3),
         }
-        if record_id is not None:
-            answer["record_id"] = record_id
-        return answer, _log_record(answer, inputs, served.predictor.columns)
+        if request.record_id is not None:
+            answer["record_id"] = request.record_id
+        return answer, _log_record(answer, request, model.predictor, role)
 
     def _write(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Log the answers; a log that cannot take them never fails a prediction."""
@@ -110,7 +163,7 @@ class Predictions:
             self._log.append(project, records)
         except (TransientError, SettingsError) as error:
             lost = {"project": project, "n_records": len(records), "reason": error.message}
-            self._report("prediction_log_lost", lost)
+            self._report(LOG_LOST, lost)
 
 
 def _batch_items(body: Any) -> list[Any]:
@@ -122,19 +175,19 @@ def _batch_items(body: Any) -> list[Any]:
     return items
 
 
-def _checked_item(item: Any) -> tuple[Any, str | None]:
+def _checked_item(item: Any) -> _Request:
     if not isinstance(item, Mapping) or "inputs" not in item:
         raise _fault("inputs", 'required: {"inputs": {"<column>": <value>, …}}')
     unknown = sorted(set(item) - _ITEM_FIELDS)
     if unknown:
         allowed = ", ".join(sorted(_ITEM_FIELDS))
         raise _fault(unknown[0][:100], f"unknown field; beside the inputs allowed: {allowed}")
-    record_id = item.get("record_id")
-    if record_id is not None and not (
-        isinstance(record_id, str) and 1 <= len(record_id) <= MAX_RECORD_ID_CHARACTERS
-    ):
-        raise _fault("record_id", f"must be 1 to {MAX_RECORD_ID_CHARACTERS} characters")
-    return item["inputs"], record_id
+    record_id, label = item.get("record_id"), item.get("true_label")
+    if record_id is not None and not is_id(record_id):
+        raise _fault("record_id", f"must be 1 to {MAX_ID_CHARACTERS} characters")
+    if label is not None and not is_label(label):
+        raise _fault("true_label", LABEL_FAULT)
+    return _Request(item["inputs"], record_id, _contributions(item.get("explain")), label)
 
 
 def _contributions(explain: Any) -> int:
@@ -146,19 +199,19 @@ def _contributions(explain: Any) -> int:
 
 
 def _log_record(
-    answer: Mapping[str, Any], inputs: Mapping[str, Any], columns: Mapping[str, Any]
+    answer: Mapping[str, Any], request: _Request, predictor: Predictor, role: str
 ) -> dict[str, Any]:
-    shown = {
-        name: _MASK if columns[name]["pii"] and value is not None else value
-        for name, value in inputs.items()
-    }
+    shown, signals = predictor.observed(request.inputs)
     # An explanation quotes words of the inputs, and can be computed again.
     kept = {name: value for name, value in answer.items() if name != "explanation"}
+    label = {} if request.true_label is None else {"true_label": request.true_label}
     return {
         **kept,
+        **label,
         "inputs": shown,
-        "inputs_hash": short_id(canonical_json(dict(inputs))),
-        "served_by": "champion",
+        "signals": signals,
+        "inputs_hash": short_id(canonical_json(dict(request.inputs))),
+        "served_by": role,
     }
 
 

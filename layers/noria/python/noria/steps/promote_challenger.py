@@ -47,7 +47,7 @@ def promote_challenger(
     ModelVersionNotFoundError, ModelCorruptError
     """
     verify_version(artifacts, request.project, request.model_version)
-    record = aliases.promote(
+    record = aliases.apply(
         Promotion(
             project=request.project,
             promotion_id=f"training-{request.model_version}",

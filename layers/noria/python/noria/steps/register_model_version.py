@@ -9,6 +9,7 @@ from noria.layout import (
     DECISION,
     EVALUATION,
     GOLDEN,
+    REFERENCE,
     RESULT,
     SELECTION,
     candidate_key,
@@ -60,7 +61,7 @@ def register_model_version(
         return artifacts.get(run_key(spec.name, request.run_id, name))
 
     files = {name: candidate_file(name) for name in (BUNDLE_FILE, ARRAYS_FILE, GOLDEN)}
-    files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION)}
+    files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION, REFERENCE)}
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
     lineage = {

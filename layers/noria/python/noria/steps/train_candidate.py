@@ -13,13 +13,14 @@ from noria.bundle.exporters import Features, export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
 from noria.data.inference import resolved
 from noria.data.versions import TRAIN, encode_rows, read_rows
-from noria.evaluation.metrics import METRICS
+from noria.evaluation.metrics import METRICS, joined, measure
 from noria.features.matrix import Matrix, from_bytes, stack_rows, take_columns
 from noria.features.view import FeatureView
 from noria.hashing import canonical_json
 from noria.inference.golden import golden_inputs
 from noria.inference.postprocess import business_value
-from noria.layout import GOLDEN, RESULT, SELECTION, candidate_key, run_key
+from noria.layout import GOLDEN, REFERENCE, RESULT, SELECTION, WATCHED, candidate_key, run_key
+from noria.monitoring.reference import answer_records, build_reference, error_model
 from noria.ports import ArtifactStore, Clock
 from noria.registry.versions import read_files
 from noria.spec.loader import spec_hash
@@ -116,6 +117,7 @@ def train_candidate(
         run.put(name, body)
     run.put(GOLDEN, run.golden(model, held_out))
     run.put(OUT_OF_FOLD, run.out_of_fold(held_out))
+    run.put(REFERENCE, run.reference(held_out))
     result = _result(candidate, metric, end, held_out)
     run.put(RESULT, canonical_json({**result, "subject": subject, "code": dict(code)}))
     return TrainCandidateResult(candidate.name, metric, result["cv_mean"], len(end.trials))
@@ -139,6 +141,7 @@ class _Run:
         files = {name: self.get(f"{FEATURE_VIEW}/{name}") for name in (BUNDLE_FILE, ARRAYS_FILE)}
         self._view = FeatureView(unpack(files)[0]["feature_view"])
         self._rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
+        self._watched = json.loads(self.get(WATCHED))
         self._kept: list[list[int]] | None = None  # a fold, and last for all rows
         if self.candidate.selection:
             self._kept = json.loads(self.get(SELECTIONS))[self.candidate.selection]
@@ -221,6 +224,7 @@ class _Run:
             "decision_weights": list(held_out.weights),
             "postprocess": self._postprocess(held_out),
             "reference": self._typical_row(),
+            "watched": self._watched,
         }
         return pack(description, exported.arrays)
 
@@ -292,16 +296,31 @@ class _Run:
             if np.isfinite(answer).all()
         )
 
+    def reference(self, held_out: OutOfFold) -> bytes:
+        """Return what monitoring compares with: the rows' inputs, the out-of-fold answers."""
+        places, answers = self._scored_places(held_out), joined(held_out.answers)
+        truth = self.targets["y"][places]
+        scores = {name: measure(name, truth, answers) for name in self._spec.evaluation.metrics}
+        errors = None if self.classes else error_model(truth, answers.outputs[:, 0])
+        facts = (self.classes, scores, errors)
+        records = [*answer_records(self.classes, answers)]
+        made = build_reference(self._spec, self._rows, self._watched, records, facts)
+        return made.to_bytes()
+
+    def _scored_places(self, held_out: OutOfFold) -> Any:
+        """Return the numbers of the training rows that the out-of-fold answers are about."""
+        return np.concatenate([self.targets[f"score_{n}"] for n in range(len(held_out.answers))])
+
     def out_of_fold(self, held_out: OutOfFold) -> bytes:
         """Return the training rows' numbers, targets and out-of-fold answers as an .npz file."""
-        places = [self.targets[f"score_{n}"] for n in range(len(held_out.answers))]
+        places, answers = self._scored_places(held_out), joined(held_out.answers)
         parts = {
-            "rows": np.concatenate(places),
-            "truth": self.targets["y"][np.concatenate(places)],
-            "outputs": np.concatenate([answers.outputs for answers in held_out.answers]),
+            "rows": places,
+            "truth": self.targets["y"][places],
+            "outputs": answers.outputs,
         }
         if self.classes:
-            parts["decided"] = np.concatenate([answers.decided for answers in held_out.answers])
+            parts["decided"] = answers.decided
         buffer = BytesIO()
         np.savez_compressed(buffer, **parts)
         return buffer.getvalue()

@@ -1,17 +1,18 @@
-"""The functions of `training.asl.json`, their rights, and the state machine itself."""
+"""The functions behind the state machines, each with the rights of its step and no others."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import ROOT, Deployment
+from infra.config import Deployment
 from infra.constructs.code import Layers
-from infra.constructs.function import NoriaFunction, Runtime, allow, log_group
+from infra.constructs.function import NoriaFunction, Runtime, allow
 from infra.stacks.storage import StorageStack
 
 
@@ -24,8 +25,13 @@ class Step(NamedTuple):
     is_heavy: bool = False  # trains or scores whole data sets
     layer: str = "training_runtime"
     disk_mb: int = 512
+    publishes: bool = False  # alerts
 
 
+_MOVES_ALIASES = ("dynamodb:GetItem", "dynamodb:PutItem")
+CLAIMS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+ALIAS_KEYS, CLAIM_KEYS = "project#*", "claims#*"  # whoever may claim may not move aliases
+_LOOKS = ("profiles/*", "answers/*", "labels/*", "monitoring/*")
 _JOIN_DISK_MB = 4096  # tables to join lie on disk
 _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 
@@ -50,13 +56,31 @@ STEPS: dict[str, Step] = {
         is_heavy=True,
     ),
     "register_model_version": Step(("runs/*", "models/*"), ("models/*",)),
-    "promote_challenger": Step(("models/*",), (), ("dynamodb:GetItem", "dynamodb:PutItem")),
+    "promote_challenger": Step(("models/*",), (), _MOVES_ALIASES),
+    # Of the rollout.
+    "advance_rollout": Step(("models/*",), (), _MOVES_ALIASES),
+    "check_rollout": Step((*_LOOKS, "models/*"), (), ("dynamodb:GetItem",)),
+    "revert_rollout": Step((), (), _MOVES_ALIASES),
+    "request_approval": Step((), ("monitoring/*",)),
+    # Of monitoring.
+    "profile_log_chunk": Step(("predictions/*", "models/*"), ("profiles/*", "answers/*")),
+    "check_drift": Step((*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",)),
+    "check_performance": Step((*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",)),
+    "decide_retraining": Step(
+        ("monitoring/*", "models/*", "datasets/*/manifest.json", "inbox/*"),
+        ("monitoring/*",),
+        ("dynamodb:GetItem",),
+    ),
+    "write_monitoring_report": Step(("monitoring/*",), ("monitoring/*",), layer="report_runtime"),
+    # Of all.
+    "raise_alert": Step((), (), CLAIMS, publishes=True),
 }
 _LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
+UNATTENDED = frozenset({"profile_log_chunk"})  # started by events, not by a state machine
 
 
-class TrainingPipeline(Construct):
-    """From source files to a champion."""
+class Steps(Construct):
+    """One function a step; those that nobody waits for keep what fails in a dead-letter queue."""
 
     def __init__(
         self,
@@ -70,7 +94,8 @@ class TrainingPipeline(Construct):
         alerts: sns.ITopic,
     ) -> None:
         super().__init__(scope, name)
-        functions = {
+        self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self.functions: dict[str, lambda_.Function] = {
             step: NoriaFunction(
                 self,
                 step,
@@ -78,33 +103,29 @@ class TrainingPipeline(Construct):
                 layers=layers,
                 runtime=_runtime(rights, deployment),
                 environment=environment,
-                statements=_statements(rights, storage),
+                statements=_statements(rights, storage, alerts),
+                dead_letters=self.dead_letters if step in UNATTENDED else None,
             ).function
             for step, rights in STEPS.items()
         }
-        substitutions = {
-            f"{_pascal(step)}Function": function.function_arn
-            for step, function in functions.items()
+
+    def substitutions(self) -> dict[str, str]:
+        """Return what the state machines call the functions."""
+        return {
+            "".join(word.capitalize() for word in step.split("_")) + "Function": f.function_arn
+            for step, f in self.functions.items()
         }
-        self.state_machine = sfn.StateMachine(
-            self,
-            "StateMachine",
-            definition_body=sfn.DefinitionBody.from_file(
-                str(ROOT / "statemachines" / "training.asl.json")
-            ),
-            definition_substitutions={**substitutions, "AlertTopic": alerts.topic_arn},
-            timeout=Duration.hours(4),
-            tracing_enabled=True,
-            logs=sfn.LogOptions(
-                destination=log_group(self, "Log", deployment),
-                level=sfn.LogLevel.ALL,
-                include_execution_data=False,
-            ),
-        )
-        self.state_machine.add_to_role_policy(
-            allow(["lambda:InvokeFunction"], [f.function_arn for f in functions.values()])
-        )
-        self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
+
+
+def dead_letter_queue(scope: Construct, name: str) -> sqs.Queue:
+    """Return a queue for what failed for good, kept for two weeks."""
+    return sqs.Queue(
+        scope,
+        name,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        retention_period=Duration.days(14),
+    )
 
 
 def _runtime(step: Step, deployment: Deployment) -> Runtime:
@@ -116,20 +137,21 @@ def _runtime(step: Step, deployment: Deployment) -> Runtime:
     return Runtime(layers, _LIGHT_MEMORY_MB, _LIGHT_SECONDS, step.disk_mb)
 
 
-def _statements(step: Step, storage: StorageStack) -> list[iam.PolicyStatement]:
+def _statements(step: Step, storage: StorageStack, alerts: sns.ITopic) -> list[iam.PolicyStatement]:
     bucket = storage.bucket
     statements = [
         # Without it S3 answers 403 for an object that does not exist.
         allow(["s3:ListBucket"], [bucket.bucket_arn]),
-        allow(["s3:GetObject"], [bucket.arn_for_objects(key) for key in step.reads]),
     ]
+    if step.reads:
+        keys = [bucket.arn_for_objects(key) for key in step.reads]
+        statements.append(allow(["s3:GetObject"], keys))
     if step.writes:
         keys = [bucket.arn_for_objects(key) for key in step.writes]
         statements.append(allow(["s3:PutObject"], keys))
     if step.table:
-        statements.append(allow(step.table, [storage.aliases.table_arn]))
+        keys_of = CLAIM_KEYS if step.publishes else ALIAS_KEYS
+        statements.append(allow(step.table, [storage.aliases.table_arn], keys=keys_of))
+    if step.publishes:
+        statements.append(allow(["sns:Publish"], [alerts.topic_arn]))
     return statements
-
-
-def _pascal(step: str) -> str:
-    return "".join(word.capitalize() for word in step.split("_"))

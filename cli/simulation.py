@@ -1,0 +1,441 @@
+"""Days of traffic on the embedded emulator in minutes: a world that changes, and the loop's answer.
+
+Requests, labels and files go through the real API, the real state machines and the real log; only
+the time is simulated, by the clock file that every function of the local stage reads.
+"""
+
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from cli.display import console
+from cli.samples import sample_files
+from cli.target import Target
+from cli.training import Source, TrainingEnd, follow_execution, run_training, upload, wait_for
+from infra.config import SPECS
+from noria.aliases import Promotion
+from noria.data.validation import TARGET
+from noria.data.versions import TEST, TRAIN, read_rows
+from noria.evaluation.metrics import Answers, measure
+from noria.hours import hours_between
+from noria.layout import answers_prefix
+from noria.spec.loader import load_spec
+from noria.spec.model import ProjectSpec
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+
+_CHECK_HOURS = 6
+_PATIENCE_SECONDS = 60.0
+_SETTLE_SECONDS = 0.2
+_EXPORTED_ROWS = 2000  # of a day: the API sees a part of what the team labels
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """The world, and how much is asked of the model."""
+
+    days: int
+    drift_day: int  # the first changed day
+    drift: float  # in [0, 1]
+    rows_per_hour: int
+    label_delay_hours: int
+    seed: int
+
+
+@dataclass
+class Timeline:
+    """What happened, and how good the answers were, day by day."""
+
+    metric: str
+    settings: SimulationSettings
+    events: list[tuple[float, str, str]] = field(default_factory=list)  # day, what, detail
+    scores: list[tuple[float, float]] = field(default_factory=list)  # day, true score of its rows
+
+    def add(self, day: float, what: str, detail: str) -> None:
+        """Keep an event and say it."""
+        self.events.append((day, what, detail))
+        console.print(f"day {day:5.2f}  {what:<20} {detail}", markup=False)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return the events as text."""
+        return [(f"{day:.2f}", what, detail[:110]) for day, what, detail in self.events]
+
+    def count(self, what: str) -> int:
+        """Return how often something happened."""
+        return sum(event == what for _, event, _ in self.events)
+
+    def mean_score(self, start: float, end: float) -> float | None:
+        """Return the mean true score of the days in [start, end)."""
+        known = [score for day, score in self.scores if start <= day < end]
+        return sum(known) / len(known) if known else None
+
+    def summary(self) -> str:
+        """Return how the loop did, in a few lines."""
+        first = self.settings.drift_day
+        noticed = [d for d, what, _ in self.events if what == "drift" and d >= first]
+        promoted = [d for d, what, _ in self.events if what == "promoted" and d > first]
+        before = self.mean_score(0, first)
+        during = self.mean_score(first, promoted[0] if promoted else self.settings.days)
+        after = self.mean_score(promoted[0] + 1, self.settings.days) if promoted else None
+        early = sum(what == "retraining" and d < first for d, what, _ in self.events)
+        lines = [
+            f"retrainings before the change: {early}; after it: {self.count('retraining') - early}",
+            f"change on day {first}, confirmed on day {noticed[0]:.2f}" if noticed else "no drift",
+            f"{self.metric}: {_shown(before)} before, {_shown(during)} after the change, "
+            f"{_shown(after)} after the promotion",
+            f"failed requests: {self.count('failed request')}",
+        ]
+        return "\n".join(lines)
+
+    def drawn(self) -> str:
+        """Return the timeline as SVG."""
+        from noria.reporting.pictures import timeline  # a second that only this command pays
+
+        return timeline(self.scores, self.events, self.metric, self.settings.drift_day)
+
+
+def _shown(score: float | None) -> str:
+    return "–" if score is None else f"{score:.3f}"
+
+
+class _SimulatedTime:
+    """The clock file of the local stage; gone at the end."""
+
+    def __init__(self, target: Target, start: datetime) -> None:
+        assert target.emulator is not None
+        self._file = target.emulator.clock_file
+        self.start = self.now = start
+
+    def __enter__(self) -> Self:
+        self.set(self.start)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.unlink(missing_ok=True)
+
+    def set(self, at: datetime) -> None:
+        """Move to a time; readers see the old one or the new one, never half of it."""
+        partial = self._file.with_suffix(".next")
+        partial.write_text(at.isoformat())
+        partial.replace(self._file)
+        self.now = at
+
+    @property
+    def day(self) -> float:
+        """Days since the start."""
+        return (self.now - self.start) / timedelta(days=1)
+
+
+class _Store:
+    """An object store in memory, to read sample files as training would."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes:
+        return self._objects[key]
+
+    def open(self, key: str) -> Any:
+        from io import BytesIO
+
+        return BytesIO(self._objects[key])
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
+        self._objects[key] = body
+        return True
+
+    def exists(self, key: str) -> bool:
+        return key in self._objects
+
+
+class _World:
+    """The rows of each day: before the change as the sample rows are, behind it drifted."""
+
+    def __init__(self, project: str, spec: ProjectSpec, settings: SimulationSettings) -> None:
+        self._project, self._settings = project, settings
+        dataset = spec.dataset.model_copy(update={"min_rows": 20, "max_rejected_fraction": 1.0})
+        target = spec.target.model_copy(update={"min_rows_per_class": 5})
+        self._spec = spec.model_copy(update={"dataset": dataset, "target": target})
+
+    def files(self, day: int) -> list[Source]:
+        """Return a day as the files that a team would export."""
+        settings = self._settings
+        n_rows = max(2 * 24 * settings.rows_per_hour, _EXPORTED_ROWS)
+        drift = settings.drift if day >= settings.drift_day else 0.0
+        seed = settings.seed * 100_003 + day
+        return [*sample_files(self._project, n_rows=n_rows, seed=seed, drift=drift)]
+
+    def rows(self, day: int) -> list[tuple[dict[str, Any], Any]]:
+        """Return (inputs, truth) of a day's requests."""
+        store, keys = _Store(), []
+        for name, body in self.files(day):
+            assert isinstance(body, bytes)
+            keys.append(f"inbox/{name}")
+            store.put(keys[-1], body)
+        made = prepare_dataset(
+            PrepareDatasetRequest(self._project, "day", tuple(keys)),
+            spec=self._spec,
+            artifacts=store,
+        )
+        if made.dataset_version is None:
+            raise RuntimeError(f"sample rows of {self._project}: {made.reasons}")
+        parts = (TRAIN, TEST)
+        rows = [
+            row
+            for part in parts
+            for row in read_rows(store, self._project, made.dataset_version, part)
+        ]
+        random.Random(day).shuffle(rows)
+        wanted = rows[: 24 * self._settings.rows_per_hour]
+        return [(_inputs(row), row[TARGET]) for row in wanted]
+
+
+def _inputs(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if not k.startswith("_") and v is not None}
+
+
+@dataclass
+class _Asked:
+    """One request, its answer and its truth."""
+
+    record_id: str
+    hour: int
+    answer: Mapping[str, Any]
+    truth: Any
+
+
+class _Loop:
+    """The traffic, hour by hour, and the schedule's checks."""
+
+    def __init__(
+        self, target: Target, project: str, settings: SimulationSettings, clock: _SimulatedTime
+    ) -> None:
+        self._target, self._project, self._settings = target, project, settings
+        self._spec, self._clock = load_spec(SPECS / f"{project}.toml"), clock
+        self._world = _World(project, self._spec, settings)
+        self._asked: list[_Asked] = []
+        self._today: list[tuple[dict[str, Any], Any]] = []
+        self._started_at, self._told = time.time(), set[str]()
+        self._name = f"{clock.start:%Y%m%dt%H%M}-sim{settings.seed}"
+        self.timeline = Timeline(self._spec.evaluation.primary_metric, settings)
+
+    def begin(self) -> None:
+        """Train on the sample rows and make that the champion, whatever was before."""
+        keys = upload(self._target, self._project, self._world.files(-1))
+        end = run_training(self._target, self._project, keys, self._name, lambda *_: None)
+        if end.status != "SUCCEEDED" or not end.output.get("model_version"):
+            raise RuntimeError(f"the first training {end.status}: {end.output}")
+        version = end.output["model_version"]
+        self._await_rollouts(until="ended")
+        record = self._target.aliases.read(self._project)
+        if record.champion != version:
+            self._target.aliases.apply(
+                Promotion(
+                    project=self._project,
+                    promotion_id=f"simulation-{version}",
+                    model_version=version,
+                    expected_revision=record.revision,
+                    kind="manual",
+                    reason="start of a simulation",
+                    actor="noria simulate",
+                    at=self._clock.now.isoformat(),
+                )
+            )
+        self.timeline.add(0.0, "champion", version)
+
+    def hour(self, number: int) -> None:
+        """Play one hour: requests, labels that are due, files, and the check of every sixth."""
+        day, hour = divmod(number, 24)
+        if hour == 0:
+            self._today = self._world.rows(day)
+        self._clock.set(self._clock.start + timedelta(hours=number, minutes=1))
+        self._await_rollouts(until="waiting")
+        self._ask(number, self._today[hour * self._settings.rows_per_hour :])
+        self._tell_truth(number - self._settings.label_delay_hours)
+        exported = day - 1 - self._settings.label_delay_hours // 24
+        if hour == 0 and exported >= 0:
+            self._export(exported)
+        if (hour + 1) % _CHECK_HOURS == 0:
+            self._clock.set(self._clock.start + timedelta(hours=number + 1))
+            self._check(number)
+        if hour == 23:
+            self._score(day)
+
+    def _ask(self, number: int, rows: list[tuple[dict[str, Any], Any]]) -> None:
+        mine = rows[: self._settings.rows_per_hour]
+        ids = [f"{self._name}-{number}-{place}" for place in range(len(mine))]
+        items = [
+            {"inputs": inputs, "record_id": record_id}
+            for record_id, (inputs, _) in zip(ids, mine, strict=True)
+        ]
+        path = f"/projects/{self._project}/predict/batch"
+        answer = self._target.call("POST", path, {"items": items})
+        if answer.status != 200:
+            self.timeline.add(self._clock.day, "failed request", f"{answer.status}: {answer.body}")
+            return
+        for record_id, result, (_, truth) in zip(ids, answer.body["results"], mine, strict=True):
+            if "errors" in result:
+                detail = json.dumps(result["errors"], ensure_ascii=False)
+                self.timeline.add(self._clock.day, "failed request", detail)
+            else:
+                self._asked.append(_Asked(record_id, number, result, truth))
+
+    def _tell_truth(self, number: int) -> None:
+        labels = [
+            {"record_id": asked.record_id, "label": asked.truth}
+            for asked in self._asked
+            if asked.hour == number
+        ]
+        if labels:
+            path = f"/projects/{self._project}/feedback"
+            self._target.call("POST", path, {"labels": labels})
+
+    def _export(self, day: int) -> None:
+        """Put a day's labelled rows into the inbox, as a team's own job would."""
+        date = f"{self._clock.start + timedelta(days=day):%Y%m%d}"
+        files = [(f"x{date}-{name}", body) for name, body in self._world.files(day)]
+        upload(self._target, self._project, files)
+
+    def _check(self, number: int) -> None:
+        self._await_profiles()
+        check_id = f"{self._name}-{number}"
+        message = {"project": self._project, "check_id": check_id}
+        message["at"] = self._clock.now.isoformat()
+        end = follow_execution(
+            self._target, "MonitoringStateMachine", check_id, message, lambda *_: None
+        )
+        if end.status != "SUCCEEDED":
+            raise RuntimeError(f"check {check_id} {end.status}: {end.output}")
+        output, day = end.output, self._clock.day
+        if output["health"] == "unhealthy" and not self._is_known(output):
+            self.timeline.add(day, "drift", output["summary"])
+        if output["training"]:
+            self.timeline.add(day, "retraining", ", ".join(output["codes"]))
+            self._finish_training(output["training"])
+
+    def _is_known(self, output: Mapping[str, Any]) -> bool:
+        """Return whether the last thing said was the same trouble."""
+        said = [what for _, what, _ in self.timeline.events if what != "failed request"]
+        return bool(said) and said[-1] == "drift" and not output["training"]
+
+    def _finish_training(self, arn: str) -> None:
+        client = self._target.client("stepfunctions")
+        end: TrainingEnd = wait_for(client, arn, lambda *_: None, time.monotonic())
+        outcome = end.output.get("outcome", end.status)
+        self.timeline.add(self._clock.day, outcome, str(end.output.get("summary", end.output)))
+        if outcome == "ChallengerPromoted":
+            self.timeline.add(self._clock.day, "promoted", end.output["model_version"])
+        self._await_rollouts(until="waiting")
+
+    def _await_rollouts(self, *, until: str) -> None:
+        """Let running rollouts act until they wait for time again, or have ended."""
+        client = self._target.client("stepfunctions")
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while running := self._rollouts(client, "RUNNING"):
+            time.sleep(_SETTLE_SECONDS)  # a Wait that is over looks like one that is not
+            if until == "ended":  # the simulated time has to pass for them
+                self._clock.set(self._clock.now + timedelta(minutes=30))
+            elif all(_is_waiting(client, arn) for arn in running):
+                break
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"rollouts do not come to rest: {running}")
+        self._tell_rollouts(client)
+
+    def _rollouts(self, client: Any, status: str) -> list[str]:
+        """Return this simulation's rollouts of a status."""
+        machine = self._target.outputs["RolloutStateMachine"]
+        found = client.list_executions(stateMachineArn=machine, statusFilter=status)
+        return [
+            execution["executionArn"]
+            for execution in found["executions"]
+            if execution["startDate"].timestamp() >= self._started_at
+        ]
+
+    def _tell_rollouts(self, client: Any) -> None:
+        for arn in (
+            a for status in ("SUCCEEDED", "FAILED") for a in self._rollouts(client, status)
+        ):
+            if arn in self._told:
+                continue
+            self._told.add(arn)
+            described = client.describe_execution(executionArn=arn)
+            output = json.loads(described.get("output") or "{}")
+            promoted = output.get("outcome") == "ChallengerPromoted"
+            what = "promoted" if promoted else str(output.get("outcome", described["status"]))
+            version = output.get("model_version", described["name"])
+            self.timeline.add(self._clock.day, what, f"{version}: {output.get('summary')}")
+
+    def _await_profiles(self) -> None:
+        """Wait until the log's chunks are profiled: that goes on beside us."""
+        store, deadline = self._target.artifacts, time.monotonic() + _PATIENCE_SECONDS
+        hours = list(
+            hours_between(self._clock.now - timedelta(hours=_CHECK_HOURS), self._clock.now)
+        )
+        while True:
+            n = sum(1 for hour in hours for _ in store.under(answers_prefix(self._project, hour)))
+            if n >= _CHECK_HOURS:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"only {n} of {_CHECK_HOURS} log chunks were profiled")
+            time.sleep(0.1)
+
+    def _score(self, day: int) -> None:
+        """Measure the day's answers on the truth, by the project's own metric."""
+        asked = [a for a in self._asked if a.hour // 24 == day]
+        if not asked:
+            return
+        if self._spec.project.task == "regression":
+            values = np.array([[asked_.answer["value"]] for asked_ in asked])
+            truth: Any = np.array([asked_.truth for asked_ in asked], dtype=np.float64)
+            answers = Answers(values, None)
+        else:
+            positive = self._spec.target.positive
+            classes = sorted(asked[0].answer["probabilities"], key=lambda c: (c == positive, c))
+            place = {name: number for number, name in enumerate(classes)}
+            truth = np.array([place[str(a.truth)] for a in asked])
+            shares = [[a.answer["probabilities"][name] for name in classes] for a in asked]
+            decided = np.array([place[a.answer["prediction"]] for a in asked])
+            answers = Answers(np.array(shares), decided)
+        self.timeline.scores.append((day + 0.5, measure(self.timeline.metric, truth, answers)))
+
+
+def _is_waiting(client: Any, arn: str) -> bool:
+    """Return whether an execution sleeps in a Wait."""
+    last: str = [event["type"] for event in _history(client, arn)][-1]
+    return last == "WaitStateEntered"
+
+
+def _history(client: Any, arn: str) -> Iterator[dict[str, Any]]:
+    for page in client.get_paginator("get_execution_history").paginate(executionArn=arn):
+        yield from page["events"]
+
+
+def simulate_project(target: Target, project: str, settings: SimulationSettings) -> Timeline:
+    """Play the days and return what happened.
+
+    The simulated days end about now, so that nothing of them lies in the future afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        The stack does not do its part: a check fails, the log is not profiled.
+    """
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    start -= timedelta(days=settings.days + 1)
+    with _SimulatedTime(target, start) as clock:
+        loop = _Loop(target, project, settings, clock)
+        loop.begin()
+        for number in range(24 * settings.days):
+            loop.hour(number)
+    return loop.timeline

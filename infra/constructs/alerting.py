@@ -1,0 +1,85 @@
+"""How people hear of things: a topic, e-mail, and a function for the chat services."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import Deployment, chat_is_wanted
+from infra.constructs.code import Layers
+from infra.constructs.function import NoriaFunction, Runtime, allow
+from infra.constructs.steps import CLAIM_KEYS, CLAIMS, dead_letter_queue
+from infra.stacks.storage import StorageStack
+
+_SECONDS, _MEMORY_MB, _ATTEMPTS = 60, 512, 8
+
+
+class Alerts(Construct):
+    """The topic, and what listens to it."""
+
+    def __init__(self, scope: Construct, name: str, *, deployment: Deployment) -> None:
+        super().__init__(scope, name)
+        self.topic = sns.Topic(self, "Topic", enforce_ssl=True)
+        if deployment.alert_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(deployment.alert_email))
+        self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=Duration.seconds(_SECONDS * 6),  # AWS asks for six times
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=_ATTEMPTS
+            ),
+        )
+        self.topic.add_subscription(
+            subscriptions.SqsSubscription(
+                self.queue,
+                raw_message_delivery=True,
+                # What AWS itself publishes here (alarms) is for e-mail.
+                filter_policy={"level": sns.SubscriptionFilter.exists_filter()},
+            )
+        )
+        self.channels: secretsmanager.Secret | None = None
+        if chat_is_wanted():  # a secret costs money every month, used or not
+            self.channels = secretsmanager.Secret(
+                self,
+                "Channels",
+                description="Addresses of the chat services, as JSON; see the README",
+                removal_policy=RemovalPolicy.RETAIN,
+            )
+
+    def add_notifier(
+        self,
+        *,
+        deployment: Deployment,
+        storage: StorageStack,
+        layers: Layers,
+        environment: Mapping[str, str],
+    ) -> None:
+        """Add the function that delivers the queue's alerts."""
+        notify = NoriaFunction(
+            self,
+            "notify",
+            deployment=deployment,
+            layers=layers,
+            runtime=Runtime(("training_runtime",), _MEMORY_MB, _SECONDS),
+            environment=environment,
+            statements=[
+                allow(CLAIMS, [storage.aliases.table_arn], keys=CLAIM_KEYS),
+                *(
+                    [allow(["secretsmanager:GetSecretValue"], [self.channels.secret_arn])]
+                    if self.channels
+                    else []
+                ),
+            ],
+        )
+        notify.function.add_event_source(
+            event_sources.SqsEventSource(self.queue, batch_size=5, report_batch_item_failures=True)
+        )

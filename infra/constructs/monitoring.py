@@ -1,0 +1,93 @@
+"""What starts monitoring: chunks of the prediction log, and the schedules of each project."""
+
+from aws_cdk import Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.config import LOCAL_STAGE, Deployment, Schedules, schedules
+from infra.constructs.function import allow
+from infra.constructs.steps import Steps
+from infra.stacks.storage import StorageStack
+
+_RETRIES = 5
+
+
+class Monitoring(Construct):
+    """Events and schedules."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        storage: StorageStack,
+        steps: Steps,
+        machine: sfn.IStateMachine,
+    ) -> None:
+        super().__init__(scope, name)
+        events.Rule(
+            self,
+            "LogChunks",
+            description="Each chunk of the prediction log gets its profile",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [storage.bucket.bucket_name]},
+                    "object": {"key": [{"prefix": "predictions/"}]},
+                },
+            ),
+            targets=[
+                targets.LambdaFunction(
+                    steps.functions["profile_log_chunk"],
+                    event=events.RuleTargetInput.from_object(
+                        {"key": events.EventField.from_path("$.detail.object.key")}
+                    ),
+                    dead_letter_queue=steps.dead_letters,
+                    retry_attempts=_RETRIES,
+                )
+            ],
+        )
+        self._role = iam.Role(
+            self, "Scheduler", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com")
+        )
+        self._role.add_to_policy(allow(["states:StartExecution"], [machine.state_machine_arn]))
+        self._role.add_to_policy(allow(["sqs:SendMessage"], [steps.dead_letters.queue_arn]))
+        # On the emulator time belongs to `noria simulate` and `noria monitor`.
+        self._state = "DISABLED" if deployment.stage == LOCAL_STAGE else "ENABLED"
+        for project, wanted in schedules().items():
+            self._add(project, wanted, machine, steps)
+
+    def _add(
+        self, project: str, wanted: Schedules, machine: sfn.IStateMachine, steps: Steps
+    ) -> None:
+        for kind, hours in (("monitor", wanted.every_hours), ("full", wanted.retrain_every_hours)):
+            text = Stack.of(self).to_json_string(
+                {
+                    "project": project,
+                    "may_retrain": kind == "full",
+                    # Equal for both, where they fall together: such checks count as one.
+                    "at": "<aws.scheduler.scheduled-time>",
+                }
+            )
+            scheduler.CfnSchedule(
+                self,
+                f"{kind}-{project}",
+                description=f"Noria: look at {project}, {kind}",
+                flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+                schedule_expression=f"rate({hours} hour{'s' if hours > 1 else ''})",
+                state=self._state if wanted.enabled else "DISABLED",
+                target=scheduler.CfnSchedule.TargetProperty(
+                    arn=machine.state_machine_arn,
+                    role_arn=self._role.role_arn,
+                    input=text,
+                    dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
+                        arn=steps.dead_letters.queue_arn
+                    ),
+                ),
+            )

@@ -1,0 +1,54 @@
+"""A state machine from its file, with the right to call what the file names."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.config import ROOT, Deployment
+from infra.constructs.function import allow, log_group
+from infra.constructs.steps import Steps
+
+
+class NoriaStateMachine(Construct):
+    """`statemachines/<name>.asl.json`, deployed."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        steps: Steps,
+        alerts: sns.ITopic,
+        timeout: Duration,
+        starts: Mapping[str, sfn.IStateMachine],
+    ) -> None:
+        """`starts` are the machines it may start, by their name in the file."""
+        super().__init__(scope, name)
+        path = ROOT / "statemachines" / f"{name.lower()}.asl.json"
+        text = path.read_text(encoding="utf-8")
+        known = {**steps.substitutions(), "AlertTopic": alerts.topic_arn}
+        known |= {f"{other}StateMachine": m.state_machine_arn for other, m in starts.items()}
+        used = {key: value for key, value in known.items() if f"${{{key}}}" in text}
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            definition_body=sfn.DefinitionBody.from_file(str(path)),
+            definition_substitutions=used,
+            timeout=timeout,
+            tracing_enabled=True,
+            logs=sfn.LogOptions(
+                destination=log_group(self, "Log", deployment),
+                level=sfn.LogLevel.ALL,
+                include_execution_data=False,
+            ),
+        )
+        functions = [value for key, value in used.items() if key.endswith("Function")]
+        self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
+        self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
+        if starts:
+            arns = [machine.state_machine_arn for machine in starts.values()]
+            self.state_machine.add_to_role_policy(allow(["states:StartExecution"], arns))

@@ -1,0 +1,20 @@
+"""Keep the token of a rollout that waits for a word."""
+
+from noria.steps.request_approval import (
+    RequestApprovalRequest,
+    RequestApprovalResult,
+    request_approval,
+)
+from noria_aws.bootstrap import bootstrap
+from noria_aws.runtime import step_handler
+
+
+@step_handler(RequestApprovalRequest)
+def lambda_handler(request: RequestApprovalRequest) -> RequestApprovalResult:
+    """Run the step on the deployment."""
+    services = bootstrap()
+    return request_approval(
+        request,
+        artifacts=services.artifacts,
+        clock=services.clock,
+    )

@@ -1,0 +1,129 @@
+"""What people are told: one alert, its words, its colours. Pure; channels are elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Level = Literal["info", "success", "warning", "error", "critical"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+_RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": 1, "error": 2, "critical": 3}
+
+
+@dataclass(frozen=True)
+class Event:
+    """A kind of thing that happens: how loud it is, what it is called, what to do about it."""
+
+    level: Level
+    title: str
+    advice: str  # what the reader can do; may use {project}
+
+
+EVENTS: Mapping[str, Event] = {
+    "TrainingStarted": Event("info", "training again", "Nothing to do; the outcome follows."),
+    "ChallengerPromoted": Event(
+        "success", "a better model serves", "See its report; go back: noria rollback {project}"
+    ),
+    "RolloutStarted": Event(
+        "info",
+        "a better model is being tried",
+        "Nothing to do; it is taken back by itself if it misbehaves.",
+    ),
+    "ChampionKept": Event(
+        "warning",
+        "the new model is not surely better",
+        "The champion stays. More labelled rows give more certainty.",
+    ),
+    "ChallengerRefused": Event(
+        "warning",
+        "the new model was refused",
+        "The champion stays. The report says which bound failed.",
+    ),
+    "DatasetRejected": Event(
+        "error", "the rows cannot be trained on", "Read the report, mend the file, upload it again."
+    ),
+    "RunFailed": Event(
+        "critical",
+        "a run failed",
+        "The champion is unchanged. Start it again with the same input once the cause is gone.",
+    ),
+    "ModelUnhealthy": Event(
+        "warning",
+        "the model is not what it was",
+        "See the report: noria drift {project}. Labelled rows in the inbox let it train again.",
+    ),
+    "ModelHealthy": Event("success", "the model is well again", "Nothing to do."),
+    "ApprovalNeeded": Event(
+        "warning",
+        "a challenger waits for your word",
+        "noria approve {project} (or: noria approve {project} --reject)",
+    ),
+    "RolloutReverted": Event(
+        "error",
+        "the new model was taken back",
+        "The champion answers everything. The reason says what the challenger did.",
+    ),
+    "ApprovalExpired": Event(
+        "warning", "nobody approved in time", "The champion stays: noria promote {project} VERSION"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message for people."""
+
+    alert_id: str  # the same id is shown once a channel
+    project: str
+    event: str  # key of `EVENTS`
+    level: Level
+    title: str
+    text: str  # what happened and how sure we are
+    advice: str  # what to do
+    links: tuple[tuple[str, str], ...]  # (label, place)
+    at: str  # UTC, ISO 8601
+    n_suppressed: int = 0  # earlier alerts of the hour that the cap held back
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the alert as JSON data."""
+        return asdict(self)
+
+    def subject(self) -> str:
+        """Return one line of at most 100 ASCII characters, which e-mail subjects must be."""
+        line = f"[Noria {self.level.upper()}] {self.project}: {self.title}"
+        return line.encode("ascii", "replace").decode()[:100]
+
+    def plain(self) -> str:
+        """Return the whole message as text."""
+        lines = [f"{self.project}: {self.title}", "", self.text, "", f"What to do: {self.advice}"]
+        lines += [f"{label}: {place}" for label, place in self.links]
+        if self.n_suppressed:
+            lines.append(f"({self.n_suppressed} more alerts in this hour were held back)")
+        return "\n".join(lines)
+
+
+def alert_from_dict(data: Mapping[str, Any]) -> Alert:
+    """Return the alert that `to_dict` wrote."""
+    return Alert(**{**data, "links": tuple((label, place) for label, place in data["links"])})
+
+
+def make_alert(
+    alert_id: str, project: str, event: str, text: str, *, links: Mapping[str, str], at: str
+) -> Alert:
+    """Return the alert of an event; KeyError for an event there is not."""
+    kind = EVENTS[event]
+    return Alert(
+        alert_id=alert_id,
+        project=project,
+        event=event,
+        level=kind.level,
+        title=kind.title,
+        text=text,
+        advice=kind.advice.format(project=project),
+        links=tuple(links.items()),
+        at=at,
+    )
+
+
+def is_loud_enough(level: str, least: str) -> bool:
+    """Return whether a level is at or above another; "info" and "success" are equal."""
+    return _RANKS[level] >= _RANKS[least]

@@ -1,0 +1,87 @@
+"""What monitoring keeps of a text instead of the text: numbers and frequent words, nothing else.
+
+Predict computes it before personal data are masked, training for the reference profile: the same
+code. Standard library only.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from noria.features.text import TextPreparer
+
+MAX_WATCHED = 300  # words a column
+_MIN_TEXTS = 10  # a word in fewer training texts says nothing, and might name somebody
+_CLEANING = TextPreparer(
+    {
+        "columns": [],
+        "clean": ["urls"],
+        "replace": [],
+        "stop_words": [],
+        "stemming": "none",
+        "compatible": False,
+        "analyzer": "word",
+        "ngrams": [1, 1],
+    }
+)
+
+TextSignals = dict[str, Any]
+
+
+def watched_words(texts: Iterable[str]) -> list[str]:
+    """Return the words of the most training texts, at most `MAX_WATCHED`, each in ten or more.
+
+    Examples
+    --------
+    >>> watched_words(["la red no va"] * 10 + ["hola"] * 9)
+    ['la', 'no', 'red', 'va']
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(set(_CLEANING.tokens(text)))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [word for word, n_texts in ordered[:MAX_WATCHED] if n_texts >= _MIN_TEXTS]
+
+
+class TextObserver:
+    """Turns texts into signals that hold no sentence.
+
+    Parameters
+    ----------
+    watched : mapping of text column to words
+        What `watched_words` found for each.
+    """
+
+    def __init__(self, watched: Mapping[str, Sequence[str]]) -> None:
+        self._watched = {
+            column: {word: place for place, word in enumerate(words)}
+            for column, words in watched.items()
+        }
+
+    def observe(self, row: Mapping[str, Any]) -> dict[str, TextSignals]:
+        """Return the signals of each text column that the row fills.
+
+        Returns
+        -------
+        dict of column to dict
+            `characters`, `words` (counts), `rare` (fraction of words that are not watched) and
+            `terms` (places of the watched words that occur, ascending).
+
+        Examples
+        --------
+        >>> TextObserver({"text": ["la", "red"]}).observe({"text": "La red de Ana"})
+        {'text': {'characters': 13, 'words': 4, 'rare': 0.5, 'terms': [0, 1]}}
+        """
+        found = {}
+        for column, places in self._watched.items():
+            text = row.get(column)
+            if isinstance(text, str) and text:
+                words = _CLEANING.tokens(text)
+                n_known = sum(word in places for word in words)
+                found[column] = {
+                    "characters": len(text),
+                    "words": len(words),
+                    "rare": 1.0 - n_known / len(words) if words else 0.0,
+                    "terms": sorted({places[word] for word in words if word in places}),
+                }
+        return found

@@ -1,0 +1,61 @@
+"""Hours as names, and prediction ids that tell theirs: how logs, profiles and labels are filed."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+_FORMAT = "%Y-%m-%dT%H"
+
+
+def hour_name(at: datetime) -> str:
+    """Return the hour of a time, in UTC.
+
+    Examples
+    --------
+    >>> hour_name(datetime(2026, 3, 1, 9, 30, tzinfo=UTC))
+    '2026-03-01T09'
+    """
+    return at.astimezone(UTC).strftime(_FORMAT)
+
+
+def hours_between(start: datetime, end: datetime) -> Iterator[str]:
+    """Yield the names of the hours of [start, end), ascending.
+
+    Examples
+    --------
+    >>> list(hours_between(datetime(2026, 3, 1, 9, 30, tzinfo=UTC),
+    ...                    datetime(2026, 3, 1, 11, 0, tzinfo=UTC)))
+    ['2026-03-01T09', '2026-03-01T10']
+    """
+    hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while hour < end:
+        yield hour_name(hour)
+        hour += timedelta(hours=1)
+
+
+def new_prediction_id(at: datetime) -> str:
+    """Return a UUID version 7: its first 48 bits are the milliseconds since 1970 (RFC 9562)."""
+    milliseconds = int(at.timestamp() * 1000)
+    number = milliseconds << 80 | 7 << 76 | secrets.randbits(76)
+    number = number & ~(3 << 62) | 2 << 62
+    return str(UUID(int=number))
+
+
+def time_of(prediction_id: str) -> datetime | None:
+    """Return when a prediction id was made; None if it is no such id.
+
+    Examples
+    --------
+    >>> time_of(new_prediction_id(datetime(2026, 3, 1, tzinfo=UTC))).isoformat()
+    '2026-03-01T00:00:00+00:00'
+    >>> time_of("T-7") is None
+    True
+    """
+    try:
+        number = UUID(prediction_id)
+    except ValueError:
+        return None
+    if number.version != 7:
+        return None
+    return datetime.fromtimestamp((number.int >> 80) / 1000.0, UTC)

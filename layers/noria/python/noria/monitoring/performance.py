@@ -1,0 +1,193 @@
+"""How good the model is now: measured on labels, or estimated without them. With intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from noria.data.profiles import Floats, NumberProfile
+from noria.evaluation.metrics import METRICS, TABLE_METRICS, Answers, measure
+from noria.monitoring.reference import POSITIVE, PREDICTION, ErrorModel, Reference, WindowProfile
+
+_REPLICATES = 500
+_SEED = 20_261  # any constant keeps checks repeatable
+_CONFIDENCE = 0.95
+_EDGE = (1.0 - _CONFIDENCE) / 2.0
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A metric of some rows with its interval, beside what it was out of fold."""
+
+    metric: str
+    value: float
+    low: float  # of a 95 % interval for the value on rows as many as these
+    high: float
+    reference: float
+    n_rows: int
+    is_estimated: bool  # without labels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the performance as JSON data."""
+        return asdict(self)
+
+    def drop(self) -> tuple[float, float]:
+        """Return how much worse than the reference: as it seems, and at least, by the interval.
+
+        A score drops by the difference; an error, which has a unit, by its relative growth.
+        """
+        if METRICS[self.metric].greater_is_better:
+            return self.reference - self.value, self.reference - self.high
+        scale = abs(self.reference) or 1.0
+        return (self.value - self.reference) / scale, (self.low - self.reference) / scale
+
+
+def realised(
+    metric: str,
+    reference: Reference,
+    answers: Answers,
+    truth: Any,
+    *,
+    replicates: int = _REPLICATES,
+) -> Performance:
+    """Return a metric of labelled answers with its bootstrap interval.
+
+    Parameters
+    ----------
+    answers : Answers
+        Of labelled rows only: an unlabelled row is neither right nor wrong.
+    truth : array of shape (n,)
+        Class numbers or values.
+    """
+    rng, n = np.random.default_rng(_SEED), len(truth)
+    draws = [
+        measure(metric, truth[rows], answers.at(rows))
+        for rows in (rng.integers(0, n, n) for _ in range(replicates))
+    ]
+    low, high = np.quantile(draws, [_EDGE, 1.0 - _EDGE]).tolist()
+    value = measure(metric, truth, answers)
+    return Performance(metric, value, low, high, reference.scores[metric], n, is_estimated=False)
+
+
+def estimated(metric: str, reference: Reference, window: WindowProfile) -> Performance | None:
+    """Return what a metric would be on a window's rows if they had labels; None if it cannot be.
+
+    Notes
+    -----
+    Classification trusts calibrated probabilities [1]_: the probabilities of the rows decided for
+    a class say how many of them are right, and where the others belong. ROC AUC comes from the
+    probabilities' bins. Regression takes the error that out-of-fold predictions of the same size
+    had. What the method gets wrong on the training rows, out of fold, is taken off; the interval
+    holds the sampling of labels in the window and in the training rows. Covariate drift is seen;
+    a changed relation of inputs and target is not: that needs labels.
+
+    References
+    ----------
+    .. [1] Guillory et al., "Predicting with confidence on unseen distributions", ICCV (2021);
+       Białek et al., "Estimating model performance under covariate shift without labels" (2024).
+    """
+    sample = _sampler(metric, reference)
+    if sample is None or window.n_rows == 0 or metric not in reference.scores:
+        return None
+    rng = np.random.default_rng(_SEED)
+    now, then = sample(window, rng), sample(reference.out_of_fold, rng)
+    bias = reference.scores[metric] - float(np.mean(then))
+    value = float(np.mean(now)) + bias
+    spread = now + bias + (then - np.mean(then))
+    low, high = np.quantile(spread, [_EDGE, 1.0 - _EDGE]).tolist()
+    return Performance(
+        metric, value, low, high, reference.scores[metric], window.n_rows, is_estimated=True
+    )
+
+
+Sampler = Callable[[WindowProfile, np.random.Generator], Floats]
+
+
+def _sampler(metric: str, reference: Reference) -> Sampler | None:
+    if reference.errors is not None:
+        draw = _ERRORS.get(metric)
+        errors = reference.errors
+        return draw and (lambda window, rng: draw(errors, window, rng))
+    if metric == "roc_auc" and len(reference.classes) == 2:
+        return _ranking
+    if metric in TABLE_METRICS:
+        return lambda window, rng: _decisions(metric, window, rng)
+    return None
+
+
+def _decisions(metric: str, window: WindowProfile, rng: np.random.Generator) -> Floats:
+    """Draw confusion tables as the probabilities say, and measure each."""
+    n_decided = np.rint(window.expected.sum(axis=0)).astype(int)
+    shares = window.expected / np.maximum(window.expected.sum(axis=0), 1e-12)
+    drawn = [
+        rng.multinomial(n, _normalised(shares[:, decided]), size=_REPLICATES)
+        for decided, n in enumerate(n_decided)
+    ]
+    tables = np.stack(drawn, axis=2).astype(np.float64)  # (replicate, true, decided)
+    return np.array([TABLE_METRICS[metric](table) for table in tables])
+
+
+def _ranking(window: WindowProfile, rng: np.random.Generator) -> Floats:
+    """Draw the positives of each bin of probability; return the area under the curve of each."""
+    profile = _numbers(window, POSITIVE)
+    middles = np.concatenate([[0.0], profile.edges]) + 0.5 / (len(profile.edges) + 1)
+    hits = rng.binomial(profile.counts, middles, size=(_REPLICATES, len(middles)))
+    others = profile.counts - hits
+    below = np.cumsum(others, axis=1) - others / 2.0  # ties count half
+    pairs = hits.sum(axis=1) * others.sum(axis=1)
+    return np.where(pairs > 0, (hits * below).sum(axis=1) / np.maximum(pairs, 1), 0.5)
+
+
+def _group_sizes(errors: ErrorModel, window: WindowProfile) -> Floats:
+    """Return how many of a window's predictions fall into each group of the error model."""
+    profile = _numbers(window, PREDICTION)
+    values = profile.values
+    weights = None
+    if values is None:  # each bin goes where its lower edge goes
+        values = np.concatenate([profile.edges[:1], profile.edges])
+        weights = profile.counts.astype(np.float64)
+    groups = np.searchsorted(errors.edges, values, side="right")
+    return np.bincount(groups, weights=weights, minlength=len(errors.squared)).astype(np.float64)
+
+
+def _mean_error(
+    means: Floats, variances: Floats, sizes: Floats, rng: np.random.Generator
+) -> Floats:
+    """Draw the mean error of as many rows as each group has."""
+    n = max(sizes.sum(), 1.0)
+    error = np.sqrt(float(sizes @ variances)) / n
+    return np.maximum(rng.normal(float(sizes @ means) / n, error, _REPLICATES), 0.0)
+
+
+def _squared(errors: ErrorModel, window: WindowProfile, rng: np.random.Generator) -> Floats:
+    sizes = _group_sizes(errors, window)
+    return _mean_error(errors.squared, errors.squared_variance, sizes, rng)
+
+
+def _absolute(errors: ErrorModel, window: WindowProfile, rng: np.random.Generator) -> Floats:
+    sizes = _group_sizes(errors, window)
+    return _mean_error(errors.absolute, errors.absolute_variance, sizes, rng)
+
+
+def _explained(errors: ErrorModel, window: WindowProfile, rng: np.random.Generator) -> Floats:
+    squared = _squared(errors, window, rng)
+    predicted = _numbers(window, PREDICTION)
+    return 1.0 - squared / np.maximum(predicted.std**2 + squared, 1e-12)
+
+
+_ERRORS: dict[str, Callable[[ErrorModel, WindowProfile, np.random.Generator], Floats]] = {
+    "mse": _squared,
+    "rmse": lambda *parts: np.sqrt(_squared(*parts)),
+    "mae": _absolute,
+    "r2": _explained,
+}
+
+
+def _numbers(window: WindowProfile, name: str) -> NumberProfile:
+    return cast(NumberProfile, window.columns[name])
+
+
+def _normalised(shares: Floats) -> Sequence[float]:
+    total = float(shares.sum())
+    return (shares / total if total else np.full(len(shares), 1.0 / len(shares))).tolist()

@@ -1,0 +1,92 @@
+"""Whether to train again: reasons, and what stands against it. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from noria.spec.model import ProjectSpec
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why to train again, or why not now."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the decision looks at."""
+
+    at: datetime
+    drift: Mapping[str, Any]  # the check's drift.json
+    performance: Mapping[str, Any]  # and performance.json
+    trained_at: datetime  # of the champion
+    new_files: Sequence[
+        str
+    ]  # inbox keys that no training has seen, and that came since `changed_at`
+    changed_at: datetime | None  # when what is confirmed now was first seen; None: nothing is
+    n_new_rows: int
+    attempts: Sequence[datetime]  # earlier automatic trainings
+    is_rollout_running: bool
+
+
+def triggers(spec: ProjectSpec, now: Situation) -> list[Reason]:
+    """Return every reason to train again that the spec listens to, whatever stands against it."""
+    return [reason for reason in _reasons(spec, now) if reason.code in spec.retraining.on]
+
+
+def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[Reason]:
+    for finding in now.drift["confirmed"]:
+        yield Reason(finding["code"], f"{finding['text']}, {finding['n_windows']} windows in a row")
+    primary = now.performance["primary_metric"]
+    for kind, code in (("realised", "performance"), ("estimated", "estimated_performance")):
+        verdict = "verdict" if kind == "realised" else "estimated_verdict"
+        if now.performance[verdict] == "degraded":
+            yield Reason(code, shown_performance(now.performance[kind][primary]))
+    age = (now.at - now.trained_at) / timedelta(days=1)
+    if age > spec.retraining.max_age_days:
+        limit = spec.retraining.max_age_days
+        yield Reason("age", f"the champion is {age:.1f} days old, above {limit:g}")
+    if now.n_new_rows >= spec.retraining.min_new_rows:
+        yield Reason("new_rows", f"{now.n_new_rows} new rows in the inbox")
+    if now.new_files:
+        names = ", ".join(key.rpartition("/")[2] for key in now.new_files[:3])
+        yield Reason("new_file", f"{len(now.new_files)} new file(s) in the inbox: {names}")
+
+
+def obstacles(spec: ProjectSpec, now: Situation) -> list[Reason]:
+    """Return what stands against training again now; nothing of it stops a forced training."""
+    return [*_obstacles(spec, now)]
+
+
+def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[Reason]:
+    if not now.new_files:
+        yield Reason(
+            "no_new_rows",
+            "no labelled rows have come "
+            + (f"since {now.changed_at:%Y-%m-%d %H:%M}" if now.changed_at else "since the training")
+            + "; put a file of them into the inbox",
+        )
+    if now.is_rollout_running:
+        yield Reason("rollout_running", "a challenger is being rolled out")
+    cool_down = timedelta(hours=spec.retraining.cool_down_hours)
+    if now.attempts and now.at - max(now.attempts) < cool_down:
+        until = (max(now.attempts) + cool_down).isoformat(timespec="minutes")
+        yield Reason(
+            "cool_down", f"trained at {max(now.attempts):%Y-%m-%d %H:%M}; not before {until}"
+        )
+    today = sum(attempt.date() == now.at.date() for attempt in now.attempts)
+    if today >= spec.retraining.max_per_day:
+        yield Reason("daily_cap", f"{today} automatic trainings today")
+
+
+def shown_performance(found: Mapping[str, Any]) -> str:
+    """Return a performance in a line: what was, what is, how sure."""
+    how = "estimated without labels" if found["is_estimated"] else "measured on labels"
+    return (
+        f"{found['metric']} {found['reference']:.4f} → {found['value']:.4f} "
+        f"[{found['low']:.4f}, {found['high']:.4f}], {how}, n = {found['n_rows']}"
+    )

@@ -1,0 +1,193 @@
+"""The rules that a spec may name: those of the systems Noria replaces, with their errors mended.
+
+Each takes a `Window` and returns a `RuleFinding`, or None where it has nothing to look at.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from noria.data.profiles import LevelProfile, NumberProfile
+from noria.monitoring.drift.chi_square import chi_square
+from noria.monitoring.drift.ks import kolmogorov_smirnov
+from noria.monitoring.drift.mean_shift import mean_shift
+from noria.monitoring.drift_check import ColumnFinding
+from noria.monitoring.reference import CONFIDENCE, PREDICTION, Reference, WindowProfile
+from noria.spec.model import ProjectSpec
+
+_LEAST_SHARE, _GREATEST_SHARE = 0.10, 0.90  # of a predicted class (messages)
+_LOW_CONFIDENCE, _LOW_SHARE = 0.5, 0.30  # (tickets)
+_LEAST_MEAN_CONFIDENCE = 0.60  # (tickets)
+_LEAST_SCORE = 0.5  # (tickets)
+_VOCABULARY_GROWTH = 1.2  # (tickets)
+_DRIFTED_SHARE = 0.15  # of the columns (customers)
+_DEVIATIONS = 2.0  # (housing)
+_INTERVAL = 0.99  # of a share: a rule that looks every hour must be sure
+
+
+@dataclass(frozen=True)
+class RuleFinding:
+    """What a rule says of a window."""
+
+    rule: str
+    code: str  # the trigger it belongs to
+    is_broken: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """All that rules may look at."""
+
+    spec: ProjectSpec
+    reference: Reference
+    current: WindowProfile
+    findings: Sequence[ColumnFinding]
+
+
+Rule = Callable[[Window], RuleFinding | None]
+
+
+def text_score(window: Window) -> RuleFinding | None:
+    """Add 0.3 for text lengths, 0.4 for predicted classes, 0.3 for new words; broken above 0.5.
+
+    The chi-square test has both samples' sizes, lengths are compared in full, and new words are
+    the share of rare ones: a vocabulary of a day cannot outgrow that of all training texts.
+    """
+    alpha, score = window.spec.monitoring.alpha, 0.0
+    parts: list[str] = []
+    lengths, rare = _named(window, ": characters"), _named(window, ": rare")
+    if not lengths:
+        return None
+    if any(kolmogorov_smirnov(*pair).p_value < alpha / len(lengths) for pair in lengths):  # type: ignore[operator]
+        score, parts = score + 0.3, [*parts, "text lengths"]
+    classes = _levels(window)
+    if classes and chi_square(*classes).p_value < alpha:  # type: ignore[operator]
+        score, parts = score + 0.4, [*parts, "predicted classes"]
+    if any(now.mean > _VOCABULARY_GROWTH * then.mean > 0 for then, now in rare):
+        score, parts = score + 0.3, [*parts, "new words"]
+    what = f" ({', '.join(parts)})" if parts else ""
+    text = f"drift score {score:.1f}{what}, above {_LEAST_SCORE} is drift"
+    return RuleFinding("text_score", "data_drift", score > _LEAST_SCORE, text)
+
+
+def drifted_share(window: Window) -> RuleFinding | None:
+    """Count columns that drifted, corrected for their number; broken above 15 % of all."""
+    columns = {f.column for f in window.findings if not f.column.startswith("(")}
+    if not columns:
+        return None
+    drifted = {f.column for f in window.findings if f.is_drifted} & columns
+    share = len(drifted) / len(columns)
+    text = f"{len(drifted)} of {len(columns)} columns drifted, above {_DRIFTED_SHARE:.0%} is drift"
+    return RuleFinding("drifted_share", "data_drift", share > _DRIFTED_SHARE, text)
+
+
+def class_share(window: Window) -> RuleFinding | None:
+    """Watch each predicted class's share: surely below 10 % or above 90 %, and new.
+
+    A share counts with its exact binomial interval (at 13.6 % true share, 21 % of batches of 30
+    fall below 10 % by chance), and only for classes that training saw within the bounds.
+    """
+    classes = _levels(window)
+    if classes is None:
+        return None
+    before, now = classes
+    broken = []
+    for place, name in enumerate(before.levels):
+        usual = before.counts[place] / before.n
+        count = int(now.counts[place])
+        interval = binomtest(count, now.n).proportion_ci(_INTERVAL)
+        is_rare = interval.high < _LEAST_SHARE <= usual
+        is_frequent = interval.low > _GREATEST_SHARE >= usual
+        if is_rare or is_frequent:
+            shown = f"[{interval.low:.1%}, {interval.high:.1%}]"
+            broken.append(f"'{name}' {usual:.1%} → {count / now.n:.1%} {shown} of {now.n}")
+    text = "; ".join(broken) or f"every class between {_LEAST_SHARE:.0%} and {_GREATEST_SHARE:.0%}"
+    return RuleFinding("class_share", "class_skew", bool(broken), f"predicted classes: {text}")
+
+
+def shifted_means(window: Window) -> RuleFinding | None:
+    """Compare means in standard errors, corrected; broken if one moved surely and by 0.2 sd."""
+    pairs = {
+        name: (then, now)
+        for name, then in window.reference.profile.columns.items()
+        if isinstance(then, NumberProfile)
+        and isinstance(now := window.current.columns[name], NumberProfile)
+        and then.n > 1
+        and now.n > 1
+    }
+    moved = []
+    for name, pair in pairs.items():
+        found = mean_shift(*pair)
+        p_value = (found.p_value or 0.0) * len(pairs)
+        if p_value < window.spec.monitoring.alpha and found.effect > _DEVIATIONS / 10.0:
+            moved.append(f"{name}: {found.detail}")
+    text = "; ".join(moved[:5]) or "no mean has moved surely"
+    return RuleFinding("mean_shift", "data_drift", bool(moved), text)
+
+
+def low_confidence(window: Window) -> RuleFinding | None:
+    """Count answers with less than 0.5 confidence: surely above 30 %, and more than out of fold."""
+    profiles = _confidence(window)
+    if profiles is None:
+        return None
+    before, now = profiles
+    count, usual = _below(now, _LOW_CONFIDENCE), _below(before, _LOW_CONFIDENCE) / before.n
+    interval = binomtest(count, now.n).proportion_ci(_INTERVAL)
+    text = (
+        f"{count / now.n:.1%} of {now.n} answers below confidence {_LOW_CONFIDENCE} "
+        f"[{interval.low:.1%}, {interval.high:.1%}], {usual:.1%} in training, "
+        f"above {_LOW_SHARE:.0%} is too many"
+    )
+    broken = interval.low > max(_LOW_SHARE, usual)
+    return RuleFinding("low_confidence", "confidence", bool(broken), text)
+
+
+def mean_confidence(window: Window) -> RuleFinding | None:
+    """Watch the mean confidence: surely below 0.6, and below what it was out of fold."""
+    profiles = _confidence(window)
+    if profiles is None:
+        return None
+    before, now = profiles
+    error = now.std / np.sqrt(now.n)
+    high = now.mean + 2.576 * error  # 99 %
+    text = f"mean confidence {before.mean:.3f} → {now.mean:.3f}, at most {high:.3f}"
+    broken = high < min(_LEAST_MEAN_CONFIDENCE, before.mean)
+    return RuleFinding("mean_confidence", "confidence", bool(broken), text)
+
+
+RULES: Mapping[str, Rule] = {
+    "text_score": text_score,
+    "drifted_share": drifted_share,
+    "class_share": class_share,
+    "mean_shift": shifted_means,
+    "low_confidence": low_confidence,
+    "mean_confidence": mean_confidence,
+}
+
+
+def _levels(window: Window) -> tuple[LevelProfile, LevelProfile] | None:
+    before = window.reference.profile.columns[PREDICTION]
+    now = window.current.columns[PREDICTION]
+    if not isinstance(before, LevelProfile) or not isinstance(now, LevelProfile) or not now.n:
+        return None
+    return before, now
+
+
+def _confidence(window: Window) -> tuple[NumberProfile, NumberProfile] | None:
+    before: Any = window.reference.profile.columns.get(CONFIDENCE)
+    now: Any = window.current.columns.get(CONFIDENCE)
+    return (before, now) if before is not None and before.n and now.n else None
+
+
+def _named(window: Window, ending: str) -> list[tuple[Any, Any]]:
+    then, now = window.reference.profile.columns, window.current.columns
+    return [(then[n], now[n]) for n in then if n.endswith(ending) and then[n].n and now[n].n]
+
+
+def _below(profile: NumberProfile, bound: float) -> int:
+    """Return how many values lie below one of the profile's edges."""
+    return int(profile.counts[: int(np.searchsorted(profile.edges, bound)) + 1].sum())

@@ -1,0 +1,1 @@
+"""Alerts as the messages of chat services."""

@@ -1,0 +1,107 @@
+"""Whether a challenger on its way may go on: failures, speed, classes, quality. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from scipy.stats import binomtest
+
+from noria.data.profiles import LevelProfile
+from noria.monitoring.performance import Performance
+from noria.monitoring.reference import PREDICTION, WindowProfile
+from noria.spec.operations import RolloutSection
+
+_INTERVAL = 0.95
+_ONE_CLASS = 0.9  # share above which a model answers one class, if the champion does not
+_LEAST_FAILURES = 3  # fewer may be anything
+
+Verdict = Literal["pass", "wait", "breach"]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """What a challenger did that takes it back."""
+
+    code: Literal["errors", "latency", "one_class", "quality"]
+    text: str
+
+
+def judge(
+    rollout: RolloutSection,
+    champion: WindowProfile,
+    challenger: WindowProfile,
+    measured: tuple[Performance, Performance] | None,
+) -> tuple[Verdict, list[Breach]]:
+    """Return whether the step is passed, must wait for requests, or is breached.
+
+    Parameters
+    ----------
+    champion, challenger : WindowProfile
+        Of the same hours.
+    measured : (champion's, challenger's) performance on labels, or None while they are few
+
+    Notes
+    -----
+    Failures count at once, whatever the number of requests: the rest needs `rollout.min_rows`.
+    """
+    found = [*_failures(rollout, challenger)]
+    if challenger.n_rows >= rollout.min_rows:
+        found += [*_latency(rollout, champion, challenger)]
+        found += [*_one_class(champion, challenger)]
+        found += [*_quality(measured)]
+    if found:
+        return "breach", found
+    return ("pass" if challenger.n_rows >= rollout.min_rows else "wait"), []
+
+
+def _failures(rollout: RolloutSection, challenger: WindowProfile) -> Iterator[Breach]:
+    n = challenger.n_rows + challenger.n_failed
+    if challenger.n_failed < _LEAST_FAILURES:
+        return
+    interval = binomtest(challenger.n_failed, n).proportion_ci(_INTERVAL)
+    if interval.low > rollout.max_error_fraction:
+        share = f"{challenger.n_failed / n:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+        yield Breach("errors", f"it could not answer {share} of {n} requests")
+
+
+def _latency(
+    rollout: RolloutSection, champion: WindowProfile, challenger: WindowProfile
+) -> Iterator[Breach]:
+    slow, usual = challenger.latency.quantile(0.95), champion.latency.quantile(0.95)
+    if slow is None or usual is None or slow <= rollout.max_latency_ms:
+        return
+    if slow > rollout.max_latency_ratio * usual:
+        yield Breach("latency", f"its 95th percentile is {slow:.1f} ms, the champion's {usual:.1f}")
+
+
+def _one_class(champion: WindowProfile, challenger: WindowProfile) -> Iterator[Breach]:
+    before, now = champion.columns[PREDICTION], challenger.columns[PREDICTION]
+    if not isinstance(now, LevelProfile) or not before.n:
+        return
+    usual = dict(zip(cast(LevelProfile, before).levels, before.counts / before.n, strict=False))
+    for name, count in zip(now.levels, now.counts, strict=False):
+        interval = binomtest(int(count), now.n).proportion_ci(_INTERVAL)
+        if interval.low > _ONE_CLASS >= usual.get(name, 0.0):
+            yield Breach(
+                "one_class",
+                f"it answers '{name}' to {count / now.n:.1%} of {now.n} requests, the champion to "
+                f"{usual.get(name, 0.0):.1%}",
+            )
+
+
+def _quality(measured: tuple[Performance, Performance] | None) -> Iterator[Breach]:
+    if measured is None:
+        return
+    champion, challenger = measured
+    # Of an error less is better: drops carry the direction.
+    if challenger.drop()[1] > champion.drop()[0] and not _overlap(champion, challenger):
+        yield Breach(
+            "quality",
+            f"{challenger.metric} {challenger.value:.4f} [{challenger.low:.4f}, "
+            f"{challenger.high:.4f}] on {challenger.n_rows} labels, the champion "
+            f"{champion.value:.4f} [{champion.low:.4f}, {champion.high:.4f}]",
+        )
+
+
+def _overlap(left: Performance, right: Performance) -> bool:
+    return left.low <= right.high and right.low <= left.high

@@ -1,0 +1,103 @@
+"""The spec's tables about a model in production: monitoring, retraining, rollout, alerts."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from noria.catalog import DRIFT_RULES, DRIFT_STATISTICS, TRIGGERS
+from noria.spec.section import Fraction, Section
+
+# Least effects that matter: a KS or Jensen-Shannon distance of 0.08, a word in 4 more texts of
+# 100, 2 more missing values of 100. A shift of 0.3 deviations has a KS distance of 0.12.
+_EFFECTS = {"ks": 0.08, "chi_square": 0.08, "term_shares": 0.04, "missing_share": 0.02}
+
+
+class MonitoringSection(Section):
+    """What is looked at, how often, and how sure a finding must be."""
+
+    enabled: bool = True
+    every_hours: int = Field(default=1, ge=1, le=24)  # check and tell
+    retrain_every_hours: int = Field(default=6, ge=1, le=168)  # check, tell and retrain
+    short_window_hours: int = Field(default=1, ge=1, le=24)
+    window_hours: int = Field(default=24, ge=1, le=720)
+    min_rows: int = Field(default=100, ge=20)  # fewer are "insufficient data"
+    alpha: Fraction = 0.005  # rate of false discoveries among the tests of a window
+    windows_in_a_row: int = Field(default=2, ge=1, le=10)
+    effects: dict[str, float] = Field(default_factory=lambda: dict(_EFFECTS))  # decide; others tell
+    ignore: tuple[str, ...] = ()  # columns that may move
+    rules: tuple[str, ...] = ("class_share", "low_confidence")  # by name, beside the statistics
+    min_labels: int = Field(default=50, ge=20)
+    label_hours: int = Field(default=48, ge=1, le=720)  # labels that came in this time count
+    record_id_days: int = Field(default=7, ge=1, le=90)  # how far back a record id is looked for
+    max_drop: float = Field(default=0.05, gt=0.0)  # of the primary metric; of an error, a share
+
+    @field_validator("effects")
+    @classmethod
+    def _statistics_exist(cls, value: dict[str, float]) -> dict[str, float]:
+        _require_known(value, DRIFT_STATISTICS, "statistic")
+        return value
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _require_known(value, DRIFT_RULES, "rule")
+        return value
+
+    @model_validator(mode="after")
+    def _windows_nest(self) -> "MonitoringSection":
+        if self.short_window_hours > self.window_hours:
+            raise ValueError("short_window_hours must not exceed window_hours")
+        return self
+
+
+class RetrainingSection(Section):
+    """When a model is trained again; promotion still needs its evidence."""
+
+    on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance")
+    # After a change, rows from before it teach a world that is gone.
+    rows: Literal["all", "since_change"] = "all"
+    max_age_days: float = Field(default=7.0, gt=0.0)  # for "age"
+    min_new_rows: int = Field(default=1000, ge=1)  # in the inbox, for "new_rows"
+    cool_down_hours: int = Field(default=24, ge=1, le=720)
+    max_per_day: int = Field(default=2, ge=1, le=24)
+
+    @field_validator("on")
+    @classmethod
+    def _triggers_exist(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _require_known(value, TRIGGERS, "trigger")
+        return value
+
+
+class RolloutStep(Section):
+    """One step on the way to champion: what the challenger gets, and for how long."""
+
+    mode: Literal["shadow", "canary"]
+    fraction: Annotated[float, Field(gt=0.0, le=1.0)]  # of the requests
+    bake_minutes: float = Field(gt=0.0, le=10_080.0)
+
+
+class RolloutSection(Section):
+    """How a challenger that won becomes champion; without steps, at once."""
+
+    steps: tuple[RolloutStep, ...] = ()
+    min_rows: int = Field(default=50, ge=10)  # of the challenger, before a step is judged
+    max_waits: int = Field(default=6, ge=0, le=100)  # more bake times while rows are too few
+    max_error_fraction: Fraction = 0.01
+    max_latency_ratio: float = Field(default=3.0, gt=1.0)  # p95 of the challenger / the champion
+    max_latency_ms: float = Field(default=100.0, gt=0.0)  # below it no ratio matters
+    approval: Literal["none", "required"] = "none"
+    approval_hours: float = Field(default=24.0, gt=0.0, le=720.0)
+
+
+class AlertsSection(Section):
+    """Who is told, and how much; a channel's secret lies in Secrets Manager."""
+
+    channels: tuple[Literal["slack", "discord", "telegram", "webhook"], ...] = ()
+    min_level: Literal["info", "success", "warning", "error", "critical"] = "info"
+    max_per_hour: int = Field(default=20, ge=1, le=1000)  # the rest is counted in the next one
+
+
+def _require_known(names: object, known: frozenset[str], what: str) -> None:
+    unknown = sorted(set(names) - known)  # type: ignore[call-overload]
+    if unknown:
+        raise ValueError(f"unknown {what} {unknown}; allowed: {sorted(known)}")

@@ -1,0 +1,86 @@
+"""Give a challenger the next share of the requests, or say that it has passed every step."""
+
+from dataclasses import dataclass
+
+from noria.aliases import RolloutChange
+from noria.errors import AliasConflictError
+from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.registry.versions import verify_version
+from noria.spec.model import ProjectSpec
+
+
+@dataclass(frozen=True)
+class AdvanceRolloutRequest:
+    """Which version goes to which step."""
+
+    project: str
+    run_id: str
+    model_version: str
+    step: int  # from 0
+    expected_revision: int
+
+
+@dataclass(frozen=True)
+class AdvanceRolloutResult:
+    """What the challenger sees now."""
+
+    is_finished: bool  # no step is left
+    step: int
+    shown: str  # for people: "shadow of 100 %", "canary of 10 %"
+    bake_seconds: int
+    revision: int
+    needs_approval: bool
+    approval_seconds: int
+
+
+def advance_rollout(
+    request: AdvanceRolloutRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    aliases: ModelAliases,
+    clock: Clock,
+) -> AdvanceRolloutResult:
+    """Write the step into the alias record, in one transaction, once.
+
+    Raises
+    ------
+    AliasConflictError
+        Somebody promoted, rolled back or rolled out something else meanwhile.
+    ModelVersionNotFoundError, ModelCorruptError
+        The challenger is not whole.
+    """
+    steps, needs_approval = spec.rollout.steps, spec.rollout.approval == "required"
+    approval_seconds = round(spec.rollout.approval_hours * 3600)
+    if request.step >= len(steps):
+        return AdvanceRolloutResult(
+            True, request.step, "all steps passed", 0, request.expected_revision,
+            needs_approval, approval_seconds,
+        )  # fmt: skip
+    if request.step == 0:
+        verify_version(artifacts, request.project, request.model_version)
+    step = steps[request.step]
+    shown = f"{step.mode} of {step.fraction:.0%}"
+    record = aliases.apply(
+        RolloutChange(
+            project=request.project,
+            promotion_id=f"rollout-{request.model_version}-{request.step}",
+            model_version=request.model_version,
+            expected_revision=request.expected_revision,
+            mode=step.mode,
+            fraction=step.fraction,
+            reason=f"rollout step {request.step + 1} of {len(steps)}: {shown}",
+            actor=request.run_id,
+            at=clock.now().isoformat(),
+        )
+    )
+    if record.challenger != request.model_version:
+        raise AliasConflictError(
+            f"{request.project}: the rollout of {request.model_version} was ended meanwhile",
+            project=request.project,
+            challenger=record.challenger,
+        )
+    return AdvanceRolloutResult(
+        False, request.step, shown, round(step.bake_minutes * 60), record.revision,
+        needs_approval, approval_seconds,
+    )  # fmt: skip

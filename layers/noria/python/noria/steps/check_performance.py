@@ -1,0 +1,98 @@
+"""How good the champion is now: measured on the labels that came, estimated where none did."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from noria.errors import NoChampionError
+from noria.hashing import canonical_json
+from noria.layout import PERFORMANCE, check_key
+from noria.monitoring.log import LabelledLog, read_reference, read_window
+from noria.monitoring.performance import Performance, estimated, realised
+from noria.ports import Clock, ModelAliases, MonitoredStore
+from noria.spec.model import ProjectSpec
+
+Verdict = Literal["good", "degraded", "insufficient_data"]
+
+
+@dataclass(frozen=True)
+class CheckPerformanceRequest:
+    """Which project, under which name, at which time."""
+
+    project: str
+    check_id: str
+    at: str | None = None  # ISO 8601; now when absent
+
+
+@dataclass(frozen=True)
+class CheckPerformanceResult:
+    """The finding, in short; `performance_key` has it in full."""
+
+    verdict: Verdict  # on labels
+    estimated_verdict: Verdict  # without
+    n_labels: int
+    performance_key: str
+
+
+def check_performance(
+    request: CheckPerformanceRequest,
+    *,
+    spec: ProjectSpec,
+    store: MonitoredStore,
+    aliases: ModelAliases,
+    clock: Clock,
+) -> CheckPerformanceResult:
+    """Measure the champion on the labels of the last hours, and estimate it without.
+
+    Reads labels, the answers they belong to and the profiles of the log; writes the check's
+    `performance.json`. Rows without a label are left out: neither right nor wrong. Fewer labels
+    than `monitoring.min_labels` are "insufficient_data", never "good".
+    """
+    record = aliases.read(spec.name)
+    if record.champion is None or record.promoted_at is None:
+        raise NoChampionError(f"project '{spec.name}' has no champion to watch", project=spec.name)
+    at = datetime.fromisoformat(request.at) if request.at else clock.now()
+    promoted_at = datetime.fromisoformat(record.promoted_at)
+    reference = read_reference(store, spec.name, record.champion)
+    monitoring, names = spec.monitoring, spec.evaluation.metrics
+    label_window = (at - timedelta(hours=monitoring.label_hours), at)
+    log = LabelledLog(store, spec.name, label_window, record_id_days=monitoring.record_id_days)
+    outcomes = log.of(reference, record.champion)
+    measured: dict[str, Performance] = {}
+    if outcomes.n >= monitoring.min_labels:
+        measured = {
+            name: realised(name, reference, outcomes.answers, outcomes.truth) for name in names
+        }
+    start = max(at - timedelta(hours=monitoring.window_hours), promoted_at)
+    window = read_window(store, reference, (spec.name, record.champion), start, at)
+    guessed: dict[str, Performance] = {}
+    if window.n_rows >= monitoring.min_rows:
+        found = {name: estimated(name, reference, window) for name in names}
+        guessed = {name: value for name, value in found.items() if value is not None}
+    primary = spec.evaluation.primary_metric
+    document: dict[str, Any] = {
+        "project": spec.name,
+        "model_version": record.champion,
+        "at": at.isoformat(),
+        "primary_metric": primary,
+        "n_labels": outcomes.n,
+        "n_unknown_labels": outcomes.n_unknown,
+        "n_rows": window.n_rows,
+        "realised": {name: value.to_dict() for name, value in measured.items()},
+        "estimated": {name: value.to_dict() for name, value in guessed.items()},
+        "verdict": _verdict(spec, measured.get(primary)),
+        "estimated_verdict": _verdict(spec, guessed.get(primary)),
+    }
+    key = check_key(spec.name, request.check_id, PERFORMANCE)
+    store.put(key, canonical_json(document))
+    return CheckPerformanceResult(
+        document["verdict"], document["estimated_verdict"], outcomes.n, key
+    )
+
+
+def _verdict(spec: ProjectSpec, found: Performance | None) -> Verdict:
+    """Degraded: worse by more than the spec allows, and surely worse at all."""
+    if found is None:
+        return "insufficient_data"
+    drop, least = found.drop()
+    return "degraded" if drop > spec.monitoring.max_drop and least > 0.0 else "good"

@@ -1,0 +1,78 @@
+"""Hold a challenger against the champion on the live requests of its rollout."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from noria.errors import AliasConflictError
+from noria.monitoring.log import LabelledLog, read_reference, read_window
+from noria.monitoring.performance import Performance, realised
+from noria.ports import Clock, ModelAliases, MonitoredStore
+from noria.promotion.rollout import Verdict, judge
+from noria.spec.model import ProjectSpec
+
+
+@dataclass(frozen=True)
+class CheckRolloutRequest:
+    """Which challenger, and how often its step has waited for requests."""
+
+    project: str
+    model_version: str
+    n_waits: int
+
+
+@dataclass(frozen=True)
+class CheckRolloutResult:
+    """Whether the step is passed."""
+
+    verdict: Verdict
+    summary: str
+    n_rows: int
+    n_failed: int
+
+
+def check_rollout(
+    request: CheckRolloutRequest,
+    *,
+    spec: ProjectSpec,
+    store: MonitoredStore,
+    aliases: ModelAliases,
+    clock: Clock,
+) -> CheckRolloutResult:
+    """Compare failures, speed, predicted classes and, where labels came, quality.
+
+    Reads the profiles and labels since the step began. Too few requests make the step wait, and
+    after `rollout.max_waits` take the challenger back: what nobody could compare is not promoted.
+
+    Raises
+    ------
+    AliasConflictError
+        The rollout is no longer that of this challenger.
+    """
+    record = aliases.read(spec.name)
+    if record.challenger != request.model_version or record.champion is None:
+        raise AliasConflictError(
+            f"{spec.name}: {request.model_version} is not being rolled out", project=spec.name
+        )
+    since, now = datetime.fromisoformat(str(record.rollout_started_at)), clock.now()
+    references = [read_reference(store, spec.name, v) for v in (record.champion, record.challenger)]
+    windows = [
+        read_window(store, reference, (spec.name, version), since, now + timedelta(seconds=1))
+        for reference, version in zip(references, (record.champion, record.challenger), strict=True)
+    ]
+    log = LabelledLog(store, spec.name, (since, now), record_id_days=spec.monitoring.record_id_days)
+    primary, measured = spec.evaluation.primary_metric, list[Performance]()
+    for reference, version in zip(references, (record.champion, record.challenger), strict=True):
+        outcomes = log.of(reference, version)
+        if outcomes.n >= spec.monitoring.min_labels:
+            measured.append(realised(primary, reference, outcomes.answers, outcomes.truth))
+    pair = (measured[0], measured[1]) if len(measured) == 2 else None
+    verdict, breaches = judge(spec.rollout, windows[0], windows[1], pair)
+    n_rows, n_failed = windows[1].n_rows, windows[1].n_failed
+    summary = "; ".join(breach.text for breach in breaches) or f"{n_rows} requests, nothing wrong"
+    if verdict == "wait" and request.n_waits >= spec.rollout.max_waits:
+        verdict = "breach"
+        summary = (
+            f"insufficient data: {n_rows} requests, {spec.rollout.min_rows} required; "
+            f"promote it by hand: noria promote {spec.name} {request.model_version}"
+        )
+    return CheckRolloutResult(verdict, summary, n_rows, n_failed)

@@ -1,0 +1,94 @@
+"""Turn one chunk of the prediction log into small profiles that later checks merge."""
+
+import gzip
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from noria.data.versions import encode_rows
+from noria.hashing import canonical_json, short_id
+from noria.hours import hour_name
+from noria.layout import answers_key, profile_key, project_of_log
+from noria.monitoring.log import read_reference
+from noria.monitoring.reference import Reference
+from noria.ports import ArtifactStore
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ProfileLogChunkRequest:
+    """Which object of the log."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class ProfileLogChunkResult:
+    """What was in it."""
+
+    n_records: int
+    n_unreadable: int
+    n_profiles: int
+
+
+def profile_log_chunk(
+    request: ProfileLogChunkRequest, *, artifacts: ArtifactStore
+) -> ProfileLogChunkResult:
+    """Profile the records of a chunk by model version and hour, and file their answers.
+
+    Reads the chunk and the reference profiles of the versions in it; writes
+    `profiles/<project>/<version>/<hour>/` and `answers/<project>/<hour>/`, one object each, named
+    after the chunk: the same chunk again writes the same objects. Of records with the same
+    prediction id one counts, because the log delivers at least once.
+    """
+    project, chunk = project_of_log(request.key), short_id(request.key.encode())
+    records, n_unreadable = _read(artifacts.get(request.key))
+    grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        hour = hour_name(datetime.fromisoformat(record["at"]))
+        grouped[record["model_version"], hour].append(record)
+    references: dict[str, Reference] = {}
+    answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for (version, hour), group in grouped.items():
+        if version not in references:
+            references[version] = read_reference(artifacts, project, version)
+        reference = references[version]
+        body = gzip.compress(canonical_json(reference.of(group).to_dict()), mtime=0)
+        artifacts.put(profile_key(project, version, hour, chunk), body)
+        answers[hour] += _answers(reference, group)
+    for hour, rows in answers.items():
+        artifacts.put(answers_key(project, hour, chunk), encode_rows(rows))
+    return ProfileLogChunkResult(len(records), n_unreadable, len(grouped))
+
+
+def _read(body: bytes) -> tuple[list[Record], int]:
+    text = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+    found: dict[str, Record] = {}
+    n_unreadable = 0
+    for number, line in enumerate(text.splitlines()):
+        try:
+            record = json.loads(line)
+            datetime.fromisoformat(record["at"])
+            found[record.get("prediction_id") or f"failed {number}"] = record
+            _ = record["model_version"]
+        except (ValueError, KeyError, TypeError):
+            n_unreadable += 1
+    return list(found.values()), n_unreadable
+
+
+def _answers(reference: Reference, records: list[Record]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        if record.get("prediction") is None:
+            continue
+        shares = record.get("probabilities") or {}
+        outputs = [shares[name] for name in reference.classes] or [record["prediction"]]
+        kept = {
+            name: record[name]
+            for name in ("prediction_id", "record_id", "model_version", "prediction", "true_label")
+            if name in record
+        }
+        yield {**kept, "outputs": outputs}
