@@ -6,6 +6,7 @@ the time is simulated, by the clock file that every function of the local stage 
 
 import json
 import random
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from noria.data.validation import TARGET
 from noria.data.versions import TEST, TRAIN, read_rows
 from noria.evaluation.metrics import Answers, measure
 from noria.hours import hours_between
-from noria.layout import answers_prefix
+from noria.layout import answers_prefix, monitoring_key
 from noria.spec.loader import load_spec
 from noria.spec.model import ProjectSpec
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
@@ -209,7 +210,6 @@ def _inputs(row: Mapping[str, Any]) -> dict[str, Any]:
 class _Asked:
     """One request, its answer and its truth."""
 
-    record_id: str
     hour: int
     answer: Mapping[str, Any]
     truth: Any
@@ -227,17 +227,18 @@ class _Loop:
         self._asked: list[_Asked] = []
         self._today: list[tuple[dict[str, Any], Any]] = []
         self._started_at, self._told = time.time(), set[str]()
-        self._name = f"{clock.start:%Y%m%dt%H%M}-sim{settings.seed}"
+        self._name = f"{clock.start:%Y%m%dt%H%M}-sim-{secrets.token_hex(2)}"
+        self._first_version = ""
         self.timeline = Timeline(self._spec.evaluation.primary_metric, settings)
 
     def begin(self) -> None:
         """Train on the sample rows and make that the champion, whatever was before."""
+        self._forget()
         keys = upload(self._target, self._project, self._world.files(-1))
         end = run_training(self._target, self._project, keys, self._name, lambda *_: None)
         if end.status != "SUCCEEDED" or not end.output.get("model_version"):
             raise RuntimeError(f"the first training {end.status}: {end.output}")
-        version = end.output["model_version"]
-        self._await_rollouts(until="ended")
+        self._first_version = version = end.output["model_version"]
         record = self._target.aliases.read(self._project)
         if record.champion != version:
             self._target.aliases.apply(
@@ -254,13 +255,19 @@ class _Loop:
             )
         self.timeline.add(0.0, "champion", version)
 
+    def _forget(self) -> None:
+        """Delete what monitoring remembers: of another simulated time it makes no sense."""
+        client, bucket = self._target.client("s3"), self._target.outputs["DataBucket"]
+        for found in self._target.artifacts.under(monitoring_key(self._project, "")):
+            client.delete_object(Bucket=bucket, Key=found.key)
+
     def hour(self, number: int) -> None:
         """Play one hour: requests, labels that are due, files, and the check of every sixth."""
         day, hour = divmod(number, 24)
         if hour == 0:
             self._today = self._world.rows(day)
         self._clock.set(self._clock.start + timedelta(hours=number, minutes=1))
-        self._await_rollouts(until="waiting")
+        self._await_rollouts()
         self._ask(number, self._today[hour * self._settings.rows_per_hour :])
         self._tell_truth(number - self._settings.label_delay_hours)
         exported = day - 1 - self._settings.label_delay_hours // 24
@@ -274,26 +281,25 @@ class _Loop:
 
     def _ask(self, number: int, rows: list[tuple[dict[str, Any], Any]]) -> None:
         mine = rows[: self._settings.rows_per_hour]
-        ids = [f"{self._name}-{number}-{place}" for place in range(len(mine))]
         items = [
-            {"inputs": inputs, "record_id": record_id}
-            for record_id, (inputs, _) in zip(ids, mine, strict=True)
+            {"inputs": inputs, "record_id": f"{self._name}-{number}-{place}"}
+            for place, (inputs, _) in enumerate(mine)
         ]
         path = f"/projects/{self._project}/predict/batch"
         answer = self._target.call("POST", path, {"items": items})
         if answer.status != 200:
             self.timeline.add(self._clock.day, "failed request", f"{answer.status}: {answer.body}")
             return
-        for record_id, result, (_, truth) in zip(ids, answer.body["results"], mine, strict=True):
+        for result, (_, truth) in zip(answer.body["results"], mine, strict=True):
             if "errors" in result:
                 detail = json.dumps(result["errors"], ensure_ascii=False)
                 self.timeline.add(self._clock.day, "failed request", detail)
             else:
-                self._asked.append(_Asked(record_id, number, result, truth))
+                self._asked.append(_Asked(number, result, truth))
 
     def _tell_truth(self, number: int) -> None:
         labels = [
-            {"record_id": asked.record_id, "label": asked.truth}
+            {"prediction_id": asked.answer["prediction_id"], "label": asked.truth}
             for asked in self._asked
             if asked.hour == number
         ]
@@ -336,17 +342,15 @@ class _Loop:
         self.timeline.add(self._clock.day, outcome, str(end.output.get("summary", end.output)))
         if outcome == "ChallengerPromoted":
             self.timeline.add(self._clock.day, "promoted", end.output["model_version"])
-        self._await_rollouts(until="waiting")
+        self._await_rollouts()
 
-    def _await_rollouts(self, *, until: str) -> None:
-        """Let running rollouts act until they wait for time again, or have ended."""
+    def _await_rollouts(self) -> None:
+        """Let running rollouts act until they wait for time again."""
         client = self._target.client("stepfunctions")
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while running := self._rollouts(client, "RUNNING"):
             time.sleep(_SETTLE_SECONDS)  # a Wait that is over looks like one that is not
-            if until == "ended":  # the simulated time has to pass for them
-                self._clock.set(self._clock.now + timedelta(minutes=30))
-            elif all(_is_waiting(client, arn) for arn in running):
+            if all(_is_waiting(client, arn) for arn in running):
                 break
             if time.monotonic() > deadline:
                 raise RuntimeError(f"rollouts do not come to rest: {running}")
@@ -374,6 +378,8 @@ class _Loop:
             promoted = output.get("outcome") == "ChallengerPromoted"
             what = "promoted" if promoted else str(output.get("outcome", described["status"]))
             version = output.get("model_version", described["name"])
+            if version == self._first_version:
+                continue  # promoted by hand, before its own rollout could
             self.timeline.add(self._clock.day, what, f"{version}: {output.get('summary')}")
 
     def _await_profiles(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from noria.aliases import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.errors import AliasConflictError
@@ -91,3 +91,49 @@ class SteppingClock:
     def now(self) -> datetime:
         self._now += timedelta(seconds=1)
         return self._now
+
+
+class FixedClock:
+    """`Clock` that stands still."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class MemoryClaims:
+    """`Claims` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._claims: dict[tuple[str, str], tuple[str, datetime, bool]] = {}
+        self._units: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._lock = Lock()
+
+    def claim(
+        self, project: str, key: str, owner: str, at: datetime, lease_seconds: float
+    ) -> Literal["won", "held", "done"]:
+        with self._lock:
+            holder, until, is_done = self._claims.get((project, key), (owner, at, False))
+            if is_done:
+                return "done"
+            if holder != owner and until >= at:
+                return "held"
+            self._claims[project, key] = (owner, at + timedelta(seconds=lease_seconds), False)
+            return "won"
+
+    def finish(self, project: str, key: str, owner: str) -> None:
+        with self._lock:
+            holder, until, _ = self._claims.get((project, key), ("", datetime.max, False))
+            if holder == owner:
+                self._claims[project, key] = (owner, until, True)
+
+    def release(self, project: str, key: str) -> bool:
+        with self._lock:
+            return self._claims.pop((project, key), None) is not None
+
+    def count(self, project: str, key: str, unit: str) -> int:
+        with self._lock:
+            self._units[project, key].add(unit)
+            return len(self._units[project, key])

@@ -17,6 +17,7 @@ from noria.data.profiles import (
     frequent_levels,
     number_edges,
 )
+from noria.errors import ModelCorruptError
 from noria.evaluation.metrics import Answers
 from noria.features.observations import TextObserver, watched_words
 from noria.hashing import canonical_json
@@ -134,8 +135,14 @@ class Reference:
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
-        """Return the reference that `to_bytes` wrote."""
-        document = json.loads(gzip.decompress(body))
+        """Return the reference that `to_bytes` wrote; ModelCorruptError for anything else."""
+        try:
+            return cls._read(json.loads(gzip.decompress(body)))
+        except (LookupError, TypeError, ValueError, OSError, EOFError) as error:
+            raise ModelCorruptError(f"the reference profile lacks a part: {error!r}") from error
+
+    @classmethod
+    def _read(cls, document: Mapping[str, Any]) -> Self:
         errors = document["errors"]
         made = cls(
             Frame.from_dict(document["frame"]),

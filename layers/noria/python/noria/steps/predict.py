@@ -28,6 +28,7 @@ class _Request(NamedTuple):
     record_id: str | None
     n_explained: int
     true_label: Any
+    prediction_id: str = ""
 
     def unit(self) -> str:
         """Return what decides which model answers: the same for the same record."""
@@ -105,8 +106,11 @@ class Predictions:
     def _answered(
         self, project: str, served: Served, item: Any
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return the answer, and what to log: one record of each model that looked at the row."""
-        request = _checked_item(item)
+        """Return the answer, and what to log: one record of each model that looked at the row.
+
+        They share the prediction id, so that a label that comes later is one for both.
+        """
+        request = _checked_item(item)._replace(prediction_id=new_prediction_id(self._clock.now()))
         rollout = served.rollout
         if rollout is None or not rollout.takes(request.unit()):
             answer, record = self._by(project, served, request, "champion")
@@ -131,6 +135,7 @@ class Predictions:
                 failure = type(error).__name__
         return None, {
             "model_version": rollout.model_version,
+            "prediction_id": request.prediction_id,
             "prediction": None,
             "failure": failure,
             "at": self._clock.now().isoformat(),
@@ -147,7 +152,7 @@ class Predictions:
             **output,
             "project": project,
             "model_version": model.model_version,
-            "prediction_id": new_prediction_id(now),
+            "prediction_id": request.prediction_id,
             "at": now.isoformat(),
             "latency_ms": round((perf_counter() - started) * 1000.0, 3),
         }

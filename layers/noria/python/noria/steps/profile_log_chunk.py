@@ -43,7 +43,7 @@ def profile_log_chunk(
     Reads the chunk and the reference profiles of the versions in it; writes
     `profiles/<project>/<version>/<hour>/` and `answers/<project>/<hour>/`, one object each, named
     after the chunk: the same chunk again writes the same objects. Of records with the same
-    prediction id one counts, because the log delivers at least once.
+    prediction id and version one counts, because the log delivers at least once.
     """
     project, chunk = project_of_log(request.key), short_id(request.key.encode())
     records, n_unreadable = _read(artifacts.get(request.key))
@@ -67,14 +67,13 @@ def profile_log_chunk(
 
 def _read(body: bytes) -> tuple[list[Record], int]:
     text = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-    found: dict[str, Record] = {}
+    found: dict[tuple[str, str], Record] = {}
     n_unreadable = 0
-    for number, line in enumerate(text.splitlines()):
+    for line in text.splitlines():
         try:
             record = json.loads(line)
             datetime.fromisoformat(record["at"])
-            found[record.get("prediction_id") or f"failed {number}"] = record
-            _ = record["model_version"]
+            found[record["prediction_id"], record["model_version"]] = record
         except (ValueError, KeyError, TypeError):
             n_unreadable += 1
     return list(found.values()), n_unreadable

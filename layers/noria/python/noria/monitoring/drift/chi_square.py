@@ -52,6 +52,7 @@ def _pooled(table: Floats) -> Floats:
 
 def _largest_change(reference: LevelProfile, current: LevelProfile) -> str:
     before, after = reference.counts / reference.n, current.counts / current.n
-    place = int(np.argmax(np.abs(after - before)))
+    changes = after - before
+    place = max(range(len(changes)), key=lambda i: (abs(changes[i]), changes[i]))
     name = (*reference.levels, "(not in training)")[place]
     return f"share of '{name}' {before[place]:.1%} → {after[place]:.1%}"

@@ -1,0 +1,213 @@
+"""A model version in production without its training: a reference, a log, labels."""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from noria.aliases import Promotion, RolloutChange
+from noria.evaluation.metrics import Answers
+from noria.hours import hour_name, new_prediction_id
+from noria.layout import REFERENCE, labels_key
+from noria.monitoring.reference import Reference, answer_records, build_reference
+from noria.registry.versions import write_version
+from noria.spec.loader import parse_spec
+from noria.spec.model import ProjectSpec
+from noria.steps.profile_log_chunk import ProfileLogChunkRequest, profile_log_chunk
+from tests.support.fakes import MemoryAliases, MemoryArtifacts
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+CLASSES = ("no", "yes")
+
+LOAN_SPEC = """
+[project]
+name = "loans"
+task = "classification"
+description = "two numbers and a category"
+[dataset.columns]
+x = { type = "number" }
+z = { type = "number" }
+kind = { type = "category" }
+note = { type = "text", pii = true }
+[target]
+column = "y"
+labels = ["no", "yes"]
+positive = "yes"
+[split]
+kind = "random"
+[[features]]
+name = "numbers"
+kind = "numeric"
+columns = ["x", "z"]
+[[features]]
+name = "kinds"
+kind = "categorical"
+columns = ["kind"]
+[[features]]
+name = "words"
+kind = "text"
+columns = ["note"]
+[[candidates]]
+name = "logistic"
+algorithm = "logistic_regression"
+[evaluation]
+primary_metric = "accuracy"
+metrics = ["accuracy", "f1_macro", "roc_auc"]
+"""
+
+
+def loan_spec(**sections: Mapping[str, Any]) -> ProjectSpec:
+    """Return the spec; `sections` replace keys of its tables."""
+    spec = parse_spec(LOAN_SPEC, source="loans.toml")
+    changed = {
+        name: getattr(spec, name).model_copy(update=dict(update))
+        for name, update in sections.items()
+    }
+    return spec.model_copy(update=changed)
+
+
+def loan_rows(n: int, *, seed: int = 0, shift: float = 0.0) -> list[dict[str, Any]]:
+    """Return rows; `shift` moves `x` by so many deviations."""
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "x": float(x),
+            "z": float(z),
+            "kind": str(k),
+            "note": "por favor revisar la solicitud" if t else "todo en orden",
+        }
+        for x, z, k, t in zip(
+            rng.normal(shift, 1.0, n),
+            rng.normal(0.0, 1.0, n),
+            rng.choice(["car", "home"], n),
+            rng.integers(0, 2, n),
+            strict=True,
+        )
+    ]
+
+
+def probability(row: Mapping[str, Any], *, flip: bool = False) -> float:
+    """Return the true probability of "yes": what a perfect model answers."""
+    value = 1.0 / (1.0 + np.exp(-2.0 * row["x"]))
+    return float(1.0 - value if flip else value)
+
+
+def answers_of(rows: Iterable[Mapping[str, Any]]) -> Answers:
+    """Return the perfect model's answers."""
+    shares = np.array([[1.0 - probability(row), probability(row)] for row in rows])
+    return Answers(shares, shares.argmax(axis=1))
+
+
+class Production:
+    """One project with a champion, its log and its labels, in memory."""
+
+    def __init__(self, **sections: Mapping[str, Any]) -> None:
+        self.spec = loan_spec(**sections)
+        self.store, self.aliases = MemoryArtifacts(), MemoryAliases()
+        self.reference = self._reference()
+        self.add_version("v1")
+        self.promote("v1", at=START)
+        self._n_chunks = 0
+
+    def _reference(self) -> Reference:
+        rows = loan_rows(3000, seed=1)
+        answers = answers_of(rows)
+        truth = self.truth(rows, seed=2)
+        scores = {
+            "accuracy": float(np.mean(answers.decided == truth)),
+            "f1_macro": 0.8,
+            "roc_auc": 0.9,
+        }
+        words = {"note": ["en", "orden", "todo"]}
+        facts = (CLASSES, scores, None)
+        return build_reference(self.spec, rows, words, [*answer_records(CLASSES, answers)], facts)
+
+    @staticmethod
+    def truth(rows: Iterable[Mapping[str, Any]], *, seed: int, flip: bool = False) -> np.ndarray:
+        """Draw true classes."""
+        rng = np.random.default_rng(seed)
+        return np.array([int(rng.random() < probability(row, flip=flip)) for row in rows])
+
+    def add_version(self, version: str) -> None:
+        """Register a version with this reference."""
+        write_version(
+            self.store,
+            "loans",
+            version,
+            {REFERENCE: self.reference.to_bytes()},
+            {"created_at": START.isoformat(), "lineage": {"dataset_version": "d1"}},
+        )
+        self.store.put("datasets/loans/d1/manifest.json", b'{"sources": ["inbox/loans/1/a.csv"]}')
+
+    def promote(self, version: str, *, at: datetime) -> None:
+        """Make a version champion."""
+        revision = self.aliases.read("loans").revision
+        self.aliases.apply(
+            Promotion(
+                "loans", f"p-{revision}", version, revision, "manual", "r", "t", at.isoformat()
+            )
+        )
+
+    def roll_out(self, version: str, *, at: datetime, mode: str = "canary") -> None:
+        """Give a challenger half of the requests."""
+        revision = self.aliases.read("loans").revision
+        change = RolloutChange(
+            "loans", f"r-{revision}", version, revision, mode, 0.5, "r", "t", at.isoformat()
+        )
+        self.aliases.apply(change)
+
+    def log(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        at: datetime,
+        *,
+        version: str = "v1",
+        answer: str | None = None,
+        failed: bool = False,
+        latency_ms: float = 2.0,
+    ) -> list[str]:
+        """Write a chunk of the log, profile it, and return the prediction ids."""
+        from noria.features.observations import TextObserver
+
+        observer, records = TextObserver({"note": ["en", "orden", "todo"]}), []
+        for row in rows:
+            share = probability(row)
+            said = answer or ("yes" if share > 0.5 else "no")
+            record = {
+                "model_version": version,
+                "prediction_id": new_prediction_id(at),
+                "at": at.isoformat(),
+                "prediction": None if failed else said,
+                "confidence": max(share, 1.0 - share),
+                "probabilities": {"no": 1.0 - share, "yes": share},
+                "latency_ms": latency_ms,
+                "inputs": {**row, "note": "***"},
+                "signals": observer.observe(row),
+            }
+            records.append(record)
+        self._n_chunks += 1
+        key = f"predictions/loans/{at:%Y/%m/%d/%H}/chunk-{self._n_chunks}.gz"
+        body = "".join(json.dumps(record) + "\n" for record in records)
+        self.store.put(key, gzip.compress(body.encode()))
+        profile_log_chunk(ProfileLogChunkRequest(key), artifacts=self.store)
+        return [record["prediction_id"] for record in records]
+
+    def label(self, ids: Iterable[str], labels: Iterable[str], at: datetime) -> None:
+        """File labels."""
+        listed = [
+            {"prediction_id": key, "label": label} for key, label in zip(ids, labels, strict=True)
+        ]
+        body = {"at": at.isoformat(), "labels": listed}
+        key = labels_key("loans", hour_name(at), f"l{len(self.store.objects)}")
+        self.store.put(key, json.dumps(body).encode())
+
+    def hours(self, n_hours: int, *, start: datetime = START, n: int = 60, shift: float = 0.0,
+              seed: int = 100, **more: Any) -> datetime:  # fmt: skip
+        """Log some hours of traffic and return their end."""
+        for hour in range(n_hours):
+            rows = loan_rows(n, seed=seed + hour, shift=shift)
+            self.log(rows, start + timedelta(hours=hour, minutes=5), **more)
+        return start + timedelta(hours=n_hours)
