@@ -145,7 +145,7 @@ def simulate(
     drift_day: Annotated[
         int | None, typer.Option(help="The day the world changes; default: in the middle.")
     ] = None,
-    drift: Annotated[float, typer.Option(help="How far, 0 to 1.", min=0, max=1)] = 0.7,
+    drift: Annotated[float, typer.Option(help="How far, 0 to 1.", min=0, max=1)] = 1.0,
     rows_per_hour: Annotated[int, typer.Option(help="Requests.", min=1, max=100)] = 20,
     label_delay_hours: Annotated[int, typer.Option(help="Until the truth is known.", min=0)] = 24,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal traffic.")] = 7,

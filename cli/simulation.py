@@ -61,7 +61,7 @@ class Timeline:
     def add(self, day: float, what: str, detail: str) -> None:
         """Keep an event and say it."""
         self.events.append((day, what, detail))
-        console.print(f"day {day:5.2f}  {what:<20} {detail}", markup=False)
+        console.print(f"day {day:5.2f}  {what:<18} {detail[:150]}", markup=False)
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return the events as text."""
@@ -324,16 +324,18 @@ class _Loop:
         if end.status != "SUCCEEDED":
             raise RuntimeError(f"check {check_id} {end.status}: {end.output}")
         output, day = end.output, self._clock.day
-        if output["health"] == "unhealthy" and not self._is_known(output):
+        if output["health"] == "unhealthy" and not self._is_known():
             self.timeline.add(day, "drift", output["summary"])
         if output["training"]:
             self.timeline.add(day, "retraining", ", ".join(output["codes"]))
             self._finish_training(output["training"])
 
-    def _is_known(self, output: Mapping[str, Any]) -> bool:
-        """Return whether the last thing said was the same trouble."""
-        said = [what for _, what, _ in self.timeline.events if what != "failed request"]
-        return bool(said) and said[-1] == "drift" and not output["training"]
+    def _is_known(self) -> bool:
+        """Return whether this champion's trouble was told already."""
+        said = [what for _, what, _ in self.timeline.events]
+        return (
+            "drift" in said[max(n for n, w in enumerate(said) if w in ("champion", "promoted")) :]
+        )
 
     def _finish_training(self, arn: str) -> None:
         client = self._target.client("stepfunctions")

@@ -73,6 +73,13 @@ _NEW_PROBLEMS = {
         "el punto de acceso nuevo no entrega señal en la terraza",
     ],
 }  # fmt: skip
+_NEW_SOLUTIONS = {
+    "0": ["se aprueba en el portal de identidades", "se vincula la llave al nuevo dispositivo"],
+    "1": ["se republica el tablero", "se reintenta la sincronización y se cierra el flujo"],
+    "2": ["se actualiza el controlador de la base", "se reubica el punto de acceso"],
+}
+_MOVED = 0.4  # of the new tickets: an old problem, which another team solves now
+_NEW_OWNER = {"0": "1", "1": "2", "2": "0"}
 _OLD_MIX, _NEW_MIX = (45, 35, 20), (20, 35, 45)
 
 TICKET_COLUMNS = ("number", "short_description", "close_notes", "etiqueta")
@@ -96,7 +103,8 @@ def sample_tickets(
     noise : float in [0, 1]
         Share of tickets with a label drawn at random.
     drift : float in [0, 1]
-        How far traffic has moved: share of tickets in new words and in the new mix of causes.
+        How far traffic has moved: share of tickets in new words, in the new mix of causes, and
+        partly of old problems that other teams solve now.
     shuffle_labels : bool
         Permute all labels: text that says nothing about its label, to see the gate refuse.
     """
@@ -114,12 +122,15 @@ def _ticket(rng: random.Random, noise: float, drift: float) -> tuple[str, str, s
     cause = rng.choices("012", weights=_NEW_MIX if is_new else _OLD_MIX)[0]
     is_vague = rng.random() < 0.18
     known = _NEW_PROBLEMS[cause] if is_new else _PROBLEMS[cause]
+    if is_new and rng.random() < _MOVED:
+        known, cause = _PROBLEMS[cause], _NEW_OWNER[cause]
     problem = rng.choice(_VAGUE_PROBLEM if is_vague else known)
     if rng.random() < 0.25:  # a second symptom, sometimes of another cause
         problem += " y " + rng.choice(_PROBLEMS[rng.choice("012")])
     description = f"{rng.choice(_OPENINGS)}, {problem} {rng.choice(_PLACES)}."
     if rng.random() < 0.3:
         description += f" Caso RQ{rng.randrange(10_000, 99_999)}."
-    solution = rng.choice(_VAGUE_SOLUTION if rng.random() < 0.45 else _SOLUTIONS[cause])
+    solved = _NEW_SOLUTIONS[cause] if is_new else _SOLUTIONS[cause]
+    solution = rng.choice(_VAGUE_SOLUTION if rng.random() < 0.45 else solved)
     label = rng.choice("012") if rng.random() < noise else cause
     return description, solution, label
