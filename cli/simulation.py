@@ -105,7 +105,7 @@ def _shown(score: float | None) -> str:
     return "–" if score is None else f"{score:.3f}"
 
 
-class _SimulatedTime:
+class SimulatedTime:
     """The clock file of the local stage; gone at the end."""
 
     def __init__(self, target: Target, start: datetime) -> None:
@@ -160,7 +160,7 @@ class _Store:
         return key in self._objects
 
 
-class _World:
+class World:
     """The rows of each day: before the change as the sample rows are, behind it drifted."""
 
     def __init__(self, project: str, spec: ProjectSpec, settings: SimulationSettings) -> None:
@@ -219,11 +219,11 @@ class _Loop:
     """The traffic, hour by hour, and the schedule's checks."""
 
     def __init__(
-        self, target: Target, project: str, settings: SimulationSettings, clock: _SimulatedTime
+        self, target: Target, project: str, settings: SimulationSettings, clock: SimulatedTime
     ) -> None:
         self._target, self._project, self._settings = target, project, settings
         self._spec, self._clock = load_spec(SPECS / f"{project}.toml"), clock
-        self._world = _World(project, self._spec, settings)
+        self._world = World(project, self._spec, settings)
         self._asked: list[_Asked] = []
         self._today: list[tuple[dict[str, Any], Any]] = []
         self._started_at, self._told = time.time(), set[str]()
@@ -441,7 +441,7 @@ def simulate_project(target: Target, project: str, settings: SimulationSettings)
     """
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start -= timedelta(days=settings.days + 1)
-    with _SimulatedTime(target, start) as clock:
+    with SimulatedTime(target, start) as clock:
         loop = _Loop(target, project, settings, clock)
         loop.begin()
         for number in range(24 * settings.days):

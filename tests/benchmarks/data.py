@@ -5,8 +5,9 @@ from pathlib import Path
 
 from infra.config import ROOT
 
+DATA = Path(os.environ.get("NORIA_DATA", ROOT.parent / "shared" / "data"))
+
 
 def data_files(pattern: str) -> list[Path]:
     """Return the files of the real data sets that match, by name; none where they are absent."""
-    folder = Path(os.environ.get("NORIA_DATA", ROOT.parent / "shared" / "data"))
-    return sorted(folder.glob(pattern))
+    return sorted(DATA.glob(pattern))

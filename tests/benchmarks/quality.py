@@ -35,7 +35,7 @@ from noria.data.versions import write_dataset
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.inference.predictor import Predictor
-from noria.layout import candidate_key
+from noria.layout import REFERENCE, candidate_key
 from noria.spec.columns import with_columns
 from noria.spec.loader import load_spec
 from noria.spec.model import ProjectSpec
@@ -185,8 +185,8 @@ def main() -> None:
 def _scores(
     measurement: Measurement, paths: Sequence[Path], pool: ProcessPoolExecutor
 ) -> list[Score]:
-    declared = _changed(load_spec(measurement.spec), measurement.changes)
-    spec, inferred, files = _read(declared, paths)
+    declared = changed(load_spec(measurement.spec), measurement.changes)
+    spec, inferred, files = read_files(declared, paths)
     rows = [row for file in files for row in file]
     folds = measurement.folds(files, spec)
     jobs = [
@@ -224,7 +224,7 @@ def _scores(
     return found
 
 
-def _changed(spec: ProjectSpec, changes: dict[str, dict[str, Any]]) -> ProjectSpec:
+def changed(spec: ProjectSpec, changes: dict[str, dict[str, Any]]) -> ProjectSpec:
     trials = os.environ.get("TRIALS")
     searching = {"trials": int(trials)} if trials else {"kind": "none"}
     sections = {"search": searching, **changes}
@@ -236,7 +236,7 @@ def _changed(spec: ProjectSpec, changes: dict[str, dict[str, Any]]) -> ProjectSp
     )
 
 
-def _read(
+def read_files(
     spec: ProjectSpec, paths: Sequence[Path]
 ) -> tuple[ProjectSpec, dict[str, Any], list[Rows]]:
     """Return the spec with all columns, those inferred, and the valid rows of each file."""
@@ -267,6 +267,28 @@ def _trained_and_scored(
     spec: ProjectSpec, inferred: dict[str, Any], train: Rows, held_out: Rows
 ) -> tuple[str, Any, Answers, Answers]:
     """Return the chosen candidate, the truth, its answers and those of guessing."""
+    chosen, predictor, _ = trained(spec, inferred, train, held_out)
+    outputs = [predictor.score(row) for row in held_out]
+    targets = [row[TARGET] for row in train]
+    if spec.project.task == "regression":
+        truth = np.array([row[TARGET] for row in held_out])
+        mean = np.full((len(held_out), 1), np.mean(targets))
+        return chosen, truth, Answers(np.array(outputs), None), Answers(mean, None)
+    # A class that only the held-out rows have is one the model must get wrong.
+    unknown = {row[TARGET] for row in held_out} - set(predictor.classes)
+    classes = [*predictor.classes, *sorted(unknown)]
+    wide = np.zeros((len(held_out), len(classes)))
+    wide[:, : len(predictor.classes)] = outputs
+    shares = np.tile([targets.count(c) / len(targets) for c in classes], (len(held_out), 1))
+    truth = np.array([classes.index(row[TARGET]) for row in held_out])
+    decided = np.array([predictor.decide(row) for row in outputs])
+    return chosen, truth, Answers(wide, decided), Answers(shares, shares.argmax(axis=1))
+
+
+def trained(
+    spec: ProjectSpec, inferred: dict[str, Any], train: Rows, held_out: Rows
+) -> tuple[str, Predictor, bytes]:
+    """Train every candidate; return the chosen one, its bundle and its reference profile."""
     artifacts, name = MemoryArtifacts(), spec.name
     facts = {"schema": {"inferred": inferred}}
     version = write_dataset(artifacts, name, (train, held_out), facts)
@@ -284,21 +306,7 @@ def _trained_and_scored(
     predictor = Predictor(
         {f: artifacts.get(candidate_key(name, "q", chosen, f)) for f in (BUNDLE_FILE, ARRAYS_FILE)}
     )
-    outputs = [predictor.score(row) for row in held_out]
-    targets = [row[TARGET] for row in train]
-    if spec.project.task == "regression":
-        truth = np.array([row[TARGET] for row in held_out])
-        mean = np.full((len(held_out), 1), np.mean(targets))
-        return chosen, truth, Answers(np.array(outputs), None), Answers(mean, None)
-    # A class that only the held-out rows have is one the model must get wrong.
-    unknown = {row[TARGET] for row in held_out} - set(predictor.classes)
-    classes = [*predictor.classes, *sorted(unknown)]
-    wide = np.zeros((len(held_out), len(classes)))
-    wide[:, : len(predictor.classes)] = outputs
-    shares = np.tile([targets.count(c) / len(targets) for c in classes], (len(held_out), 1))
-    truth = np.array([classes.index(row[TARGET]) for row in held_out])
-    decided = np.array([predictor.decide(row) for row in outputs])
-    return chosen, truth, Answers(wide, decided), Answers(shares, shares.argmax(axis=1))
+    return chosen, predictor, artifacts.get(candidate_key(name, "q", chosen, REFERENCE))
 
 
 def _measured(

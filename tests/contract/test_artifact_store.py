@@ -5,7 +5,6 @@ import threading
 
 import pytest
 
-from noria.errors import SettingsError
 from noria_aws.serving_adapters import HttpArtifacts
 from noria_aws.settings import AwsContext
 from tests.support.fakes import MemoryArtifacts
@@ -85,8 +84,20 @@ def test_the_serving_client_reads_what_the_others_wrote(target, prefix, key):
     assert not store.exists(prefix + key + "x")
     with pytest.raises(KeyError):
         store.get(prefix + key + "x")
-    with pytest.raises(SettingsError):
-        store.put(prefix + key, b"")
+    assert not store.put(prefix + key, b"other", if_absent=True)
+    assert store.put(prefix + key + "new", b"written", if_absent=True)
+    assert target.artifacts.get(prefix + key + "new") == b"written"
+
+
+def test_objects_below_a_prefix_are_listed_in_order(store, prefix):
+    """With their sizes and times."""
+    for name in ("b", "a/c", "a/b"):
+        store.put(prefix + name, name.encode())
+    found = list(store.under(prefix))
+    assert [item.key for item in found] == [prefix + name for name in ("a/b", "a/c", "b")]
+    assert [item.n_bytes for item in found] == [3, 3, 1]
+    assert all(item.modified_at.tzinfo for item in found)
+    assert not list(store.under(prefix + "zzz"))
 
 
 def context(target) -> AwsContext:

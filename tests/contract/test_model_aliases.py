@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from noria.aliases import AliasRecord, Promotion
+from noria.aliases import AliasRecord, Promotion, RolloutChange
 from noria.errors import AliasConflictError, SettingsError, TransientError
 from noria_aws.serving_adapters import ReadOnlyAliases
 from noria_aws.settings import AwsContext
@@ -70,6 +70,36 @@ def test_a_decision_on_an_old_revision_is_refused_and_changes_nothing(aliases, p
             aliases.apply(_promotion(project, "v2", stale))
     assert aliases.read(project).champion == "v1"
     assert len(aliases.history(project)) == 1
+
+
+def _rollout(project, version, revision, mode="canary", fraction=0.25):
+    return RolloutChange(
+        project, f"r-{version}-{revision}", version, revision, mode, fraction, "why", "me", "later"
+    )
+
+
+def test_a_rollout_is_written_read_and_ended_with_its_history(aliases, project):
+    """The champion does not move; a fraction is a fraction after the trip."""
+    aliases.apply(_promotion(project, "v1", 0))
+    aliases.apply(_rollout(project, "v2", 1))
+    record = aliases.read(project)
+    assert (record.champion, record.challenger) == ("v1", "v2")
+    assert (record.rollout_mode, record.rollout_fraction) == ("canary", 0.25)
+    assert record.rollout_started_at == "later"
+    aliases.apply(_rollout(project, "v2", 2, "off", 0.0))
+    record = aliases.read(project)
+    assert (record.champion, record.challenger, record.rollout_mode) == ("v1", None, "off")
+    assert [entry.kind for entry in aliases.history(project)] == ["reverted", "canary", "manual"]
+
+
+def test_a_promotion_ends_a_rollout_and_a_stale_step_is_refused(aliases, project):
+    """Rollback by hand wins over a rollout that still bakes."""
+    aliases.apply(_promotion(project, "v1", 0))
+    aliases.apply(_rollout(project, "v2", 1, "shadow", 1.0))
+    aliases.apply(_promotion(project, "v0", 2))
+    assert aliases.read(project).challenger is None
+    with pytest.raises(AliasConflictError):
+        aliases.apply(_rollout(project, "v2", 2))
 
 
 def test_of_two_promoters_at_once_exactly_one_wins(aliases, project):

@@ -45,7 +45,7 @@ class DecideRetrainingResult:
     retrain: bool
     codes: tuple[str, ...]  # why, or why not
     summary: str
-    execution_name: str  # of the training: a second one of the same cool-down is refused
+    execution_name: str  # of the training: a second one of this cool-down and champion is refused
     run_id: str
     source_keys: tuple[str, ...]
     retraining_key: str
@@ -81,7 +81,7 @@ def decide_retraining(
         "reasons": [vars(reason) for reason in reasons],
         "against": [vars(reason) for reason in against],
         "summary": _summary(reasons, against, retrain=retrain, wanted=wanted),
-        "execution_name": f"retrain-{spec.name}-{bucket}",
+        "execution_name": f"retrain-{spec.name}-{bucket}-{situation.drift['model_version'][-8:]}",
         "run_id": f"{at:%Y%m%dt%H%M%S}-auto",
         "source_keys": sources,
         "retraining_key": key,

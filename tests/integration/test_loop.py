@@ -1,0 +1,213 @@
+"""The loop on the embedded emulator: log, labels, checks, rollout, bad challengers, alerts."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+import pytest
+
+from cli.samples import sample_files
+from cli.simulation import SimulatedTime, SimulationSettings, World, simulate_project
+from cli.training import follow_execution, new_run_id, run_training, upload
+from infra.config import SPECS
+from noria.aliases import Promotion, RolloutChange
+from noria.bundle.format import BUNDLE_FILE
+from noria.data.versions import decode_rows
+from noria.layout import REFERENCE, model_key
+from noria.registry.versions import write_version
+from noria.spec.loader import load_spec
+
+PROJECT = "customers"
+
+
+@pytest.fixture(scope="module")
+def champion(target):
+    """A champion of a quick project."""
+    record = target.aliases.read(PROJECT)
+    if record.champion is None:
+        keys = upload(target, PROJECT, sample_files(PROJECT, n_rows=3000))
+        end = run_training(target, PROJECT, keys, new_run_id(), lambda *_: None)
+        assert end.output["outcome"] == "ChallengerPromoted", end.output
+        record = target.aliases.read(PROJECT)
+    return record.champion
+
+
+@lru_cache
+def _inputs():
+    """Return a day's requests of both classes."""
+    settings = SimulationSettings(
+        days=1, drift_day=9, drift=0.0, rows_per_hour=10, label_delay_hours=0, seed=1
+    )
+    return [
+        row for row, _ in World(PROJECT, load_spec(SPECS / f"{PROJECT}.toml"), settings).rows(0)
+    ]
+
+
+def _ask(target, n=20):
+    items = [
+        {"inputs": inputs, "record_id": f"r{number}"} for number, inputs in enumerate(_inputs()[:n])
+    ]
+    return target.call("POST", f"/projects/{PROJECT}/predict/batch", {"items": items})
+
+
+def _eventually(look, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+    return found
+
+
+def test_answers_become_profiles_and_labels_find_them(target, champion):
+    """Request, Firehose, S3, event, profile; then feedback twice; then a check."""
+    answer = _ask(target)
+    assert answer.status == 200
+    ids = [result["prediction_id"] for result in answer.body["results"]]
+
+    def filed():
+        prefix = f"answers/{PROJECT}/"
+        rows = [
+            r
+            for o in target.artifacts.under(prefix)
+            for r in decode_rows(target.artifacts.get(o.key))
+        ]
+        return {row["prediction_id"] for row in rows} >= set(ids)
+
+    _eventually(filed)
+    assert list(target.artifacts.under(f"profiles/{PROJECT}/{champion}/"))
+    labels = {"labels": [{"prediction_id": key, "label": "no"} for key in ids]}
+    for _ in range(2):
+        assert target.call("POST", f"/projects/{PROJECT}/feedback", labels).body["n_labels"] == 20
+    end = follow_execution(
+        target, "MonitoringStateMachine", f"c-{ids[0][:8]}", {"project": PROJECT, "may_retrain": False},
+        lambda *_: None,
+    )  # fmt: skip
+    assert end.status == "SUCCEEDED", end.output
+    performance = target.call("GET", f"/projects/{PROJECT}/monitoring/performance").body
+    assert performance["n_labels"] >= 20
+    assert (
+        target.call("GET", f"/projects/{PROJECT}/monitoring/metrics").body["total_predictions"]
+        >= 20
+    )
+    assert "ingreso_mensual" in target.call("GET", f"/projects/{PROJECT}/monitoring/features").body["features"]  # fmt: skip
+    drift = target.call("GET", f"/projects/{PROJECT}/monitoring/drift").body
+    assert target.artifacts.get(drift["report_key"]).startswith(b"<!doctype html>")
+
+
+def test_a_project_nobody_looked_at_says_so(target):
+    """404 with what to do; a bad baseline is 422, another scope 403."""
+    answer = target.call("GET", "/projects/tickets/monitoring/drift")
+    if answer.status != 200:
+        assert (answer.status, "noria monitor tickets" in answer.body["detail"]) == (404, True)
+    path = f"/projects/{PROJECT}/monitoring/baseline"
+    assert target.call("POST", path, {"hours": 24}).status == 403
+    assert target.call("POST", path, {"hours": 0}, scope="admin").status == 422
+
+
+def _register(target, champion, name, *, damage=None):
+    """Register a copy of the champion, made bad."""
+    manifest = json.loads(target.artifacts.get(model_key(PROJECT, champion, "manifest.json")))
+    files = {n: target.artifacts.get(model_key(PROJECT, champion, n)) for n in manifest["files"]}
+    if damage:
+        damage(files)
+    version = f"{name}-{new_run_id()}"
+    write_version(target.artifacts, PROJECT, version, files, {"created_at": manifest["created_at"], "lineage": manifest["lineage"]})  # fmt: skip
+    return version
+
+
+def _one_class(files):
+    document = json.loads(files[BUNDLE_FILE])
+    document["decision_weights"] = [0.0, 1.0]
+    files[BUNDLE_FILE] = json.dumps(document).encode()
+
+
+def _broken(files):
+    document = json.loads(files[BUNDLE_FILE])
+    document["columns"]["ingreso_mensual"]["min"] = 1e9  # it refuses what the champion answers
+    files[BUNDLE_FILE] = json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("damage", [_broken, _one_class], ids=["errors", "one class"])
+def test_a_bad_challenger_is_taken_back_and_no_request_fails(target, champion, damage):
+    """The real state machine, on the clock of the stage; every request is answered."""
+    champion = target.aliases.read(PROJECT).champion
+    version = _register(target, champion, "bad", damage=damage)
+    assert REFERENCE in json.loads(target.artifacts.get(model_key(PROJECT, version, "manifest.json")))["files"]  # fmt: skip
+    start = datetime.now(UTC)
+    with SimulatedTime(target, start) as clock:
+        revision = target.aliases.read(PROJECT).revision
+        message = {"project": PROJECT, "run_id": "bad", "model_version": version,
+                   "expected_revision": revision, "reason": "test", "report": None}  # fmt: skip
+        client = target.client("stepfunctions")
+        arn = client.start_execution(
+            stateMachineArn=target.outputs["RolloutStateMachine"], name=version,
+            input=json.dumps(message),
+        )["executionArn"]  # fmt: skip
+        _eventually(lambda: target.aliases.read(PROJECT).challenger == version)
+        statuses = set()
+        for step in range(16):
+            clock.set(start + timedelta(minutes=20 * (step + 1)))
+            answer = _ask(target, 20)
+            statuses.add(answer.status)
+            assert answer.body["n_failed"] == 0
+        _eventually(
+            lambda: list(target.artifacts.under(f"profiles/{PROJECT}/{version}/")), seconds=60
+        )
+
+        def ended():
+            clock.set(clock.now + timedelta(hours=1))
+            described = client.describe_execution(executionArn=arn)
+            return described["status"] != "RUNNING" and described
+
+        found = _eventually(ended, seconds=60)
+    assert statuses == {200}
+    output = json.loads(found["output"])
+    assert output["outcome"] == "RolloutReverted", output
+    record = target.aliases.read(PROJECT)
+    assert (record.champion, record.challenger) == (champion, None)
+
+
+def test_rollback_takes_seconds(target, champion):
+    """One write; the API serves the earlier champion within its refresh."""
+    record = target.aliases.read(PROJECT)
+    version = _register(target, record.champion, "next")
+    for kind, model in (("manual", version), ("rollback", record.champion)):
+        revision = target.aliases.read(PROJECT).revision
+        started = time.monotonic()
+        target.aliases.apply(
+            Promotion(PROJECT, f"{kind}-{model}-{revision}", model, revision, kind, "r", "t", "2026-01-01T00:00:00+00:00")
+        )  # fmt: skip
+        _eventually(lambda model=model: _ask(target, 1).body["model_version"] == model)
+        assert time.monotonic() - started < 60
+
+
+def test_a_shadow_sees_requests_and_answers_none(target, champion):
+    """Both records share the prediction id; the caller gets the champion's answer."""
+    record = target.aliases.read(PROJECT)
+    version = _register(target, record.champion, "shadow")
+    target.aliases.apply(
+        RolloutChange(PROJECT, f"s-{version}", version, record.revision, "shadow", 1.0, "r", "t", "2026-01-01T00:00:00+00:00")
+    )  # fmt: skip
+    time.sleep(10.5)  # the alias is read again
+    answer = _ask(target, 5)
+    assert {r["model_version"] for r in answer.body["results"]} == {record.champion}
+    _eventually(lambda: list(target.artifacts.under(f"profiles/{PROJECT}/{version}/")))
+    revision = target.aliases.read(PROJECT).revision
+    target.aliases.apply(
+        RolloutChange(PROJECT, f"e-{version}", version, revision, "off", 0.0, "r", "t", "2026-01-01T00:00:00+00:00")
+    )  # fmt: skip
+
+
+def test_a_simulated_change_is_found_trained_on_and_promoted(target):
+    """Four days: quiet, a change, one confirmed drift, a better model through its rollout."""
+    settings = SimulationSettings(
+        days=4, drift_day=1, drift=1.0, rows_per_hour=15, label_delay_hours=12, seed=3
+    )
+    timeline = simulate_project(target, PROJECT, settings)
+    assert timeline.count("failed request") == 0
+    noticed = [day for day, what, _ in timeline.events if what == "drift"]
+    assert noticed
+    assert 1.0 <= noticed[0] <= 1.75
+    assert timeline.count("retraining") >= 1
+    assert "<svg" in timeline.drawn()

@@ -1,0 +1,174 @@
+"""State machines read on their own and name only what exists."""
+
+import json
+import re
+
+import pytest
+
+from infra.config import ROOT
+from noria import errors
+from noria.alerts import EVENTS
+
+PATHS = sorted((ROOT / "statemachines").glob("*.asl.json"))
+TEXTS = {path.name.removesuffix(".asl.json"): path.read_text(encoding="utf-8") for path in PATHS}
+MACHINES = {name: json.loads(text) for name, text in TEXTS.items()}
+
+
+def _states(machine):
+    for name, state in machine["States"].items():
+        yield name, state
+        if state["Type"] == "Map":
+            yield from _states(state["ItemProcessor"])
+
+
+STATES = {(m, name): state for m, machine in MACHINES.items() for name, state in _states(machine)}
+TASKS = {key: state for key, state in STATES.items() if state["Type"] == "Task"}
+STEPS = {key: s for key, s in TASKS.items() if s["Resource"].startswith("${")}
+ALERTS = {key for key, s in STEPS.items() if s["Resource"] == "${RaiseAlertFunction}"}
+ERRORS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.NoriaError)
+}
+ENDS = {
+    "training": {"ChallengerPromoted", "RolloutStarted", "ChampionKept", "ChallengerRefused",
+                 "DatasetRejected"},
+    "rollout": {"ChallengerPromoted", "RolloutReverted", "ApprovalExpired", "RolloutSuperseded"},
+    "monitoring": {"RetrainingStarted", "ModelHealthy", "ModelUnhealthy", "InsufficientData"},
+}  # fmt: skip
+
+
+def _ids(keys):
+    return ["/".join(key) for key in keys]
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_top_comment_says_purpose_trigger_input_and_output(name):
+    """A reader needs no other file."""
+    for word in ("Purpose", "Trigger", "Input", "Output"):
+        assert f"{word}:" in MACHINES[name]["Comment"]
+    assert MACHINES[name]["QueryLanguage"] == "JSONata"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_file_stays_readable(name):
+    """At most 300 lines."""
+    assert TEXTS[name].count("\n") <= 300
+
+
+@pytest.mark.parametrize("key", STATES, ids=_ids(STATES))
+def test_every_state_says_why(key):
+    """And is named in PascalCase; questions are Choices, ends are outcomes."""
+    state = STATES[key]
+    assert re.fullmatch(r"([A-Z][a-z]+)+", key[1])
+    assert state.get("Comment")
+    if state["Type"] == "Choice":
+        assert key[1].startswith(("Is", "Which"))
+
+
+@pytest.mark.parametrize("key", TASKS, ids=_ids(TASKS))
+def test_every_task_times_out_retries_with_jitter_and_is_caught(key):
+    """Nothing waits forever, nothing fails unheard; a person's word has the spec's hours."""
+    task = TASKS[key]
+    if key[1] == "RequestApproval":
+        assert task["TimeoutSeconds"] == "{% $rollout.approval_seconds %}"
+    else:
+        assert 0 < task["TimeoutSeconds"] <= 900
+    assert all(retry["JitterStrategy"] == "FULL" for retry in task["Retry"])
+    assert all("States.ALL" not in retry["ErrorEquals"] for retry in task["Retry"])
+    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"] or key[1] == "TrainCandidate"
+
+
+@pytest.mark.parametrize("key", sorted(set(STEPS) - ALERTS), ids=_ids(sorted(set(STEPS) - ALERTS)))
+def test_functions_come_by_substitution_named_like_their_state(key):
+    """No ARN, no second name."""
+    assert STEPS[key]["Resource"] == f"${{{key[1]}Function}}"
+
+
+@pytest.mark.parametrize("key", STEPS, ids=_ids(STEPS))
+def test_transient_errors_and_only_they_are_retried(key):
+    """Class names are what Step Functions matches; base classes do not."""
+    retried = {error for retry in STEPS[key]["Retry"] for error in retry["ErrorEquals"]}
+    transient = {n for n, kind in ERRORS.items() if kind.transient and not kind.__subclasses__()}
+    if key[1] == "RevertRollout":  # it reads the record anew each time
+        transient.add("AliasConflictError")
+    assert retried & set(ERRORS) == transient
+
+
+def test_every_named_error_exists():
+    """A misspelt name would never match."""
+    for key, state in STATES.items():
+        for rule in [*state.get("Retry", []), *state.get("Catch", [])]:
+            for error in rule["ErrorEquals"]:
+                known = error.startswith(("States.", "Lambda.", "SNS.", "StepFunctions."))
+                known |= error == "ExecutionAlreadyExists"  # as the emulator calls it
+                assert known or error in ERRORS, f"{key}: {error}"
+
+
+def test_every_alert_is_of_an_event_there_is():
+    """A misspelt event would fail when somebody must be told."""
+    for key in ALERTS:
+        event = STATES[key]["Arguments"]["event"]
+        if event == "{% $outcome %}":
+            wanted = ENDS[key[0]] - {"RolloutSuperseded"}
+            assert wanted <= set(EVENTS), key
+        else:
+            assert event in EVENTS, key
+
+
+def test_an_alert_that_cannot_be_raised_changes_no_outcome():
+    """Its Catch goes where its success goes; of a fault, to the topic itself."""
+    for key in ALERTS:
+        state = STATES[key]
+        nowhere = state["Catch"][-1]["Next"]
+        assert nowhere == ("PublishFault" if key[1] == "AlertOperators" else state["Next"])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_faults_alert_and_fail_and_business_ends_succeed(machine):
+    """Every step's last Catch leads to the one place that alerts; a report is no condition."""
+    for (m, name), state in STEPS.items():
+        if m != machine or (m, name) in ALERTS or name == "TrainCandidate":  # caught by its Map
+            continue
+        fallback = state["Catch"][-1]["Next"]
+        if name == "WriteTrainingReport":
+            assert fallback == state["Next"]
+        else:  # a rollout is taken back first
+            assert fallback in ("AlertOperators", "RevertRollout")
+    ends = {n: s["Type"] for n, s in MACHINES[machine]["States"].items() if "Next" not in s and s["Type"] in ("Succeed", "Fail")}  # fmt: skip
+    assert {n for n, kind in ends.items() if kind == "Succeed"} == ENDS[machine]
+    assert {n for n, kind in ends.items() if kind == "Fail"} == {"RunFailed"}
+
+
+def test_no_promotion_is_reachable_but_through_the_gate():
+    """The gate, or the last step of a rollout that the gate started."""
+
+    def before(machine, target):
+        states = MACHINES[machine]["States"].items()
+        return {n for n, s in states if f'"Next": "{target}"' in json.dumps(s)}
+
+    assert before("training", "PromoteChallenger") == {"IsChallengerBetter"}
+    assert before("training", "StartRollout") == {"IsChallengerBetter"}
+    assert before("rollout", "PromoteChallenger") == {"IsRolloutFinished", "RequestApproval"}
+
+
+def _targets(state):
+    found = [state.get("Next"), state.get("Default")]
+    found += [rule["Next"] for rule in [*state.get("Choices", []), *state.get("Catch", [])]]
+    return {target for target in found if target}
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [*MACHINES.values(), MACHINES["training"]["States"]["TrainCandidates"]["ItemProcessor"]],
+    ids=[*MACHINES, "candidates"],
+)
+def test_every_state_is_reachable_and_every_target_exists(machine):
+    """No dead branch, no dangling arrow."""
+    reached, pending = set(), [machine["StartAt"]]
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending += _targets(machine["States"][name])
+    assert reached == set(machine["States"])

@@ -1,0 +1,124 @@
+"""Estimates without labels against the labels they could not see."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from noria.evaluation.metrics import Answers, measure
+from noria.monitoring.performance import estimated, realised
+from noria.monitoring.reference import (
+    answer_records,
+    build_reference,
+    error_model,
+)
+from tests.support.production import (
+    CLASSES,
+    START,
+    Production,
+    answers_of,
+    loan_rows,
+    loan_spec,
+)
+
+
+def _reference(n=4000):
+    rows = loan_rows(n, seed=1)
+    answers = answers_of(rows)
+    truth = Production.truth(rows, seed=2)
+    names = ("accuracy", "f1_macro", "roc_auc")
+    scores = {name: measure(name, truth, answers) for name in names}
+    records = [*answer_records(CLASSES, answers)]
+    return build_reference(loan_spec(), rows, {"note": []}, records, (CLASSES, scores, None))
+
+
+def _window(reference, rows):
+    return reference.of(
+        [
+            {**record, "inputs": row, "signals": {}}
+            for record, row in zip(answer_records(CLASSES, answers_of(rows)), rows, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "roc_auc"])
+def test_intervals_cover_what_labels_would_say(metric):
+    """At least nine of ten windows without drift, 200 rows each."""
+    reference, covered = _reference(), 0
+    for seed in range(100, 160):
+        rows = loan_rows(200, seed=seed)
+        found = estimated(metric, reference, _window(reference, rows))
+        value = measure(metric, Production.truth(rows, seed=seed + 1000), answers_of(rows))
+        covered += found.low <= value <= found.high
+    assert covered >= 54
+
+
+def test_harder_inputs_lower_the_estimate_as_they_lower_the_truth():
+    """Covariate drift: rows near the boundary."""
+    reference = _reference()
+    rows = [{**row, "x": row["x"] * 0.2} for row in loan_rows(1000, seed=7)]
+    found = estimated("accuracy", reference, _window(reference, rows))
+    value = measure("accuracy", Production.truth(rows, seed=8), answers_of(rows))
+    drop, least = found.drop()
+    assert drop > 0.1
+    assert least > 0.0
+    assert found.value == pytest.approx(value, abs=0.05)
+
+
+def test_a_metric_that_cannot_be_estimated_has_no_estimate():
+    """Nothing is better than a guess that looks like one."""
+    reference = _reference()
+    assert estimated("log_loss", reference, _window(reference, loan_rows(100))) is None
+    assert estimated("accuracy", reference, reference.empty()) is None
+
+
+def test_realised_is_the_metric_with_its_bootstrap():
+    """And the reference beside it."""
+    reference, rows = _reference(), loan_rows(300, seed=4)
+    truth = Production.truth(rows, seed=5)
+    found = realised("accuracy", reference, answers_of(rows), truth)
+    assert found.value == measure("accuracy", truth, answers_of(rows))
+    assert found.low < found.value < found.high
+    assert found.reference == reference.scores["accuracy"]
+
+
+def _regression(n, seed, *, spread=1.0):
+    rng = np.random.default_rng(seed)
+    predicted = rng.uniform(0, 10, n)
+    truth = predicted + rng.normal(0, 0.2 + 0.2 * predicted, n) * spread
+    return predicted, truth
+
+
+def test_a_regressions_error_is_estimated_from_the_size_of_its_predictions():
+    """Errors grow with the value; a window of high values has a greater error."""
+    predicted, truth = _regression(5000, 1)
+    answers = Answers(predicted[:, None], None)
+    scores = {name: measure(name, truth, answers) for name in ("rmse", "mae", "r2")}
+    rows = loan_rows(100)
+    reference = build_reference(
+        loan_spec(), rows, {"note": []}, [*answer_records((), answers)],
+        ((), scores, error_model(truth, predicted)),
+    )  # fmt: skip
+    covered = 0
+    for seed in range(40):
+        now, real = _regression(300, 100 + seed)
+        window = reference.of(
+            [{"prediction": v, "inputs": {}, "signals": {}} for v in now.tolist()]
+        )
+        found = estimated("rmse", reference, window)
+        covered += found.low <= measure("rmse", real, Answers(now[:, None], None)) <= found.high
+    assert covered >= 36
+    high = [{"prediction": 8.0 + v / 10, "inputs": {}, "signals": {}} for v in now.tolist()]
+    assert estimated("rmse", reference, reference.of(high)).value > 1.3 * scores["rmse"]
+
+
+def test_a_drop_has_the_direction_of_the_metric():
+    """Less accuracy is a drop; a greater error is one too."""
+    p = Production()
+    at = START + timedelta(minutes=1)
+    p.log(loan_rows(200), at)
+    rows = loan_rows(200)
+    good = realised("accuracy", p.reference, answers_of(rows), p.truth(rows, seed=1))
+    bad = realised("accuracy", p.reference, answers_of(rows), 1 - p.truth(rows, seed=1))
+    assert good.drop()[0] < 0.1 < bad.drop()[0]
+    assert bad.drop()[1] > 0.0
