@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench bench-quality bench-training bench-joins lock clean
+.PHONY: help demo test check synth deploy bench bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -55,6 +55,12 @@ bench-quality: $(SETUP) ## Score the real sets of ../shared/data against their b
 
 bench-training: $(SETUP) ## Measure a full search against refitting everything: build/training.json
 	@$(BIN)/python -m tests.benchmarks.training
+
+bench-drift: $(SETUP) ## Drift: real pairs, false alarms, delay, ten million rows: build/drift.json
+	@$(BIN)/python -m tests.benchmarks.drift
+
+bench-estimates: $(SETUP) ## Performance estimated without labels beside the labels: build/estimates.json
+	@$(BIN)/python -m tests.benchmarks.estimates
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins

@@ -11,9 +11,10 @@ import typer
 
 from cli.display import console, outcome_line, table
 from cli.shared import Json, Project, Stage, checked, show, told
-from cli.simulation import SimulationSettings, simulate_project
+from cli.simulation import simulate_project
 from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
+from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.layout import monitoring_key
 from noria.steps.request_approval import APPROVAL

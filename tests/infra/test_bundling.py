@@ -9,6 +9,7 @@ import pytest
 from infra import bundling
 from infra.config import ROOT, machine
 from infra.constructs.code import LAYERS
+from infra.constructs.steps import STEPS
 
 COMMON = ("noria", "noria_aws", "projects")
 
@@ -52,14 +53,12 @@ def test_predict_runs_on_its_layers_alone(built):
     _imports(layers, "import noria.steps.verify_bundle, noria_aws.serving_adapters")
 
 
-def test_training_runs_on_its_layers_alone(built):
-    """Every step's imports are in the training layer; boto3 comes with Lambda."""
-    training = [built / name for name in (*COMMON, "training_runtime")]
-    steps = {path.stem for path in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py")}
-    _imports(
-        training,
-        "; ".join(f"import noria.steps.{s}" for s in sorted(steps - {"write_training_report"})),
-    )
+@pytest.mark.parametrize("layer", sorted({step.layer for step in STEPS.values()}))
+def test_steps_run_on_their_layers_alone(built, layer):
+    """Every step's imports are in its layer; boto3 comes with Lambda."""
+    steps = [name for name, step in STEPS.items() if step.layer == layer]
+    layers = [built / name for name in (*COMMON, layer)]
+    _imports(layers, "; ".join(f"import noria.steps.{name}" for name in steps))
 
 
 def test_reports_and_tracking_run_on_their_layers_alone(built):

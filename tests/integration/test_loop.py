@@ -8,8 +8,9 @@ from functools import lru_cache
 import pytest
 
 from cli.samples import sample_files
-from cli.simulation import SimulatedTime, SimulationSettings, World, simulate_project
+from cli.simulation import SimulatedTime, simulate_project
 from cli.training import follow_execution, new_run_id, run_training, upload
+from cli.world import SimulationSettings, World
 from infra.config import SPECS
 from noria.aliases import Promotion, RolloutChange
 from noria.bundle.format import BUNDLE_FILE

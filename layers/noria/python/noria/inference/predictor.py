@@ -117,12 +117,13 @@ class Predictor:
     def observed(self, inputs: Row) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what may be logged of checked inputs: values as read, and signals of texts.
 
-        Personal columns are masked; of them only a text's signals are kept.
+        Personal columns are masked, of them only a text's signals are kept; or dropped whole.
         """
         inputs = self._normalized(inputs)
         shown = {
             name: MASK if self.columns[name]["pii"] and value is not None else value
             for name, value in inputs.items()
+            if self.columns[name]["pii"] != "drop"
         }
         return shown, self._observer.observe(inputs)
 

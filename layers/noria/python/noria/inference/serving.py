@@ -84,7 +84,8 @@ class ServedModels:
             There is a champion, but neither it nor the previous one can be loaded.
         """
         served, now = self._served.get(project), self._monotonic()
-        if served is None or now - self._read_at[project] >= REFRESH_SECONDS:
+        # A simulated clock may go back.
+        if served is None or not 0.0 <= now - self._read_at[project] < REFRESH_SECONDS:
             served = self._refreshed(project, served)
             # After the refresh: a slow store must not make every request wait for it.
             self._served[project], self._read_at[project] = served, self._monotonic()

@@ -182,7 +182,7 @@ def watched(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, list[str]]:
     return {
         name: watched_words(row[name] for row in rows if row[name])
         for name, column in spec.dataset.columns.items()
-        if column.type == "text"
+        if column.type == "text" and column.pii != "drop"
     }
 
 
@@ -281,6 +281,8 @@ def error_model(truth: Floats, predicted: Floats) -> ErrorModel:
 def _input_sources(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for name, column in spec.dataset.columns.items():
+        if column.pii == "drop":
+            continue
         if column.type == "text":
             sources |= {f"{name}: {part}": ("text", name, part) for part in _TEXT_PARTS}
         elif column.type == "category" and not column.pii:

@@ -37,7 +37,7 @@ class ColumnSpec(Section):
     min: float | None = None  # numbers, inclusive
     max: float | None = None
     max_length: int = Field(default=50_000, ge=1)  # characters, text and category
-    pii: bool = False  # masked in the prediction log
+    pii: bool | Literal["drop"] = False  # masked in the prediction log, or not in it at all
 
     @model_validator(mode="after")
     def _bounds_belong_to_numbers(self) -> "ColumnSpec":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from noria.data.versions import MANIFEST
-from noria.hashing import canonical_json
+from noria.hashing import canonical_json, short_id
 from noria.layout import (
     DRIFT,
     PERFORMANCE,
@@ -74,6 +74,7 @@ def decide_retraining(
         reasons, against = [Reason("manual", "somebody asked for it"), *reasons], []
     wanted = bool(reasons) and request.may_retrain
     retrain = wanted and not against and _noted(spec, store, situation, request)
+    champion = short_id(situation.drift["model_version"].encode())[:8]
     bucket = int(at.timestamp() // (3600 * spec.retraining.cool_down_hours))
     decision = {
         "retrain": retrain,
@@ -81,7 +82,7 @@ def decide_retraining(
         "reasons": [vars(reason) for reason in reasons],
         "against": [vars(reason) for reason in against],
         "summary": _summary(reasons, against, retrain=retrain, wanted=wanted),
-        "execution_name": f"retrain-{spec.name}-{bucket}-{situation.drift['model_version'][-8:]}",
+        "execution_name": f"retrain-{spec.name}-{bucket}-{champion}",
         "run_id": f"{at:%Y%m%dt%H%M%S}-auto",
         "source_keys": sources,
         "retraining_key": key,
