@@ -1,12 +1,13 @@
 """The synthesized templates, by property, never by generated id."""
 
+import ast
 import json
 
 import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 
-from infra.config import ROOT, read_deployment
+from infra.config import ROOT, project_names, read_deployment
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
 
@@ -222,3 +223,74 @@ def test_foreign_context_is_left_alone():
     assert read_deployment({"@aws-cdk/x": True, "noria:stage": "prod"}).stack_name("a") == (
         "noria-prod-a"
     )
+
+
+def test_everything_that_may_fail_unseen_has_an_alarm(platform):
+    """Errors, latency, lost logs, no champion, failed executions, dead letters: ten, which are free."""
+    alarms = _resources(platform, "AWS::CloudWatch::Alarm")
+    assert len(alarms) == 10
+    for name, alarm in alarms.items():
+        properties = alarm["Properties"]
+        assert properties["AlarmActions"], name
+        assert properties["TreatMissingData"] == "notBreaching", name
+        assert properties["AlarmDescription"].startswith("Noria: "), name
+    platform.resource_count_is("AWS::CloudWatch::Dashboard", 1)
+
+
+def test_predict_writes_at_most_five_metrics():
+    """Custom metrics cost by name."""
+    names = {
+        keyword.arg
+        for path in (ROOT / "layers/noria_aws/python/noria_aws").glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "emit_metrics"
+        for keyword in call.keywords
+    }
+    assert names == {
+        "Predictions", "LatencyMs", "RequestsFailed", "NoChampion", "PredictionsNotLogged",
+    }  # fmt: skip
+
+
+def test_each_project_has_both_schedules_and_what_they_fail_at_is_kept(platform):
+    """One that looks, one that may train."""
+    schedules = _resources(platform, "AWS::Scheduler::Schedule").values()
+    assert len(schedules) == 2 * len(project_names())
+    for schedule in schedules:
+        properties = schedule["Properties"]
+        assert properties["State"] == "ENABLED"
+        assert "DeadLetterConfig" in properties["Target"]
+        assert "<aws.scheduler.scheduled-time>" in json.dumps(properties["Target"]["Input"])
+
+
+def test_on_the_emulator_time_is_not_the_schedules(tmp_path):
+    """`noria simulate` plays it."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(context={**context, "aws:cdk:bundling-stacks": [], "noria:stage": "local"})
+    deployment = read_deployment(app.node.get_all_context())
+    storage = StorageStack(app, "storage", deployment=deployment)
+    platform = Template.from_stack(
+        PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    )
+    states = {
+        s["Properties"]["State"] for s in _resources(platform, "AWS::Scheduler::Schedule").values()
+    }
+    assert states == {"DISABLED"}
+
+
+def test_log_chunks_start_their_profile_and_failures_are_kept(platform):
+    """Events retry, then a queue keeps them."""
+    (rule,) = _resources(platform, "AWS::Events::Rule").values()
+    assert rule["Properties"]["EventPattern"]["detail"]["object"]["key"] == [
+        {"prefix": "predictions/"}
+    ]
+    (target,) = rule["Properties"]["Targets"]
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 5
+    assert "DeadLetterConfig" in target
+
+
+def test_the_bucket_tells_eventbridge_without_a_function_of_its_own(storage):
+    """The data stack holds data."""
+    (bucket,) = _resources(storage, "AWS::S3::Bucket").values()
+    told = bucket["Properties"]["NotificationConfiguration"]
+    assert told == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert not _resources(storage, "AWS::Lambda::Function")

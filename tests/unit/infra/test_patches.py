@@ -1,6 +1,8 @@
+import threading
+
 import pytest
 from ministack.core import lambda_runtime
-from ministack.services import apigateway_v1, lambda_svc
+from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 from infra.local import patches
 
@@ -20,3 +22,31 @@ def test_other_signatures_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(apigateway_v1, "_build_lambda_event_v1", lambda event: event)
     with pytest.raises(RuntimeError, match="headers"):
         patches.pass_api_key_identity()
+
+
+def test_a_wait_ends_when_the_simulated_time_is_over(monkeypatch, tmp_path):
+    """An hour of the simulation takes a moment; without a clock file MiniStack waits itself."""
+    clock = tmp_path / "clock"
+    monkeypatch.setattr(
+        stepfunctions, "_jsonata_wait_seconds", lambda state_def, raw_input, ctx: 3600
+    )
+    patches.wait_on_simulated_time(clock)
+    wait = stepfunctions._jsonata_wait_seconds
+    assert wait({}, {}, None) == 3600
+    clock.write_text("2026-03-01T00:00:00+00:00")
+    done = []
+    thread = threading.Thread(target=lambda: done.append(wait({}, {}, None)))
+    thread.start()
+    clock.write_text("2026-03-01T00:59:00+00:00")
+    thread.join(timeout=0.2)
+    assert not done
+    clock.write_text("2026-03-01T01:00:00+00:00")
+    thread.join(timeout=5.0)
+    assert done == [0]
+
+
+def test_another_wait_is_refused(monkeypatch, tmp_path):
+    """Its shape is all we know of it."""
+    monkeypatch.setattr(stepfunctions, "_jsonata_wait_seconds", lambda state: 1)
+    with pytest.raises(RuntimeError, match="parameters of <lambda>"):
+        patches.wait_on_simulated_time(tmp_path / "clock")

@@ -1,6 +1,6 @@
 import pytest
 
-from infra.config import project_names
+from infra.config import project_names, schedules
 from noria.catalog import ALGORITHMS, METRICS
 from noria.errors import InvalidSpecError, UnknownProjectError
 from noria.evaluation import metrics
@@ -34,6 +34,20 @@ def test_every_deployed_spec_is_valid(name):
             "'nope' is no column",
         ),
         ("close_notes = {", 'unused = { type = "number" }\nclose_notes = {', "no feature reads it"),
+        ("[promotion]", '[monitoring]\nrules = ["hunch"]\n[promotion]', "unknown rule ['hunch']"),
+        ("[promotion]", "[monitoring]\neffects = { tau = 1 }\n[promotion]", "unknown statistic"),
+        (
+            "[promotion]",
+            "[monitoring]\nshort_window_hours = 24\nwindow_hours = 6\n[promotion]",
+            "must not exceed",
+        ),
+        ("[promotion]", '[retraining]\non = ["boredom"]\n[promotion]', "unknown trigger"),
+        (
+            "[promotion]",
+            '[rollout]\nsteps = [{ mode = "canary", fraction = 1.5, bake_minutes = 1 }]\n[promotion]',
+            "rollout.steps.0.fraction",
+        ),
+        ("[promotion]", '[alerts]\nchannels = ["pigeon"]\n[promotion]', "alerts.channels.0"),
         ('kind = "stratified"', 'kind = "time"', "needs dataset.time"),
         ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),
         ('name = "forest"', 'name = "logistic"', "used twice"),
@@ -86,3 +100,12 @@ def test_catalog_and_implementations_agree():
     """What a spec may name exists, and what exists may be named."""
     assert set(ALGORITHMS) == set(BUILDERS)
     assert set(METRICS) == set(metrics.METRICS)
+
+
+@pytest.mark.parametrize("name", project_names())
+def test_schedules_are_the_specs(name):
+    """CDK reads the file without the domain; both must mean the same."""
+    monitoring = load_project(name, PROJECTS).monitoring
+    found = schedules()[name]
+    for field in found._fields:
+        assert getattr(found, field) == getattr(monitoring, field)
