@@ -235,6 +235,11 @@ def test_everything_that_may_fail_unseen_has_an_alarm(platform):
         assert properties["TreatMissingData"] == "notBreaching", name
         assert properties["AlarmDescription"].startswith("Noria: "), name
     platform.resource_count_is("AWS::CloudWatch::Dashboard", 1)
+    (policy,) = _resources(platform, "AWS::SNS::TopicPolicy").values()
+    allowed = [
+        s for s in policy["Properties"]["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"
+    ]
+    assert [s["Principal"] for s in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
 
 
 def test_predict_writes_at_most_five_metrics():

@@ -33,7 +33,10 @@ def test_a_mistake_is_one_line_and_exit_status_1(arguments, said):
 
 @pytest.mark.parametrize(
     "command",
-    "up down status sample train report predict history promote rollback demo".split(),
+    (
+        "up down status sample train report predict history promote rollback demo "
+        "monitor drift performance feedback approve open simulate"
+    ).split(),
 )
 def test_every_command_teaches_itself(command):
     """`--help` says what it does."""
