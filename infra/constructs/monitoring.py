@@ -80,7 +80,7 @@ class Monitoring(Construct):
                 f"{kind}-{project}",
                 description=f"Noria: look at {project}, {kind}",
                 flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-                schedule_expression=f"rate({hours} hour{'s' if hours > 1 else ''})",
+                schedule_expression=_every(hours),
                 state=self._state if wanted.enabled else "DISABLED",
                 target=scheduler.CfnSchedule.TargetProperty(
                     arn=machine.state_machine_arn,
@@ -91,3 +91,10 @@ class Monitoring(Construct):
                     ),
                 ),
             )
+
+
+def _every(hours: int) -> str:
+    """Return the schedule: at five past the hour where hours divide the day, so that both meet."""
+    if 24 % hours == 0:
+        return f"cron(5 {'*' if hours == 1 else f'0/{hours}'} * * ? *)"
+    return f"rate({hours} hours)"

@@ -28,7 +28,9 @@ class Observability(Construct):
         alerts: sns.ITopic,
         machines: Mapping[str, sfn.StateMachine],
         dead_letters: Mapping[str, sqs.Queue],
+        server_errors: cloudwatch.IMetric,
     ) -> None:
+        """`server_errors` count what the API could not answer, crashes and timeouts too."""
         super().__init__(scope, name)
         self._action = actions.SnsAction(alerts)
         failed = {n: m.metric_failed(period=_FIVE_MINUTES) for n, m in machines.items()}
@@ -36,7 +38,7 @@ class Observability(Construct):
             name: queue.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES)
             for name, queue in dead_letters.items()
         }
-        self._alarm("RequestsFailed", _own("RequestsFailed"), 1, "predict answered 5xx")
+        self._alarm("RequestsFailed", server_errors, 1, "the API answered 5xx")
         self._alarm("SlowAnswers", _own("LatencyMs", "p95"), _SLOW_MS, "p95 of predict, ms")
         self._alarm("LogLost", _own("PredictionsNotLogged"), 1, "predictions left no trace")
         self._alarm("NoChampion", _own("NoChampion"), 1, "requests for a project without champion")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -23,7 +22,6 @@ class NoriaStateMachine(Construct):
         deployment: Deployment,
         steps: Steps,
         alerts: sns.ITopic,
-        timeout: Duration,
         starts: Mapping[str, sfn.IStateMachine],
     ) -> None:
         """`starts` are the machines it may start, by their name in the file."""
@@ -38,7 +36,6 @@ class NoriaStateMachine(Construct):
             "StateMachine",
             definition_body=sfn.DefinitionBody.from_file(str(path)),
             definition_substitutions=used,
-            timeout=timeout,
             tracing_enabled=True,
             logs=sfn.LogOptions(
                 destination=log_group(self, "Log", deployment),

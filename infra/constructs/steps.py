@@ -59,15 +59,26 @@ STEPS: dict[str, Step] = {
     "promote_challenger": Step(("models/*",), (), _MOVES_ALIASES),
     # Of the rollout.
     "advance_rollout": Step(("models/*",), (), _MOVES_ALIASES),
-    "check_rollout": Step((*_LOOKS, "models/*"), (), ("dynamodb:GetItem",)),
+    "check_rollout": Step((*_LOOKS, "models/*"), (), ("dynamodb:GetItem",), is_heavy=True),
     "revert_rollout": Step((), (), _MOVES_ALIASES),
     "request_approval": Step((), ("monitoring/*",)),
     # Of monitoring.
     "profile_log_chunk": Step(("predictions/*", "models/*"), ("profiles/*", "answers/*")),
-    "check_drift": Step((*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",)),
-    "check_performance": Step((*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",)),
+    "check_drift": Step(
+        (*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
+    ),
+    "check_performance": Step(
+        (*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
+    ),
     "decide_retraining": Step(
-        ("monitoring/*", "models/*", "datasets/*/manifest.json", "inbox/*"),
+        (
+            "monitoring/*",
+            "models/*",
+            "datasets/*/manifest.json",
+            "inbox/*",
+            "runs/*",
+            "quarantine/*",
+        ),
         ("monitoring/*",),
         ("dynamodb:GetItem",),
     ),

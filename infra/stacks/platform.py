@@ -69,17 +69,13 @@ class PlatformStack(Stack):
         prediction = PredictionApi(
             self, "Prediction", storage=storage, streams=streams, **self._common
         )
-        self._observe(machines, streams)
+        self._observe(machines, streams, prediction)
         self._add_outputs(prediction, machines)
 
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
         """Return the machines by name; each may start the one before it."""
         machines: dict[str, sfn.StateMachine] = {}
-        for name, timeout in (
-            ("Rollout", Duration.days(60)),  # baking and approval may take long
-            ("Training", Duration.hours(4)),
-            ("Monitoring", Duration.hours(1)),
-        ):
+        for name in ("Rollout", "Training", "Monitoring"):
             before = list(machines.items())[-1:]
             machines[name] = NoriaStateMachine(
                 self,
@@ -87,13 +83,15 @@ class PlatformStack(Stack):
                 deployment=self._deployment,
                 steps=self._steps,
                 alerts=self._alerts.topic,
-                timeout=timeout,
                 starts=dict(before),
             ).state_machine
         return machines
 
     def _observe(
-        self, machines: dict[str, sfn.StateMachine], streams: PredictionLogStreams
+        self,
+        machines: dict[str, sfn.StateMachine],
+        streams: PredictionLogStreams,
+        prediction: PredictionApi,
     ) -> None:
         Observability(
             self,
@@ -101,6 +99,7 @@ class PlatformStack(Stack):
             deployment=self._deployment,
             alerts=self._alerts.topic,
             machines=machines,
+            server_errors=prediction.api.metric_server_error(period=Duration.minutes(5)),
             dead_letters={
                 "Events": self._steps.dead_letters,
                 "Alerts": self._alerts.dead_letters,

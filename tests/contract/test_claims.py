@@ -56,7 +56,7 @@ def test_a_released_key_is_as_if_it_had_never_been(claims, project):
 
 def test_units_are_counted_once(claims, project):
     """The same alert again is not one more."""
-    assert [claims.count(project, "hour", unit) for unit in ("a", "b", "a")] == [1, 2, 2]
+    assert [claims.count(project, "hour", unit, AT) for unit in ("a", "b", "a")] == [1, 2, 2]
 
 
 def test_of_many_claimers_at_once_one_wins(claims, project):

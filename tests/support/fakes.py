@@ -133,7 +133,7 @@ class MemoryClaims:
         with self._lock:
             return self._claims.pop((project, key), None) is not None
 
-    def count(self, project: str, key: str, unit: str) -> int:
+    def count(self, project: str, key: str, unit: str, at: datetime) -> int:
         with self._lock:
             self._units[project, key].add(unit)
             return len(self._units[project, key])

@@ -140,7 +140,7 @@ class Production:
             {REFERENCE: self.reference.to_bytes()},
             {"created_at": START.isoformat(), "lineage": {"dataset_version": "d1"}},
         )
-        self.store.put("datasets/loans/d1/manifest.json", b'{"sources": ["inbox/loans/1/a.csv"]}')
+        self.store.put("datasets/loans/d1/manifest.json", b'{"offered": ["inbox/loans/1/a.csv"]}')
 
     def promote(self, version: str, *, at: datetime) -> None:
         """Make a version champion."""

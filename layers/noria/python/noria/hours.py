@@ -58,4 +58,7 @@ def time_of(prediction_id: str) -> datetime | None:
         return None
     if number.version != 7:
         return None
-    return datetime.fromtimestamp((number.int >> 80) / 1000.0, UTC)
+    try:
+        return datetime.fromtimestamp((number.int >> 80) / 1000.0, UTC)
+    except (ValueError, OverflowError, OSError):  # made up: its year has five digits
+        return None

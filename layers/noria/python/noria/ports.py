@@ -110,7 +110,7 @@ class Claims(Protocol):
         """Forget a key; return whether there was one."""
         ...
 
-    def count(self, project: str, key: str, unit: str) -> int:
+    def count(self, project: str, key: str, unit: str, at: datetime) -> int:
         """Count a unit under a key, the same unit once; return how many there are."""
         ...
 

@@ -87,7 +87,10 @@ class SecretWebhooks:
     def _address(self, project: str, channel: str) -> dict[str, str]:
         with translated("reading the channels' secret"):
             found = self._client.get_secret_value(SecretId=self._secret_id)
-        channels = json.loads(found["SecretString"])
+        try:
+            channels = json.loads(found["SecretString"])
+        except ValueError:  # never its text
+            raise SettingsError("the secret of the alert channels is not JSON") from None
         address = channels.get(project, {}).get(channel) or channels.get("*", {}).get(channel)
         if not address or "url" not in address:
             raise SettingsError(

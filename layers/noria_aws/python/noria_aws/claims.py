@@ -74,14 +74,14 @@ class DynamoDbClaims:
             )
         return "Attributes" in gone
 
-    def count(self, project: str, key: str, unit: str) -> int:
+    def count(self, project: str, key: str, unit: str, at: datetime) -> int:
         """Add a unit to the key's set and return the set's size."""
         with translated(f"counting {key}"):
             found = self._client.update_item(
                 TableName=self._table,
                 Key=_key(project, key),
-                UpdateExpression="ADD units :unit",
-                ExpressionAttributeValues={":unit": {"SS": [unit]}},
+                UpdateExpression=f"ADD units :unit SET {TTL_ATTRIBUTE} = :expiry",
+                ExpressionAttributeValues={":unit": {"SS": [unit]}, ":expiry": {"N": _expiry(at)}},
                 ReturnValues="ALL_NEW",
             )
         return len(found["Attributes"]["units"]["SS"])

@@ -11,7 +11,6 @@ from noria.errors import (
     InvalidInputError,
     ModelError,
     NoChampionError,
-    NoriaError,
     RegistryError,
     SettingsError,
     TransientError,
@@ -101,7 +100,7 @@ class Serving:
             raise
         except InvalidInputError:
             raise  # the caller's fault
-        except NoriaError:
+        except Exception:
             emit_metrics(project, RequestsFailed=1)
             raise
         milliseconds = (perf_counter() - started) * 1000.0

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -34,9 +35,20 @@ def test_the_same_labels_sent_again_are_the_same_object():
     """A caller that retries changes nothing."""
     body = {"prediction_id": "p1", "label": "yes"}
     _, store = _file(body)
-    before = dict(store.objects)
     _file(body, store)
-    assert store.objects == before
+    assert len(store.objects) == 1
+
+
+def test_a_correction_that_is_taken_back_counts_as_the_latest():
+    """A, B, A: the truth is A again."""
+    store = MemoryArtifacts()
+    for minute, label in enumerate(("A", "B", "A")):
+        clock = FixedClock(START + timedelta(minutes=minute))
+        body = {"prediction_id": "p1", "label": label}
+        file_labels("loans", body, artifacts=store, clock=clock)
+    documents = [json.loads(body) for body in store.objects.values()]
+    latest = max(documents, key=lambda document: document["at"])
+    assert latest["labels"][0]["label"] == "A"
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,13 @@ def test_a_day_is_the_default(body):
 
 
 @pytest.mark.parametrize(
-    "body", [{"hours": 0}, {"hours": 721}, {"hours": True}, {"hours": "x"}, []]
+    "body", [{"hours": 0}, {"hours": 169}, {"hours": True}, {"hours": "x"}, []]
 )
 def test_other_hours_are_refused(body):
     """With the field and the range."""
     if body == []:
         body = [1]
-    with pytest.raises(InvalidInputError, match="1 to 720"):
+    with pytest.raises(InvalidInputError, match="1 to 168"):
         _baseline(body)
 
 

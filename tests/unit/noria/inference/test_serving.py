@@ -1,6 +1,6 @@
 import pytest
 
-from noria.aliases import Promotion
+from noria.aliases import Promotion, RolloutChange
 from noria.errors import ModelCorruptError, NoChampionError, StoreUnavailableError
 from noria.inference.serving import REFRESH_SECONDS, ServedModels
 from noria.layout import model_key
@@ -122,3 +122,34 @@ def test_an_unreadable_alias_keeps_the_loaded_model_answering():
     world.seconds += REFRESH_SECONDS
     version, degraded = world.served()
     assert (version, "the table is down" in degraded) == ("v1", True)
+
+
+def test_a_store_that_fails_for_a_moment_does_not_condemn_a_challenger():
+    """It is no failure of the model's; the next refresh tries again."""
+    world = _World()
+    world.promote("v1")
+    write_version(world.artifacts, "p", "v2", tiny_bundle(), {})
+    world.aliases.apply(RolloutChange("p", "r", "v2", 1, "canary", 1.0, "", "me", "now"))
+    get = world.artifacts.get
+
+    def failing(key):
+        if "/v2/" in key:
+            raise StoreUnavailableError("slow down")
+        return get(key)
+
+    world.artifacts.get = failing
+    assert world.models.get("p").rollout is None
+    world.artifacts.get = get
+    world.seconds += REFRESH_SECONDS
+    assert world.models.get("p").rollout.predictor is not None
+
+
+def test_a_clock_that_goes_back_does_not_freeze_the_alias():
+    """Simulated time ends, and real time is earlier."""
+    world = _World()
+    world.seconds = 1e9
+    world.promote("v1")
+    world.served()
+    world.promote("v2")
+    world.seconds = 5.0
+    assert world.served() == ("v2", None)

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from noria.monitoring.log import LabelledLog, read_window
 from tests.support.production import START, Production, loan_rows
@@ -90,3 +91,20 @@ def test_labels_outside_the_window_and_unlabelled_answers_are_left_out():
     p.label(ids[:2], ["yes"] * 2, START + timedelta(hours=30))
     assert _joined(p, START, START + timedelta(hours=2)).n == 0
     assert _joined(p, START + timedelta(hours=29), START + timedelta(hours=31)).n == 2
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000", "x"],
+    ids=["year 10889", "1970", "no id"],
+)
+def test_made_up_ids_are_no_answers_and_cost_no_look(key):
+    """A caller may send any id; a check must not stumble over it."""
+    p = Production()
+    p.log(loan_rows(2), START)
+    p.label([key], ["yes"], START)
+    listed = []
+    under = p.store.under
+    p.store.under = lambda prefix: listed.append(prefix) or under(prefix)
+    assert _joined(p, START, START + timedelta(hours=1)).n == 0
+    assert len(listed) < 5

@@ -325,3 +325,44 @@ def test_personal_columns_are_compared_by_signals_only():
 
     assert kept
     assert not any(b"urgente" in gzip.decompress(p.store.get(key)) for key in kept)
+
+
+def test_a_training_that_failed_leaves_its_rows_new():
+    """A fault is no answer: after the cool-down it is tried again on the same file."""
+    p, end = _drifting(cool_down_hours=6, max_per_day=9)
+    _new_file(p)
+    first = _whole(p, end + timedelta(hours=1))[2]
+    again = _whole(p, end + timedelta(hours=8), "later")[2]
+    assert (first.retrain, again.retrain) == (True, True)
+    p.store.put(f"runs/loans/{again.run_id}/decision.json", b"{}")
+    done = _whole(p, end + timedelta(hours=15), "done")[2]
+    assert done.codes == ("no_new_rows",)
+
+
+def test_a_forced_training_has_a_name_of_its_own():
+    """An automatic one of the same hours must not swallow it."""
+    p, end = _drifting()
+    _new_file(p)
+    at = end + timedelta(hours=1)
+    names = {_whole(p, at)[2].execution_name, _whole(p, at, "hand", forced=True)[2].execution_name}
+    assert len(names) == 2
+
+
+def test_tables_to_join_are_no_rows_and_always_come_along(messages):
+    """Users and businesses change seldom; reviews without them have gaps."""
+    p = Production(retraining={"rows": "since_change"})
+    joins = tuple(
+        join.model_copy(update={"files": f"*{name}*"})
+        for join, name in zip(messages.dataset.joins, ("user", "business"), strict=True)
+    )
+    dataset = p.spec.dataset.model_copy(update={"joins": joins})
+    p.spec = p.spec.model_copy(update={"dataset": dataset})
+    p.store.put("inbox/loans/1/user.csv", b"id\n1\n")
+    end = p.hours(6, shift=0.8)
+    _whole(p, end)
+    p.store.put("inbox/loans/2/business.csv", b"id\n1\n")
+    assert _whole(p, end + timedelta(hours=1))[2].codes == ("no_new_rows",)
+    _new_file(p)
+    decision = _whole(p, end + timedelta(hours=2))[2]
+    assert decision.retrain
+    assert {k.rpartition("/")[2] for k in decision.source_keys} == {"user.csv", "business.csv", "new.csv"}  # fmt: skip

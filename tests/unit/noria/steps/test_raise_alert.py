@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from noria.alerts import EVENTS
-from noria.errors import StoreUnavailableError
+from noria.errors import SettingsError, StoreUnavailableError
 from noria.steps.notify import NotifyRequest, notify
 from noria.steps.raise_alert import RaiseAlertRequest, raise_alert
 from tests.support.fakes import FixedClock, MemoryClaims
@@ -86,9 +86,32 @@ def test_an_hour_has_a_cap_and_the_next_alert_says_what_it_held_back(world):
     capped = (spec, *world[1:])
     fates = [_raise(capped, "RunFailed" if n == 5 else "ChampionKept", f"r{n}") for n in range(6)]
     assert fates == ["published"] * 3 + ["over_cap"] * 2 + ["published"]
-    assert world[2].alerts[-1].n_suppressed == 3
+    assert world[2].alerts[-1].n_suppressed == 2
     world[3].at += timedelta(hours=1)
     assert _raise(capped, "ChampionKept", "r9") == "published"
+
+
+def test_an_incident_over_the_cap_is_told_later(world):
+    """Held back is not told: while it is open it is tried again."""
+    spec = loan_spec(alerts={"max_per_hour": 1})
+    capped = (spec, *world[1:])
+    assert _raise(capped, "ChampionKept", "r0") == "published"
+    assert _raise(capped, occurrence="c1", incident="health") == "over_cap"
+    world[3].at += timedelta(hours=1)
+    assert _raise(capped, occurrence="c2", incident="health") == "published"
+
+
+@pytest.mark.parametrize("dies", ["before", "behind"])
+def test_a_resolution_that_dies_while_it_is_told_is_told(world, dies):
+    """And the incident is closed in the end."""
+    _raise(world, incident="health")
+    world[2].dies = dies
+    with pytest.raises(KeyboardInterrupt):
+        _raise(world, "ModelHealthy", "c2", resolves="health")
+    world[2].dies = ""
+    world[3].at += timedelta(seconds=6)
+    assert _raise(world, "ModelHealthy", "c2", resolves="health") == "published"
+    assert _raise(world, "ModelHealthy", "c3", resolves="health") == "nothing_to_resolve"
 
 
 def test_quiet_levels_are_left_out_where_the_spec_says_so(world):
@@ -171,3 +194,25 @@ def test_a_sender_that_dies_shows_it_at_most_once_more(world):
     assert deliver().channels == {"slack": "sent"}
     assert deliver().channels == {"slack": "duplicate"}
     assert len(shown) == 2
+
+
+def test_a_channel_that_refuses_for_good_does_not_silence_the_others(world):
+    """A revoked address is its own trouble."""
+    _, claims, topic, clock = world
+    spec = loan_spec(alerts={"channels": ("slack", "discord")})
+    _raise((spec, claims, topic, clock))
+    shown = []
+
+    class _Revoked:
+        def send(self, project, channel, message):
+            if channel == "slack":
+                raise SettingsError("slack answered 404: check the secret")
+            shown.append(channel)
+
+    for _ in range(3):
+        with pytest.raises(StoreUnavailableError, match="slack"):
+            notify(
+                NotifyRequest(topic.alerts[0].to_dict()),
+                spec=spec, claims=claims, webhooks=_Revoked(), clock=clock,
+            )  # fmt: skip
+    assert shown == ["discord"]

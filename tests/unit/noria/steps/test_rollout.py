@@ -235,3 +235,13 @@ def _redriven(p):
         PromoteChallengerRequest("loans", "run", "v2", revision if done < 3 else 3, "r"),
         artifacts=p.store, aliases=p.aliases, clock=FixedClock(AT),
     )  # fmt: skip
+
+
+def test_while_a_person_is_waited_for_the_challenger_answers_nothing(p):
+    """Nobody watches then; it goes back to shadow."""
+    rollout = p.spec.rollout.model_copy(update={"approval": "required"})
+    p.spec = p.spec.model_copy(update={"rollout": rollout})
+    revision = _advance(p, 1, _advance(p, 0, 1).revision).revision
+    last = _advance(p, 2, revision)
+    assert (last.is_finished, last.needs_approval, last.revision) == (True, True, revision + 1)
+    assert p.aliases.read("loans").rollout_mode == "shadow"

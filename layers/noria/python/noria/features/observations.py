@@ -11,12 +11,14 @@ from typing import Any
 from noria.features.text import TextPreparer
 
 MAX_WATCHED = 300  # words a column
-_MIN_TEXTS = 10  # a word in fewer training texts says nothing, and might name somebody
+# A word in fewer training texts says nothing, and might name somebody; nor are words with digits
+# or addresses watched.
+_MIN_TEXTS, _MIN_SHARE = 10, 0.01
 _CLEANING = TextPreparer(
     {
         "columns": [],
-        "clean": ["urls"],
-        "replace": [],
+        "clean": ["urls", "digit_words", "non_alphabetic"],
+        "replace": [[r"\S+@\S+", " "]],
         "stop_words": [],
         "stemming": "none",
         "compatible": False,
@@ -29,7 +31,7 @@ TextSignals = dict[str, Any]
 
 
 def watched_words(texts: Iterable[str]) -> list[str]:
-    """Return the words of the most training texts, at most `MAX_WATCHED`, each in ten or more.
+    """Return the words of the most texts, at most `MAX_WATCHED`, each in ten and 1 % or more.
 
     Examples
     --------
@@ -37,10 +39,13 @@ def watched_words(texts: Iterable[str]) -> list[str]:
     ['la', 'no', 'red', 'va']
     """
     counts: Counter[str] = Counter()
+    n_all = 0
     for text in texts:
+        n_all += 1
         counts.update(set(_CLEANING.tokens(text)))
+    least = max(_MIN_TEXTS, _MIN_SHARE * n_all)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [word for word, n_texts in ordered[:MAX_WATCHED] if n_texts >= _MIN_TEXTS]
+    return [word for word, n_texts in ordered[:MAX_WATCHED] if n_texts >= least]
 
 
 class TextObserver:

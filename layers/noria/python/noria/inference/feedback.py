@@ -40,8 +40,8 @@ def file_labels(
 
     Notes
     -----
-    The same labels sent again are the same object. Of several labels for one id the latest
-    counts. A label may come before its prediction has left the log's buffer: they are joined
+    The same labels sent again are the same object, at its latest time. Of several labels for one
+    id the latest counts. A label may come before its prediction has left the log's buffer: they are joined
     when performance is looked at.
 
     Raises
@@ -62,7 +62,7 @@ def file_labels(
         raise _invalid(faults)
     now = clock.now()
     key = labels_key(project, hour_name(now), short_id(canonical_json(labels)))
-    artifacts.put(key, canonical_json({"at": now.isoformat(), "labels": labels}), if_absent=True)
+    artifacts.put(key, canonical_json({"at": now.isoformat(), "labels": labels}))
     return {"project": project, "n_labels": len(labels)}
 
 

@@ -11,7 +11,7 @@ from noria.layout import monitoring_key
 from noria.ports import ArtifactStore, Clock, ModelAliases
 
 CURRENT, BASELINE = "current.json", "baseline.json"
-_MAX_BASELINE_HOURS = 720
+_MAX_BASELINE_HOURS = 168
 
 
 def last_check(artifacts: ArtifactStore, project: str, part: str) -> dict[str, Any]:

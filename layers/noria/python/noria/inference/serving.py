@@ -128,9 +128,12 @@ class ServedModels:
         if known and known.model_version == record.challenger:
             return known._replace(mode=record.rollout_mode, fraction=record.rollout_fraction)
         predictor = None
-        # A broken challenger shows in the log, and its rollout is reverted.
-        with suppress(ModelError, RegistryError, TransientError, SettingsError):
-            predictor = self._load(record.project, record.challenger)
+        try:
+            # A broken challenger shows in the log, and its rollout is reverted.
+            with suppress(ModelError, RegistryError):
+                predictor = self._load(record.project, record.challenger)
+        except (TransientError, SettingsError):
+            return None  # the store's fault: tried again at the next refresh
         return Rollout(record.challenger, record.rollout_mode, record.rollout_fraction, predictor)
 
     def _load(self, project: str, model_version: str) -> Predictor:

@@ -17,6 +17,7 @@ from noria.ports import ArtifactStore, MonitoredStore
 from noria.registry.versions import read_files
 
 _IDS = ("prediction_id", "record_id")
+_OLDEST_ANSWER_DAYS = 90  # the log keeps no older ones, and ids can be made up
 
 
 def read_reference(artifacts: ArtifactStore, project: str, model_version: str) -> Reference:
@@ -90,7 +91,8 @@ class LabelledLog:
         self._store, self._project = store, project
         start, end = window
         labels = self._labels(start, end)
-        hours = {hour for kind, key in labels for hour in _hours_of(kind, key)}
+        oldest = end - timedelta(days=_OLDEST_ANSWER_DAYS)
+        hours = {hour for kind, key in labels for hour in _hours_of(kind, key, oldest, end)}
         if any(kind == "record_id" for kind, _ in labels):
             hours |= set(hours_between(end - timedelta(days=record_id_days), end))
         hours |= set(hours_between(start, end))  # answers that carry their label
@@ -144,9 +146,10 @@ class LabelledLog:
             yield from decode_rows(self._store.get(item.key))
 
 
-def _hours_of(kind: str, key: str) -> list[str]:
+def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]:
+    """Return the hour that a prediction id tells; of one nobody can have been given, none."""
     at = time_of(key) if kind == "prediction_id" else None
-    return [hour_name(at)] if at else []
+    return [hour_name(at)] if at and oldest <= at <= end else []
 
 
 def _is_number(label: Any) -> bool:

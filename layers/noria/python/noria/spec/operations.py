@@ -94,7 +94,9 @@ class AlertsSection(Section):
 
     channels: tuple[Literal["slack", "discord", "telegram", "webhook"], ...] = ()
     min_level: Literal["info", "success", "warning", "error", "critical"] = "info"
-    max_per_hour: int = Field(default=20, ge=1, le=1000)  # the rest is counted in the next one
+    max_per_hour: int = Field(
+        default=20, ge=1, le=1000
+    )  # critical ones pass, and say how many were held back
 
 
 def _require_known(names: object, known: frozenset[str], what: str) -> None:

@@ -7,6 +7,9 @@ from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.registry.versions import verify_version
 from noria.spec.model import ProjectSpec
+from noria.spec.operations import RolloutStep
+
+_WAITING = RolloutStep(mode="shadow", fraction=1.0, bake_minutes=1)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ def advance_rollout(
 ) -> AdvanceRolloutResult:
     """Write the step into the alias record, in one transaction, once.
 
+    Behind the last step, where a person's word is needed, the challenger goes back to shadow.
+
     Raises
     ------
     AliasConflictError
@@ -52,14 +57,16 @@ def advance_rollout(
     """
     steps, needs_approval = spec.rollout.steps, spec.rollout.approval == "required"
     approval_seconds = round(spec.rollout.approval_hours * 3600)
-    if request.step >= len(steps):
+    is_finished = request.step >= len(steps)
+    if is_finished and not needs_approval:
         return AdvanceRolloutResult(
             True, request.step, "all steps passed", 0, request.expected_revision,
             needs_approval, approval_seconds,
         )  # fmt: skip
     if request.step == 0:
         verify_version(artifacts, request.project, request.model_version)
-    step = steps[request.step]
+    # Nobody watches while a person is waited for: the challenger answers nothing meanwhile.
+    step = _WAITING if is_finished else steps[request.step]
     shown = f"{step.mode} of {step.fraction:.0%}"
     record = aliases.apply(
         RolloutChange(
@@ -81,6 +88,6 @@ def advance_rollout(
             challenger=record.challenger,
         )
     return AdvanceRolloutResult(
-        False, request.step, shown, round(step.bake_minutes * 60), record.revision,
+        is_finished, request.step, shown, round(step.bake_minutes * 60), record.revision,
         needs_approval, approval_seconds,
     )  # fmt: skip

@@ -2,14 +2,17 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatch
+from typing import Any
 
 from noria.data.versions import MANIFEST
 from noria.hashing import canonical_json, short_id
 from noria.layout import (
+    DECISION,
     DRIFT,
     PERFORMANCE,
     RETRAINING,
@@ -17,6 +20,8 @@ from noria.layout import (
     dataset_key,
     inbox_prefix,
     monitoring_key,
+    quarantine_key,
+    run_key,
 )
 from noria.monitoring.retraining import Reason, Situation, obstacles, triggers
 from noria.ports import ModelAliases, MonitoredStore
@@ -74,7 +79,7 @@ def decide_retraining(
         reasons, against = [Reason("manual", "somebody asked for it"), *reasons], []
     wanted = bool(reasons) and request.may_retrain
     retrain = wanted and not against and _noted(spec, store, situation, request)
-    champion = short_id(situation.drift["model_version"].encode())[:8]
+    subject = request.check_id if request.forced else situation.drift["model_version"]
     bucket = int(at.timestamp() // (3600 * spec.retraining.cool_down_hours))
     decision = {
         "retrain": retrain,
@@ -82,8 +87,8 @@ def decide_retraining(
         "reasons": [vars(reason) for reason in reasons],
         "against": [vars(reason) for reason in against],
         "summary": _summary(reasons, against, retrain=retrain, wanted=wanted),
-        "execution_name": f"retrain-{spec.name}-{bucket}-{champion}",
-        "run_id": f"{at:%Y%m%dt%H%M%S}-auto",
+        "execution_name": f"retrain-{spec.name}-{bucket}-{short_id(subject.encode())[:8]}",
+        "run_id": _run_id(at),
         "source_keys": sources,
         "retraining_key": key,
     }
@@ -96,6 +101,10 @@ def _result(decision: dict[str, object]) -> DecideRetrainingResult:
     return DecideRetrainingResult(
         **{name: kept[name] for name in DecideRetrainingResult.__dataclass_fields__}  # type: ignore[arg-type]
     )
+
+
+def _run_id(at: datetime) -> str:
+    return f"{at:%Y%m%dt%H%M%S}-auto"
 
 
 def _codes(reasons: Sequence[Reason]) -> list[str]:
@@ -125,10 +134,12 @@ def _situation(
     record = aliases.read(spec.name)
     manifest = read_manifest(store, spec.name, str(record.champion))
     version = manifest["lineage"]["dataset_version"]
-    trained_on = json.loads(store.get(dataset_key(spec.name, version, MANIFEST)))["sources"]
+    trained_on = json.loads(store.get(dataset_key(spec.name, version, MANIFEST)))["offered"]
     noted = [json.loads(store.get(key)) for key in _attempt_keys(spec.name, store)]
     attempts = [note for note in noted if note["check_id"] != request.check_id]
-    seen = {*trained_on, *(key for attempt in attempts for key in attempt["source_keys"])}
+    tried = [a for a in attempts if _has_ended(spec.name, _run_id_of(a), store)]
+    seen = {*trained_on, *(key for attempt in tried for key in attempt["source_keys"])}
+    listens = spec.retraining.on
     drift = json.loads(store.get(check_key(spec.name, request.check_id, DRIFT)))
     changed_at = min((datetime.fromisoformat(c["since"]) for c in drift["confirmed"]), default=None)
     inbox = sorted(store.under(inbox_prefix(spec.name)), key=lambda found: found.modified_at)
@@ -136,12 +147,18 @@ def _situation(
     new = [
         found.key
         for found in inbox
-        if found.key not in seen and (changed_at is None or first_seen[found.key] > changed_at)
+        if found.key not in seen
+        and not _is_table(spec, found.key)
+        and (changed_at is None or first_seen[found.key] > changed_at)
     ]
     # What earlier attempts had tried stays in: the champion may still learn from it.
     sources = [*trained_on, *(f.key for f in inbox if f.key not in trained_on)]
     if changed_at is not None and spec.retraining.rows == "since_change":
-        sources = [found.key for found in inbox if first_seen[found.key] > changed_at]
+        sources = [
+            found.key
+            for found in inbox
+            if first_seen[found.key] > changed_at or _is_table(spec, found.key)
+        ]
     situation = Situation(
         at=at,
         drift=drift,
@@ -149,7 +166,8 @@ def _situation(
         performance=json.loads(store.get(check_key(spec.name, request.check_id, PERFORMANCE))),
         trained_at=datetime.fromisoformat(manifest["created_at"]),
         new_files=new,
-        n_new_rows=sum(_n_lines(store, key) for key in new),
+        # Reading them costs: only where somebody asks.
+        n_new_rows=sum(_n_lines(store, key) for key in new) if "new_rows" in listens else 0,
         attempts=[datetime.fromisoformat(attempt["at"]) for attempt in attempts],
         is_rollout_running=record.rollout_mode != "off",
     )
@@ -168,6 +186,27 @@ def _first_seen(
     if now != known:
         store.put(place, canonical_json(now))
     return {key: datetime.fromisoformat(seen) for key, seen in now.items()}
+
+
+def _run_id_of(attempt: Mapping[str, Any]) -> str:
+    return _run_id(datetime.fromisoformat(attempt["at"]))
+
+
+def _has_ended(project: str, run_id: str, store: MonitoredStore) -> bool:
+    """Return whether a training came to a decision or refused its rows; a fault is no answer."""
+    if store.exists(run_key(project, run_id, DECISION)):
+        return True
+    try:
+        report = json.loads(store.get(quarantine_key(project, run_id, "report.json")))
+    except KeyError:
+        return False
+    return not report["accepted"]
+
+
+def _is_table(spec: ProjectSpec, key: str) -> bool:
+    """Return whether a file is a table to join, which holds no rows with labels."""
+    name = key.rpartition("/")[2]
+    return any(fnmatch(name, join.files) for join in spec.dataset.joins)
 
 
 def _attempt_keys(project: str, store: MonitoredStore) -> Iterator[str]:

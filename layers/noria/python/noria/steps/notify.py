@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from noria.alerts import alert_from_dict
-from noria.errors import StoreUnavailableError, TransientError
+from noria.errors import NoriaError, StoreUnavailableError
 from noria.notifying.messages import MESSAGES
 from noria.ports import Claims, Clock, Webhooks
 from noria.spec.model import ProjectSpec
@@ -57,7 +57,7 @@ def notify(
             continue
         try:
             webhooks.send(spec.name, channel, MESSAGES[channel](alert))
-        except TransientError as error:
+        except NoriaError as error:  # of one channel: the others must have theirs
             claims.release(spec.name, key)
             faults = {**faults, channel: error.message}
             continue

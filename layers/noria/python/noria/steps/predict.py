@@ -215,7 +215,8 @@ def _log_record(
         **label,
         "inputs": shown,
         "signals": signals,
-        "inputs_hash": short_id(canonical_json(dict(request.inputs))),
+        # Of what is shown: a hash of hidden values could be guessed back.
+        "inputs_hash": short_id(canonical_json(shown)),
         "served_by": role,
     }
 

@@ -92,7 +92,8 @@ def prepare_dataset(
     version = None
     if not faults:
         schema = _schema(spec) | {"inferred": inferred}
-        facts = {"sources": sources.keys, "report": report, "schema": schema}
+        offered = list(request.source_keys)
+        facts = {"sources": sources.keys, "offered": offered, "report": report, "schema": schema}
         version = write_dataset(artifacts, spec.name, (train, test), facts)
     return PrepareDatasetResult(
         accepted=not faults,

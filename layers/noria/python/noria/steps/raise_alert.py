@@ -67,10 +67,13 @@ def raise_alert(
         at=now.isoformat(),
     )
     key = f"alert#{request.incident or alert.alert_id}"
-    if request.resolves and not claims.release(spec.name, f"alert#{request.resolves}"):
+    resolved = f"alert#{request.resolves}"
+    if request.resolves and not _is_open(spec.name, resolved, owner, claims, now):
         return RaiseAlertResult("nothing_to_resolve", alert.alert_id)
     state = claims.claim(spec.name, key, owner, now, _LEASE_SECONDS)
     if state == "done":
+        if request.resolves:  # told by a process that died behind it
+            claims.release(spec.name, resolved)
         return RaiseAlertResult("duplicate", alert.alert_id)
     if state == "held":
         raise StoreUnavailableError(f"{key}: another process is telling it", key=key)
@@ -78,14 +81,29 @@ def raise_alert(
     if not is_loud_enough(alert.level, spec.alerts.min_level):
         fate = "below_level"
     else:
-        count = claims.count(spec.name, f"alerts#{_hour(now)}", request.occurrence)
-        held_back = count - spec.alerts.max_per_hour
-        if held_back > 0 and alert.level != "critical":
+        count = claims.count(spec.name, f"alerts#{_hour(now)}", alert.alert_id, now)
+        n_before = count - 1 - spec.alerts.max_per_hour  # held back in this hour
+        if n_before >= 0 and alert.level != "critical":
             fate = "over_cap"
         else:
-            topic.publish(replace(alert, n_suppressed=max(0, held_back)))
-    claims.finish(spec.name, key, owner)
+            topic.publish(replace(alert, n_suppressed=max(0, n_before)))
+    if fate == "over_cap" and request.incident:
+        claims.release(spec.name, key)  # still to be told
+    else:
+        claims.finish(spec.name, key, owner)
+    if request.resolves:  # only now that it is told
+        claims.release(spec.name, resolved)
     return RaiseAlertResult(fate, alert.alert_id)
+
+
+def _is_open(project: str, key: str, owner: str, claims: Claims, now: datetime) -> bool:
+    """Return whether an incident was told and not resolved; what is not there stays so."""
+    state = claims.claim(project, key, owner, now, 0.0)
+    if state == "held":
+        raise StoreUnavailableError(f"{key}: another process is telling it", key=key)
+    if state == "won":
+        claims.release(project, key)
+    return state == "done"
 
 
 def _links(request: RaiseAlertRequest) -> dict[str, str]:

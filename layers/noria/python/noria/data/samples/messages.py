@@ -56,6 +56,9 @@ _CITIES = [("Phoenix", "AZ"), ("Tempe", "AZ"), ("Las Vegas", "NV"), ("Henderson"
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
+_POPULATION = 2026
+
+
 class Messages(NamedTuple):
     """Three tables, as the message project joins them."""
 
@@ -87,9 +90,10 @@ def sample_messages(
     shuffle_labels : bool
         Permute all stars, to see the gate refuse.
     """
+    people = random.Random(_POPULATION)  # the same whatever the seed: only reviews are new
+    users = [_user(people, number) for number in range(max(2, n_rows // 10))]
+    businesses = [_business(people, number) for number in range(max(2, n_rows // 40))]
     rng = random.Random(seed)
-    users = [_user(rng, number) for number in range(max(2, n_rows // 10))]
-    businesses = [_business(rng, number) for number in range(max(2, n_rows // 40))]
     reviews = [
         _review(rng, number / n_rows, rng.choice(users), rng.choice(businesses), (noise, drift))
         for number in range(n_rows)
