@@ -164,14 +164,16 @@ def _text(rng: random.Random, business: Row, tone: int, is_new: bool) -> str:
     )  # fmt: skip
     sentences = list(_sentences(rng, kind, tone, is_new))
     rng.shuffle(sentences)
-    return " ".join([*sentences, rng.choice(_CLOSINGS[tone])] if rng.random() < 0.7 else sentences)
+    # People who write in new words do not close in the old ones.
+    is_closed = rng.random() < 0.7 and not is_new
+    return " ".join([*sentences, rng.choice(_CLOSINGS[tone])] if is_closed else sentences)
 
 
 def _sentences(rng: random.Random, kind: str, tone: int, is_new: bool) -> Iterator[str]:
     for _ in range(rng.randint(1, 4)):
         # People hedge: a sentence may be of a neighbouring tone.
         said = max(-1, min(1, tone + rng.choices((0, -1, 1), weights=(76, 12, 12))[0]))
-        phrases = _NEW_SAID[said] if is_new and rng.random() < 0.7 else _SAID[said]
+        phrases = _NEW_SAID[said] if is_new else _SAID[said]
         subject = rng.choice(_SUBJECTS[kind])
         yield f"{subject[0].upper()}{subject[1:]} {rng.choice(phrases)}."
     if rng.random() < 0.5:
