@@ -14,11 +14,19 @@ import pytest
 
 from cli.samples import sample_files
 from cli.training import new_run_id, run_training, upload
+from infra.config import ROOT
 from infra.constructs.steps import STEPS
 from noria.aliases import Promotion
 from noria.layout import model_key
 from noria.registry.versions import verify_version
 
+_TEXT = (ROOT / "statemachines" / "training.asl.json").read_text(encoding="utf-8")
+TRAINING = [
+    step
+    for step in STEPS
+    if step != "raise_alert"
+    and "${" + "".join(word.capitalize() for word in step.split("_")) + "Function}" in _TEXT
+]
 PROJECT = "messages"
 ROW = {"text": "The kitchen got my order wrong twice. Never again.", "average_stars": 2.1}
 TICKET = {"short_description": "no puedo iniciar sesión, la contraseña está vencida"}
@@ -153,7 +161,7 @@ def test_an_unknown_project_fails_with_the_errors_own_name(target):
     assert (end.status, end.output["error"]) == ("FAILED", "UnknownProjectError")
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TRAINING)
 def test_a_step_whose_process_is_killed_leaves_nothing_half_and_the_same_input_completes_the_run(
     target, first, step
 ):

@@ -37,6 +37,7 @@ def test_a_wait_ends_when_the_simulated_time_is_over(monkeypatch, tmp_path):
     done = []
     thread = threading.Thread(target=lambda: done.append(wait({}, {}, None)))
     thread.start()
+    thread.join(timeout=0.2)  # it has seen when it began
     clock.write_text("2026-03-01T00:59:00+00:00")
     thread.join(timeout=0.2)
     assert not done
