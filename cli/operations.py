@@ -16,8 +16,7 @@ from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
-from noria.layout import monitoring_key
-from noria.steps.request_approval import APPROVAL
+from noria.layout import APPROVAL, monitoring_key
 
 _MAX_LABELS = 1000  # a request
 

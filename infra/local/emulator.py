@@ -74,6 +74,7 @@ class Emulator:
         RuntimeError
             It did not come up; the message holds the end of its log.
         """
+        self.clock_file.unlink(missing_ok=True)  # of a simulation that was killed
         if self.is_running():
             pid = self._known().get("pid")
             if pid is None or not _is_ours(int(pid)):

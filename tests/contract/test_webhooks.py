@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from noria.alerts import make_alert
+from noria.chats import MESSAGES
 from noria.errors import SettingsError, StoreUnavailableError
-from noria.notifying.messages import MESSAGES
 from noria_aws.alerting import SecretWebhooks
 
 

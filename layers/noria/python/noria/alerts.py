@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 Level = Literal["info", "success", "warning", "error", "critical"]
-LEVELS: tuple[Level, ...] = get_args(Level)
 _RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": 1, "error": 2, "critical": 3}
 
 

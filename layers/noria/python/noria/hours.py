@@ -1,6 +1,6 @@
 """Hours as names, and prediction ids that tell theirs: how logs, profiles and labels are filed."""
 
-import secrets
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -37,7 +37,7 @@ def hours_between(start: datetime, end: datetime) -> Iterator[str]:
 def new_prediction_id(at: datetime) -> str:
     """Return a UUID version 7: its first 48 bits are the milliseconds since 1970 (RFC 9562)."""
     milliseconds = int(at.timestamp() * 1000)
-    number = milliseconds << 80 | 7 << 76 | secrets.randbits(76)
+    number = milliseconds << 80 | 7 << 76 | int.from_bytes(os.urandom(10)) >> 4
     number = number & ~(3 << 62) | 2 << 62
     return str(UUID(int=number))
 

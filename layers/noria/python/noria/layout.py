@@ -8,6 +8,8 @@ WATCHED = "watched.json"  # of a run: the words of texts that monitoring counts
 REFERENCE = "reference.json.gz"  # of a candidate and of a model version
 # Files of a monitoring check.
 DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
+# What monitoring keeps between checks and more than one module knows.
+CURRENT, BASELINE, APPROVAL = "current.json", "baseline.json", "approval.json"
 
 
 def inbox_key(project: str, sha256: str, filename: str) -> str:

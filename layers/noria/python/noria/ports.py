@@ -5,10 +5,12 @@ Adapters live in `noria_aws`, in-memory fakes in `tests/support`; both pass the 
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
-from noria.alerts import Alert
 from noria.aliases import AliasChange, AliasRecord, HistoryEntry
+
+if TYPE_CHECKING:  # predict imports the ports, and tells nobody anything
+    from noria.alerts import Alert
 
 
 class ArtifactStore(Protocol):
@@ -118,7 +120,7 @@ class Claims(Protocol):
 class AlertTopic(Protocol):
     """Where alerts are published."""
 
-    def publish(self, alert: Alert) -> None:
+    def publish(self, alert: "Alert") -> None:
         """Hand an alert over; StoreUnavailableError when it was not accepted."""
         ...
 

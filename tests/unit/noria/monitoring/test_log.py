@@ -26,9 +26,7 @@ def test_a_window_is_the_sum_of_its_chunks_and_of_its_hours_only():
     )
     assert window.n_rows == 60
     rows = loan_rows(30, seed=1) + loan_rows(30, seed=2)
-    assert window.columns["x"].mean == np.mean([row["x"] for row in rows]).round(12) or abs(
-        window.columns["x"].mean - np.mean([row["x"] for row in rows])
-    ) < 1e-9  # fmt: skip
+    assert window.columns["x"].mean == pytest.approx(np.mean([row["x"] for row in rows]))
 
 
 def test_labels_find_answers_of_any_age_by_prediction_id():

@@ -58,7 +58,9 @@ def test_quiet_traffic_is_stable_and_few_rows_are_insufficient():
     """Never "no drift" on too few rows."""
     p = Production()
     p.log(loan_rows(30, seed=9), START + timedelta(minutes=5))
-    assert _drift(p, START + timedelta(hours=1)).verdict == "insufficient_data"
+    drift, _, _, report = _whole(p, START + timedelta(hours=1))
+    assert (drift.verdict, report.health) == ("insufficient_data", "insufficient_data")
+    assert report.summary.startswith("insufficient data, which is not 'no drift' (30 answers")
     end = p.hours(6, start=START + timedelta(hours=1))
     assert _drift(p, end).verdict == "stable"
 

@@ -41,8 +41,8 @@ def file_labels(
     Notes
     -----
     The same labels sent again are the same object, at its latest time. Of several labels for one
-    id the latest counts. A label may come before its prediction has left the log's buffer: they are joined
-    when performance is looked at.
+    id the latest counts. A label may come before its prediction has left the log's buffer, and
+    up to 90 days after it: they are joined when performance is looked at.
 
     Raises
     ------

@@ -7,10 +7,9 @@ from typing import Any
 
 from noria.errors import InvalidInputError, NoChampionError, NoCheckError
 from noria.hashing import canonical_json
-from noria.layout import monitoring_key
+from noria.layout import BASELINE, CURRENT, monitoring_key
 from noria.ports import ArtifactStore, Clock, ModelAliases
 
-CURRENT, BASELINE = "current.json", "baseline.json"
 _MAX_BASELINE_HOURS = 168
 
 
@@ -71,7 +70,7 @@ def set_baseline(
     Parameters
     ----------
     body : JSON value
-        {"hours": 1 to 720}, or nothing for 24.
+        {"hours": 1 to 168}, or nothing for 24.
 
     Notes
     -----

@@ -17,7 +17,7 @@ from noria.ports import ArtifactStore, MonitoredStore
 from noria.registry.versions import read_files
 
 _IDS = ("prediction_id", "record_id")
-_OLDEST_ANSWER_DAYS = 90  # the log keeps no older ones, and ids can be made up
+_OLDEST_ANSWER_DAYS = 90  # ids can be made up: no look further back than this
 
 
 def read_reference(artifacts: ArtifactStore, project: str, model_version: str) -> Reference:

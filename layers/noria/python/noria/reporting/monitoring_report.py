@@ -1,13 +1,10 @@
 """The report of a monitoring check: what was, what is, how sure, and what was decided."""
 
-import base64
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from noria.reporting import pictures
+from noria.reporting.page import render_page
 
 _MAX_DRAWN = 12  # columns, the most moved first
 
@@ -21,21 +18,13 @@ def render(document: Mapping[str, Any]) -> bytes:
         `drift`, `performance` and `retraining`: what the check's steps wrote; `history`: earlier
         checks, oldest first.
     """
-    text = files("noria.reporting").joinpath("templates/monitoring.html").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = lambda v: "–" if v is None else f"{v:,.4g}"
-    environment.filters["percent"] = lambda v: f"{v:.1%}"
-    drawn = {name: _image(svg) for name, svg in _pictures(document)}
-    return environment.from_string(text).render(d=document, pictures=drawn).encode()
+    return render_page("monitoring.html", _pictures(document), d=document)
 
 
 def most_moved(drift: Mapping[str, Any]) -> list[str]:
     """Return the columns to show: confirmed first, then by how surely they moved."""
     confirmed = [finding["name"] for finding in drift["confirmed"]]
-    findings = sorted(
-        drift["windows"]["long"]["findings"],
-        key=lambda f: (not f["is_drifted"], 2.0 if f["p_adjusted"] is None else f["p_adjusted"]),
-    )
+    findings = drift["windows"]["long"]["findings"]  # the surest first
     ordered = [*confirmed, *(finding["column"] for finding in findings)]
     known = [name for name in dict.fromkeys(ordered) if name in drift["columns"]]
     return [n for n in known if drift["columns"][n]["now"]["n"]][:_MAX_DRAWN]
@@ -56,7 +45,3 @@ def _pictures(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "performance", pictures.performance(shown)
     if len(document["history"]) > 1:
         yield "history", pictures.score_history(document["history"])
-
-
-def _image(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

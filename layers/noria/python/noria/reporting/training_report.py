@@ -1,15 +1,13 @@
 """The report of a training run: its document, and the HTML that shows it."""
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
 from noria.evaluation.metrics import METRICS, Answers, confusion
 from noria.reporting import pictures
+from noria.reporting.page import render_page
 from noria.spec.model import ProjectSpec
 
 _MAX_CLASSES_DRAWN, _MAX_COLUMNS_DRAWN, _MAX_CORRELATED = 30, 24, 24
@@ -70,29 +68,13 @@ def render(document: Mapping[str, Any], spec: ProjectSpec) -> bytes:
 
     Everything that comes from rows or people is escaped; pictures are images of their own.
     """
-    text = files("noria.reporting").joinpath("templates/training.html").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = _number
-    environment.filters["percent"] = lambda value: f"{value:.1%}"
-    template = environment.from_string(text)
     directions = {name: METRICS[name].greater_is_better for name in document["metrics"]}
-    return template.render(
-        d=document, spec=spec, pictures=dict(_pictures(document)), directions=directions
-    ).encode()
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return render_page(
+        "training.html", _pictures(document), d=document, spec=spec, directions=directions
+    )
 
 
 def _pictures(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, svg in _drawn(document):
-        yield name, "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _drawn(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     selection, shown = document["selection"], document["performance"]
     yield (
         "candidates",

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from noria.data.profiles import ColumnProfile, LevelProfile, NumberProfile
 from noria.errors import NoChampionError
 from noria.hashing import canonical_json
-from noria.inference.monitored import BASELINE, baseline_window
-from noria.layout import DRIFT, check_key, monitoring_key
+from noria.inference.monitored import baseline_window
+from noria.layout import BASELINE, DRIFT, check_key, monitoring_key
 from noria.monitoring.drift_check import ColumnFinding, check_columns
 from noria.monitoring.log import read_reference, read_window
 from noria.monitoring.reference import OUTPUTS, Reference, WindowProfile

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from noria.alerts import alert_from_dict
+from noria.chats import MESSAGES
 from noria.errors import NoriaError, StoreUnavailableError
-from noria.notifying.messages import MESSAGES
 from noria.ports import Claims, Clock, Webhooks
 from noria.spec.model import ProjectSpec
 

@@ -42,8 +42,8 @@ def profile_log_chunk(
 
     Reads the chunk and the reference profiles of the versions in it; writes
     `profiles/<project>/<version>/<hour>/` and `answers/<project>/<hour>/`, one object each, named
-    after the chunk: the same chunk again writes the same objects. Of records with the same
-    prediction id and version one counts, because the log delivers at least once.
+    after the chunk: the same chunk again writes the same objects. Of records in a
+    chunk with the same prediction id and version one counts; across chunks nobody looks.
     """
     project, chunk = project_of_log(request.key), short_id(request.key.encode())
     records, n_unreadable = _read(artifacts.get(request.key))

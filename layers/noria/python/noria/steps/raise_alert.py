@@ -7,6 +7,7 @@ from typing import Literal
 
 from noria.alerts import is_loud_enough, make_alert
 from noria.errors import StoreUnavailableError
+from noria.hours import hour_name
 from noria.ports import AlertTopic, Claims, Clock
 from noria.spec.model import ProjectSpec
 
@@ -27,7 +28,6 @@ class RaiseAlertRequest:
     incident: str | None = None  # what stays wrong until it is resolved: told once while open
     resolves: str | None = None  # the incident that this event ends
     report_key: str | None = None
-    links: dict[str, str] | None = None  # label: place
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def raise_alert(
     if not is_loud_enough(alert.level, spec.alerts.min_level):
         fate = "below_level"
     else:
-        count = claims.count(spec.name, f"alerts#{_hour(now)}", alert.alert_id, now)
+        count = claims.count(spec.name, f"alerts#{hour_name(now)}", alert.alert_id, now)
         n_before = count - 1 - spec.alerts.max_per_hour  # held back in this hour
         if n_before >= 0 and alert.level != "critical":
             fate = "over_cap"
@@ -107,12 +107,5 @@ def _is_open(project: str, key: str, owner: str, claims: Claims, now: datetime) 
 
 
 def _links(request: RaiseAlertRequest) -> dict[str, str]:
-    links = dict(request.links or {})
-    if request.report_key:
-        links["report"] = request.report_key
-    links["history"] = f"noria history {request.project}"
-    return links
-
-
-def _hour(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H")
+    report = {"report": request.report_key} if request.report_key else {}
+    return {**report, "history": f"noria history {request.project}"}

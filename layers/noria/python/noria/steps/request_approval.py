@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from noria.hashing import canonical_json
-from noria.layout import monitoring_key
+from noria.layout import APPROVAL, monitoring_key
 from noria.ports import ArtifactStore, Clock
-
-APPROVAL = "approval.json"
 
 
 @dataclass(frozen=True)

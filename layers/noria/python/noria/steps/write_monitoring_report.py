@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from noria.hashing import canonical_json
-from noria.inference.monitored import CURRENT
 from noria.layout import (
+    CURRENT,
     DRIFT,
     PERFORMANCE,
     REPORT_HTML,
@@ -95,7 +95,8 @@ def _summary(found: dict[str, Any]) -> str:
     n_rows = found["drift"]["windows"]["long"]["n_rows"]
     where = f"{n_rows} answers in {found['drift']['window_hours']} h"
     if not parts:
-        parts = ["nothing has moved" if n_rows else "nobody asked"]
+        is_known = found["drift"]["verdict"] == "stable"
+        parts = ["nothing has moved" if is_known else "insufficient data, which is not 'no drift'"]
     return f"{'; '.join(parts)} ({where}). {found['retraining']['summary']}"
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from noria.alerts import make_alert
-from noria.notifying.messages import MESSAGES
+from noria.chats import MESSAGES
 
 INJECTIONS = [
     "<!channel>", "<!here>", "<!everyone>", "<@U012AB3CD>", "<#C123|general>", "<!subteam^S1>",

@@ -1,1 +1,0 @@
-"""Alerts as the messages of chat services."""

@@ -1,0 +1,34 @@
+"""A report as one HTML file: no script, no network; what comes from rows or people is escaped."""
+
+import base64
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+
+def render_page(template: str, pictures: Iterable[tuple[str, str]], **shown: Any) -> bytes:
+    """Return a template of `templates/`, filled.
+
+    Parameters
+    ----------
+    pictures : pairs of (name, SVG text)
+        In the template `pictures`, as addresses of images.
+    """
+    text = files("noria.reporting").joinpath(f"templates/{template}").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = _number
+    environment.filters["percent"] = lambda value: f"{value:.1%}"
+    images = {name: _image(svg) for name, svg in pictures}
+    return environment.from_string(text).render(pictures=images, **shown).encode()
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _image(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
