@@ -77,6 +77,7 @@ def _handler(trained: Trained, layers: dict[str, Path], folder: Path) -> list[Re
             "NORIA_DATA_BUCKET": "bucket",
             "NORIA_ALIAS_TABLE": "table",
             "NORIA_PREDICTION_STREAM_PREFIX": "p-",
+            "NORIA_FALLBACK_QUEUE_URL": "queue",
             "NORIA_ADMIN_KEY_IDS": "admin",
         }
         cold, rss = _cold(ours, peer, environment)

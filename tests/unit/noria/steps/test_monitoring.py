@@ -182,7 +182,7 @@ def test_too_few_labels_are_insufficient():
 
 
 def _drifting(**sections):
-    p = Production(retraining={"rows": "since_change", **sections})
+    p = Production(retraining={"rows": "since_change", "row_age_hours": 0.5, **sections})
     p.store.put("inbox/loans/1/a.csv", b"x,y\n1,no\n")
     end = p.hours(6, shift=0.8)
     _whole(p, end)
@@ -200,6 +200,21 @@ def test_drift_trains_again_on_the_rows_that_came_since():
     assert decision.execution_name.startswith("retrain-loans-")
     assert report.health == "unhealthy"
     assert "x: " in report.summary
+
+
+def test_a_file_of_rows_from_before_the_change_is_waited_out():
+    """A day's labels come a day later: the first files after an alarm hold the old world."""
+    p, end = _drifting(row_age_hours=48)
+    _new_file(p, "old-rows.csv")
+    early = _whole(p, end + timedelta(hours=1))[2]
+    assert early.codes == ("no_new_rows",)
+    assert "may be 48 h old" in early.summary
+    at = end + timedelta(hours=48)
+    p.hours(2, start=at - timedelta(hours=2), shift=0.8, n=150)
+    _new_file(p, "new-rows.csv")
+    late = _whole(p, at)[2]
+    assert late.retrain
+    assert late.source_keys == ("inbox/loans/2/new-rows.csv",)
 
 
 def test_without_new_rows_training_again_cannot_help():
@@ -352,7 +367,7 @@ def test_a_forced_training_has_a_name_of_its_own():
 
 def test_tables_to_join_are_no_rows_and_always_come_along(messages):
     """Users and businesses change seldom; reviews without them have gaps."""
-    p = Production(retraining={"rows": "since_change"})
+    p = Production(retraining={"rows": "since_change", "row_age_hours": 0.5})
     joins = tuple(
         join.model_copy(update={"files": f"*{name}*"})
         for join, name in zip(messages.dataset.joins, ("user", "business"), strict=True)

@@ -24,9 +24,7 @@ class Situation:
     drift: Mapping[str, Any]  # the check's drift.json
     performance: Mapping[str, Any]  # and performance.json
     trained_at: datetime  # of the champion
-    new_files: Sequence[
-        str
-    ]  # inbox keys that no training has seen, and that came since `changed_at`
+    new_files: Sequence[str]  # inbox keys that no training has seen, of rows since `changed_at`
     changed_at: datetime | None  # when what is confirmed now was first seen; None: nothing is
     n_new_rows: int
     attempts: Sequence[datetime]  # earlier automatic trainings
@@ -67,7 +65,12 @@ def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[Reason]:
         yield Reason(
             "no_new_rows",
             "no labelled rows have come "
-            + (f"since {now.changed_at:%Y-%m-%d %H:%M}" if now.changed_at else "since the training")
+            + (
+                f"from after {now.changed_at:%Y-%m-%d %H:%M} (rows of a new file may be "
+                f"{spec.retraining.row_age_hours:g} h old)"
+                if now.changed_at
+                else "since the training"
+            )
             + "; put a file of them into the inbox",
         )
     if now.is_rollout_running:

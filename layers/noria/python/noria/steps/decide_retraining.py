@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 from typing import Any
 
@@ -144,21 +144,21 @@ def _situation(
     changed_at = min((datetime.fromisoformat(c["since"]) for c in drift["confirmed"]), default=None)
     inbox = sorted(store.under(inbox_prefix(spec.name)), key=lambda found: found.modified_at)
     first_seen = _first_seen(spec.name, store, [found.key for found in inbox], at)
+    age = timedelta(hours=spec.retraining.row_age_hours)
+    of_now = {
+        found.key
+        for found in inbox
+        if changed_at is None or first_seen[found.key] - age >= changed_at
+    }
     new = [
         found.key
         for found in inbox
-        if found.key not in seen
-        and not _is_table(spec, found.key)
-        and (changed_at is None or first_seen[found.key] > changed_at)
+        if found.key in of_now - seen and not _is_table(spec, found.key)
     ]
     # What earlier attempts had tried stays in: the champion may still learn from it.
     sources = [*trained_on, *(f.key for f in inbox if f.key not in trained_on)]
     if changed_at is not None and spec.retraining.rows == "since_change":
-        sources = [
-            found.key
-            for found in inbox
-            if first_seen[found.key] > changed_at or _is_table(spec, found.key)
-        ]
+        sources = [f.key for f in inbox if f.key in of_now or _is_table(spec, f.key)]
     situation = Situation(
         at=at,
         drift=drift,
