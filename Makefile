@@ -68,7 +68,7 @@ bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.j
 lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	@lock() { uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate "$$@"; }; \
 	lock requirements.in -o requirements.txt; \
-	for layer in training serving report tracking; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
+	for layer in training serving report batch tracking; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
 	  -o layers/$${layer}_runtime/requirements.txt; done; \
 	lock -c requirements.txt -c layers/training_runtime/requirements.txt requirements-dev.in -o $(REQUIREMENTS)
 

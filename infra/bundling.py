@@ -10,6 +10,7 @@ import py_compile
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,14 +20,15 @@ from infra.config import PYTHON_VERSION, ROOT, Architecture, machine
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
 MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start
 _COMPILED_UP_TO_BYTES = 20_000_000  # the training layer would not fit Lambda with bytecode
-_BUILDER_VERSION = "3"  # raise when this file builds something else from the same sources
+_BUILDER_VERSION = "4"  # raise when this file builds something else from the same sources
 
 _WHEEL_MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
 _GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 _SHARED_LIBRARIES = "shared_libraries"
 _STRIPPED_FOLDERS = ("tests", "test", "__pycache__")
 _STRIPPED_SUFFIXES = (".pyc", ".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a")
-_NEVER_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.*", "README.md")
+_NEVER_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.c", "requirements.*", "README.md")
+_KERNEL = "noria_kernel"  # the package that a layer's C sources are compiled into
 
 
 def build(source: Path, target: Path, architecture: Architecture) -> None:
@@ -86,6 +88,8 @@ def _installed(requirements: Path, architecture: Architecture) -> Path:
             _install(requirements, partial, architecture)
             _strip(partial)
             _share_openmp(partial)
+            for source in sorted(requirements.parent.glob("*.c")):
+                _compile_c(source, partial / _KERNEL, architecture)
             cache.parent.mkdir(exist_ok=True)
             partial.rename(cache)
     return cache
@@ -113,6 +117,25 @@ def _strip(target: Path) -> None:
     shutil.rmtree(target / "bin", ignore_errors=True)
 
 
+def _compile_c(source: Path, package: Path, architecture: Architecture) -> None:
+    """Compile one C file to a library, for any Lambda architecture, with the compiler of PyPI.
+
+    No fused multiply-add and no reordering: the sums are those of the Python code.
+    """
+    package.mkdir(exist_ok=True)
+    target = f"{_WHEEL_MACHINE[architecture]}-linux-gnu.2.28"
+    flags = ("-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Werror", "-s")
+    out = package / source.with_suffix(".so").name
+    with tempfile.TemporaryDirectory() as scratch:
+        finished = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "ziglang", "cc", "-target", target, *flags, "-o", str(out), str(source)],
+            capture_output=True, text=True, check=False,
+            env={"ZIG_GLOBAL_CACHE_DIR": scratch, "ZIG_LOCAL_CACHE_DIR": scratch, "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+    if finished.returncode != 0:
+        raise RuntimeError(f"compiling {source} failed:\n{finished.stderr[-2000:]}")
+
+
 def _share_openmp(packages: Path) -> None:
     """Offer scikit-learn's OpenMP under its usual name: LightGBM expects the system to have it.
 
@@ -135,5 +158,8 @@ def _compile(target: Path) -> None:
 
 
 if __name__ == "__main__":  # set-up: everything later builds offline
-    for name in ("training_runtime", "serving_runtime", "report_runtime"):
-        _installed(ROOT / "layers" / name / "requirements.txt", machine())
+    for name in ("training_runtime", "serving_runtime", "report_runtime", "batch_runtime"):
+        installed = _installed(ROOT / "layers" / name / "requirements.txt", machine())
+        if (kernel := installed / _KERNEL).is_dir():  # tests and benchmarks use it from the venv
+            site_packages = Path(sysconfig.get_path("purelib"))
+            shutil.copytree(kernel, site_packages / _KERNEL, dirs_exist_ok=True)

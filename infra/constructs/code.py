@@ -18,6 +18,7 @@ LAYERS = (
     "training_runtime",
     "serving_runtime",
     "report_runtime",
+    "batch_runtime",
     "tracking_runtime",
 )
 RUNTIME = lambda_.Runtime(f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -46,6 +48,30 @@ class NoriaStateMachine(Construct):
         functions = [value for key, value in used.items() if key.endswith("Function")]
         self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
         self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
+        if '"DISTRIBUTED"' in text:
+            self._may_run_itself()
         if starts:
             arns = [machine.state_machine_arn for machine in starts.values()]
             self.state_machine.add_to_role_policy(allow(["states:StartExecution"], arns))
+
+    def _may_run_itself(self) -> None:
+        """Let a Distributed Map start its children: executions of the machine itself.
+
+        A policy of its own, because the machine waits for its role's.
+        """
+        machine = self.state_machine
+        children = Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{machine.state_machine_name}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        iam.Policy(
+            self,
+            "MapRuns",
+            roles=[machine.role],
+            statements=[
+                allow(["states:StartExecution"], [machine.state_machine_arn]),
+                allow(["states:DescribeExecution", "states:StopExecution"], [children]),
+            ],
+        )

@@ -26,6 +26,7 @@ class Step(NamedTuple):
     layer: str = "training_runtime"
     disk_mb: int = 512
     publishes: bool = False  # alerts
+    is_scoring: bool = False  # many at once: one full core each
 
 
 _MOVES_ALIASES = ("dynamodb:GetItem", "dynamodb:PutItem")
@@ -33,6 +34,7 @@ CLAIMS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamo
 ALIAS_KEYS, CLAIM_KEYS = "project#*", "claims#*"  # whoever may claim may not move aliases
 _LOOKS = ("profiles/*", "answers/*", "labels/*", "monitoring/*")
 _JOIN_DISK_MB = 4096  # tables to join lie on disk
+_PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end, so it lies on disk
 _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 
 # The test rows are readable by evaluate_challenger alone: "read once" is a right, not a habit.
@@ -83,10 +85,31 @@ STEPS: dict[str, Step] = {
         ("dynamodb:GetItem",),
     ),
     "write_monitoring_report": Step(("monitoring/*",), ("monitoring/*",), layer="report_runtime"),
+    # Of whole files.
+    "plan_batch": Step(
+        ("batch-inbox/*", "batches/*", "batch-results/*/values/*", "models/*"),
+        ("batches/*",),
+        ("dynamodb:GetItem",),
+        layer="batch_runtime",
+        is_heavy=True,
+        disk_mb=_PARQUET_DISK_MB,
+    ),
+    "score_part": Step(
+        ("batches/*", "models/*"), ("batches/*",), layer="batch_runtime", is_scoring=True
+    ),
+    "close_batch": Step(
+        ("batches/*",),
+        ("batches/*", "batch-results/*"),
+        layer="batch_runtime",
+        is_heavy=True,
+        disk_mb=_PARQUET_DISK_MB,
+    ),
+    "write_batch_report": Step(("batches/*",), ("batches/*",), layer="report_runtime"),
     # Of all.
     "raise_alert": Step((), (), CLAIMS, publishes=True),
 }
 _LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
+_CORE_MB = 1769  # what Lambda gives one virtual CPU for
 UNATTENDED = frozenset({"profile_log_chunk"})  # started by events, not by a state machine
 
 
@@ -145,6 +168,8 @@ def _runtime(step: Step, deployment: Deployment) -> Runtime:
         layers += ("tracking_runtime",)
     if step.is_heavy:
         return Runtime(layers, deployment.training_memory_mb, _HEAVY_SECONDS, step.disk_mb)
+    if step.is_scoring:
+        return Runtime(layers, _CORE_MB, _HEAVY_SECONDS, step.disk_mb)
     return Runtime(layers, _LIGHT_MEMORY_MB, _LIGHT_SECONDS, step.disk_mb)
 
 

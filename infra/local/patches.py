@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: four patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: five patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -38,6 +38,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     pass_api_key_identity()
     mount_layers_once(layers_folder)
     wait_on_simulated_time(clock_file)
+    map_over_computed_items()
 
 
 def report_error_names() -> None:
@@ -135,6 +136,45 @@ def wait_on_simulated_time(clock_file: Path) -> None:
         return 0
 
     stepfunctions._jsonata_wait_seconds = waited
+
+
+def map_over_computed_items() -> None:
+    """AWS: a Distributed Map in JSONata computes its items, their inputs and its output.
+
+    MiniStack's reads JSONPath only. Here the items are computed first, and its own Map Run goes
+    over them; at most as many at once as this machine has cores.
+    """
+    stock = stepfunctions._run_distributed_map
+    _require_parameters(
+        stock, ["state_def", "raw_input", "effective", "iterator", "execution", "ctx"]
+    )
+    computed = ("Items", "ItemSelector", "Output", "Assign", "MaxConcurrency")
+
+    def run(
+        state_def: Any, raw_input: Any, effective: Any, iterator: Any, execution: Any, ctx: Any
+    ) -> Any:
+        if "Items" not in state_def:
+            return stock(state_def, raw_input, effective, iterator, execution, ctx)
+        items = []
+        found = stepfunctions._jsonata_state_field(state_def, "Items", "array", raw_input, ctx)
+        for place, value in enumerate(found):
+            own = {**ctx, "Map": {"Item": {"Index": place, "Value": value}}}
+            selector = state_def.get("ItemSelector")
+            items.append(
+                stepfunctions._apply_jsonata_template(selector, raw_input, own)
+                if selector
+                else value
+            )
+        plain = {name: part for name, part in state_def.items() if name not in computed}
+        plain["MaxConcurrency"] = os.cpu_count() or 1
+        results, target = stock(plain, raw_input, items, iterator, execution, ctx)
+        output = stepfunctions._apply_jsonata_output(
+            state_def, raw_input, ctx, result=results, default=results
+        )
+        stepfunctions._apply_state_assign(state_def, raw_input, ctx, result=results)
+        return output, target
+
+    stepfunctions._run_distributed_map = run
 
 
 def _simulated(clock_file: Path) -> datetime | None:

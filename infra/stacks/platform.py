@@ -9,6 +9,7 @@ from constructs import Construct
 from infra.bundling import source_hash
 from infra.config import ROOT, Deployment, project_names
 from infra.constructs.alerting import Alerts
+from infra.constructs.batch_inbox import BatchInbox
 from infra.constructs.code import Layers
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.observability import Observability
@@ -58,6 +59,13 @@ class PlatformStack(Stack):
             steps=self._steps,
             machine=machines["Monitoring"],
         )
+        BatchInbox(
+            self,
+            "BatchInbox",
+            storage=storage,
+            machine=machines["Batch"],
+            dead_letters=self._steps.dead_letters,
+        )
         streams = PredictionLogStreams(
             self,
             "PredictionLog",
@@ -73,10 +81,10 @@ class PlatformStack(Stack):
         self._add_outputs(prediction, machines)
 
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
-        """Return the machines by name; each may start the one before it."""
+        """Return the machines by name; training starts a rollout, monitoring a training."""
         machines: dict[str, sfn.StateMachine] = {}
-        for name in ("Rollout", "Training", "Monitoring"):
-            before = list(machines.items())[-1:]
+        for name in ("Batch", "Rollout", "Training", "Monitoring"):
+            before = [] if name == "Rollout" else list(machines.items())[-1:]
             machines[name] = NoriaStateMachine(
                 self,
                 name,

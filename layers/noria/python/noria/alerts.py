@@ -45,6 +45,11 @@ EVENTS: Mapping[str, Event] = {
         "a run failed",
         "The champion is unchanged. Start it again with the same input once the cause is gone.",
     ),
+    "BatchRejected": Event(
+        "error", "a file could not be scored", "Read the report, mend the file, upload it again."
+    ),
+    "BatchCancelled": Event("info", "a batch was cancelled", "Nothing to do."),
+    "BatchCompleted": Event("info", "a file was scored", "Nothing to do; the results are there."),
     "ModelUnhealthy": Event(
         "warning",
         "the model is not what it was",

@@ -73,6 +73,10 @@ class InvalidInputError(DataError):
     """
 
 
+class BatchCancelledError(DataError):
+    """Somebody has cancelled the batch job."""
+
+
 class ModelError(NoriaError):
     """A model cannot be used; the champion keeps serving."""
 

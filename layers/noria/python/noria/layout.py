@@ -8,6 +8,8 @@ WATCHED = "watched.json"  # of a run: the words of texts that monitoring counts
 REFERENCE = "reference.json.gz"  # of a candidate and of a model version
 # Files of a monitoring check.
 DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
+# Files of a batch job.
+JOB, PLAN, OUTCOME, CANCELLED = "job.json", "plan.json", "outcome.json", "cancelled.json"
 # What monitoring keeps between checks and more than one module knows.
 CURRENT, BASELINE, APPROVAL = "current.json", "baseline.json", "approval.json"
 
@@ -85,6 +87,31 @@ def labels_key(project: str, hour: str, content_id: str) -> str:
 def labels_prefix(project: str, hour: str) -> str:
     """Return where the labels of one hour lie."""
     return f"labels/{project}/{hour}/"
+
+
+def batch_inbox_prefix(project: str) -> str:
+    """Return where files to score are put: in a folder of their own, by its job id, or loose."""
+    return f"batch-inbox/{project}/"
+
+
+def batch_key(project: str, job_id: str, name: str) -> str:
+    """Return a working file of one batch job."""
+    return f"batches/{project}/{job_id}/{name}"
+
+
+def part_key(project: str, job_id: str, kind: str, number: int) -> str:
+    """Return a part of a batch job: of its `input`, `answers`, `refused` or `summary`."""
+    return batch_key(project, job_id, f"{kind}/{number:06d}")
+
+
+def batch_result_key(project: str, name: str) -> str:
+    """Return a file of results, which outlive the job's working files."""
+    return f"batch-results/{project}/{name}"
+
+
+def batch_values_prefix(project: str) -> str:
+    """Return where the spread of business values of each batch is kept."""
+    return f"batch-results/{project}/values/"
 
 
 def check_key(project: str, check_id: str, name: str) -> str:

@@ -53,6 +53,14 @@ class MonitoredStore(ArtifactStore, ArtifactIndex, Protocol):
     """The store of steps that also look for files."""
 
 
+class FileStore(MonitoredStore, Protocol):
+    """The store of steps that write files larger than memory."""
+
+    def put_stream(self, key: str, stream: BinaryIO) -> None:
+        """Write all that is left of a binary stream as one object, visible once it is whole."""
+        ...
+
+
 class ModelAliases(Protocol):
     """The movable pointers of each project, with their history."""
 

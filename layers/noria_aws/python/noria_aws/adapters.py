@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from typing import Any, BinaryIO
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from noria.aliases import AliasChange, AliasRecord, HistoryEntry, apply_change
@@ -14,6 +15,7 @@ from noria_aws.client_errors import translated
 
 _CONFLICT_ATTEMPTS = 5  # S3 answers 409 while another conditional write is under way
 _BUFFER_BYTES = 1 << 20
+_ONE_THREAD = TransferConfig(multipart_chunksize=16 << 20, use_threads=False)  # memory is one chunk
 
 
 class S3Artifacts:
@@ -46,6 +48,11 @@ class S3Artifacts:
                 if error.response["Error"]["Code"] == "PreconditionFailed":
                     return False
         raise StoreUnavailableError(f"writing {key}: conflicting writes do not end", key=key)
+
+    def put_stream(self, key: str, stream: BinaryIO) -> None:
+        """Write what is left of a stream in several parts; S3 shows the object once it is whole."""
+        with translated(f"writing {key}"):
+            self._client.upload_fileobj(stream, self._bucket, key, Config=_ONE_THREAD)
 
     def exists(self, key: str) -> bool:
         """Return whether the key holds an object."""

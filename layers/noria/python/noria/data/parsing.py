@@ -18,7 +18,7 @@ from noria.errors import DatasetSchemaError
 MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
 MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it
 MAX_COLUMNS = 2_000
-_CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
+CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
 _JSON_LINES = (".jsonl", ".json")
 SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz")  # .json: JSON lines too
 
@@ -34,17 +34,20 @@ class RawRecord(NamedTuple):
 class ByteBudget:
     """How many uncompressed bytes a run may still read; a gzip bomb stops here."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes, self._taken = max_bytes, 0
+    def __init__(
+        self,
+        max_bytes: int,
+        advice: str = "dataset.max_bytes; train on fewer rows, or raise it with noria:size",
+    ) -> None:
+        self._max_bytes, self._advice = max_bytes, advice
+        self.taken = 0
 
     def take(self, n_bytes: int, filename: str) -> None:
         """Count bytes; DatasetSchemaError when the run has read too many."""
-        self._taken += n_bytes
-        if self._taken > self._max_bytes:
+        self.taken += n_bytes
+        if self.taken > self._max_bytes:
             raise DatasetSchemaError(
-                f"{filename}: the source files hold more than {self._max_bytes:,} bytes "
-                "uncompressed (dataset.max_bytes); train on fewer rows, or raise it together "
-                "with noria:size",
+                f"{filename}: more than {self._max_bytes:,} bytes uncompressed ({self._advice})",
                 file=filename,
             )
 
@@ -76,9 +79,9 @@ def read_records(
         )
     is_gzip = filename.endswith(".gz")
     source: Any = gzip.GzipFile(fileobj=stream) if is_gzip else stream
-    lines = _decoded(_lines(source, filename, budget))
+    lines = _decoded(read_lines(source, filename, budget))
     if is_json_lines(filename):
-        yield from _json_records(lines)
+        yield from json_records(lines)
     else:
         yield from _csv_records(lines, filename, delimiter)
 
@@ -88,7 +91,7 @@ def is_json_lines(filename: str) -> bool:
     return filename.removesuffix(".gz").endswith(_JSON_LINES)
 
 
-def _lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[bytes]:
+def read_lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[bytes]:
     """Yield physical lines; a line above the limit comes as its first bytes plus a mark."""
     try:
         while line := source.readline(MAX_LINE_BYTES):
@@ -98,7 +101,7 @@ def _lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[byte
                 budget.take(len(rest), filename)
                 if rest.endswith(b"\n"):
                     break
-            yield _CUT.encode() + b"\n" if is_cut else line
+            yield CUT.encode() + b"\n" if is_cut else line
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DatasetSchemaError(
             f"{filename}: the gzip archive is damaged or truncated: {error}", file=filename
@@ -117,7 +120,7 @@ def _csv_records(lines: Iterable[str], filename: str, delimiter: str) -> Iterato
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     started = 1
     try:
-        header = _checked_header(next(reader, []), filename, delimiter)
+        header = checked_header(next(reader, []), filename, delimiter)
         started = reader.line_num + 1
         for cells in reader:
             if cells:
@@ -134,7 +137,8 @@ def _csv_records(lines: Iterable[str], filename: str, delimiter: str) -> Iterato
         csv.field_size_limit(previous)
 
 
-def _checked_header(cells: list[str], filename: str, delimiter: str) -> list[str]:
+def checked_header(cells: list[str], filename: str, delimiter: str) -> list[str]:
+    """Return the column names; DatasetSchemaError where they cannot be told."""
     header = [cell.strip() for cell in cells]
     if len(header) > MAX_COLUMNS:
         raise DatasetSchemaError(
@@ -145,7 +149,7 @@ def _checked_header(cells: list[str], filename: str, delimiter: str) -> list[str
     if not any(header):
         raise DatasetSchemaError(f"{filename}: empty; a header line is required", file=filename)
     for name in header:
-        if _text_fault(name):
+        if text_fault(name):
             raise DatasetSchemaError(
                 f"{filename}: the header is not readable UTF-8; save the file as UTF-8",
                 file=filename,
@@ -163,7 +167,7 @@ def _checked_header(cells: list[str], filename: str, delimiter: str) -> list[str
 
 
 def _csv_record(line: int, cells: list[str], header: list[str]) -> RawRecord:
-    fault = next((fault for cell in cells if (fault := _text_fault(cell))), None)
+    fault = next((fault for cell in cells if (fault := text_fault(cell))), None)
     if fault is None and len(cells) != len(header):
         fault = f"{len(cells)} cells where the header has {len(header)}"
     record = {
@@ -173,11 +177,12 @@ def _csv_record(line: int, cells: list[str], header: list[str]) -> RawRecord:
     return RawRecord(line, record, fault)
 
 
-def _json_records(lines: Iterable[str]) -> Iterator[RawRecord]:
+def json_records(lines: Iterable[str]) -> Iterator[RawRecord]:
+    """Yield the record of each line that holds JSON; blank lines hold none."""
     for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
-        fault = _text_fault(text)
+        fault = text_fault(text)
         value: Any = None
         if fault is None:
             try:
@@ -204,8 +209,9 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _text_fault(text: str) -> str | None:
-    if _CUT in text:
+def text_fault(text: str) -> str | None:
+    """Return why a text cannot be kept, None where it can."""
+    if CUT in text:
         return f"a line has more than {MAX_LINE_BYTES:,} bytes"
     if "\x00" in text:
         return "holds a NUL character"

@@ -28,7 +28,7 @@ class FeatureView:
         self.data = data
         self._derive = Deriver(data["derived"])
         self._blocks: list[Block] = [BLOCKS[block["kind"]](block) for block in data["blocks"]]
-        self._is_all_text = all(block["kind"] in TEXT_BLOCKS for block in data["blocks"])
+        self.is_all_text = all(block["kind"] in TEXT_BLOCKS for block in data["blocks"])
         self.width = sum(block.width for block in self._blocks)
 
     @property
@@ -56,7 +56,7 @@ class FeatureView:
 
     def is_empty_text(self, prepared: Sequence[Any]) -> bool:
         """Return whether the view reads text only, and a prepared row has none after cleaning."""
-        return self._is_all_text and not any(prepared)
+        return self.is_all_text and not any(prepared)
 
     def names(self) -> list[str]:
         """Return what each feature column means, in column order."""

@@ -36,20 +36,21 @@ class Predictor:
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         try:
-            document, arrays = unpack(files)
+            document, self.arrays = unpack(files)
             self.task: str = document["task"]
             self.classes: list[str] = document["classes"]
             self.columns: dict[str, dict[str, Any]] = document["columns"]
             self.precision: str = document["precision"]
             self.algorithm: str = document["algorithm"]
-            self._missing = frozenset(document["missing"])
-            self._model = document["model"]
-            self._view = FeatureView(document["feature_view"])
-            self._scorer = load_scorer(self._model, arrays)
-            self._link = LINKS[self._model["link"]]
-            self._weights: list[float] = document["decision_weights"]
-            self.postprocess = load_postprocess(document["postprocess"])
-            self._explainer = Explainer(document, self._view, self._scorer)
+            self.missing = frozenset(document["missing"])
+            self.model = document["model"]
+            self.view = FeatureView(document["feature_view"])
+            self.scorer = load_scorer(self.model, self.arrays)
+            self._link = LINKS[self.model["link"]]
+            self.decision_weights: list[float] = document["decision_weights"]
+            self.postprocess_data: Mapping[str, Any] | None = document["postprocess"]
+            self.postprocess = load_postprocess(self.postprocess_data)
+            self._explainer = Explainer(document, self.view, self.scorer)
             self._observer = TextObserver(document["watched"])
         except (LookupError, TypeError, ValueError, AttributeError, PatternError) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
@@ -78,13 +79,13 @@ class Predictor:
         """
         inputs = self._normalized(inputs)
         self._check(inputs)
-        prepared = self._view.prepare(inputs)
-        if self._view.is_empty_text(prepared):
+        prepared = self.view.prepare(inputs)
+        if self.view.is_empty_text(prepared):
             texts = [name for name, column in self.columns.items() if column["type"] == "text"]
             reason = "no words are left after cleaning; send text in the project's language"
             raise _invalid([{"field": name, "reason": reason} for name in texts])
-        features = self._view.apply(prepared)
-        outputs = self._link(self._scorer.scores(features), self._model)
+        features = self.view.apply(prepared)
+        outputs = self._link(self.scorer.scores(features), self.model)
         if not all(map(isfinite, outputs)):
             raise _invalid([{"field": "inputs", "reason": "the numbers are too large to score"}])
         answer, best = self._decided(outputs)
@@ -107,12 +108,12 @@ class Predictor:
 
     def decide(self, outputs: list[float]) -> int:
         """Return the number of the class that probabilities decide for."""
-        weighted = [w * p for w, p in zip(self._weights, outputs, strict=True)]
+        weighted = [w * p for w, p in zip(self.decision_weights, outputs, strict=True)]
         return max(range(len(weighted)), key=weighted.__getitem__)
 
     def score(self, row: Row) -> list[float]:
         """Return probabilities by class order, or one value, of a row that needs no checking."""
-        return self._outputs(self._view.prepare(row))
+        return self._outputs(self.view.prepare(row))
 
     def observed(self, inputs: Row) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what may be logged of checked inputs: values as read, and signals of texts.
@@ -132,7 +133,7 @@ class Predictor:
         if not isinstance(inputs, Mapping):
             raise _invalid([{"field": "inputs", "reason": "must be a JSON object"}])
         return {
-            name: normalized(value, self.columns[name]["type"], self._missing)
+            name: normalized(value, self.columns[name]["type"], self.missing)
             if name in self.columns
             else value
             for name, value in inputs.items()
@@ -144,7 +145,7 @@ class Predictor:
             raise _invalid(faults)
 
     def _outputs(self, prepared: list[Any]) -> list[float]:
-        return self._link(self._scorer.scores(self._view.apply(prepared)), self._model)
+        return self._link(self.scorer.scores(self.view.apply(prepared)), self.model)
 
     def _faults(self, inputs: Row) -> Iterator[dict[str, str]]:
         for name in inputs:

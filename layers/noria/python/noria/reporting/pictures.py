@@ -156,6 +156,33 @@ def bars(values: Mapping[str, float], label: str) -> str:
     return _drawn(0.8 + 0.24 * len(values), draw)
 
 
+def shares(counts: Sequence[int], label: str) -> str:
+    """Draw a histogram over [0, 1] in bins of equal width."""
+
+    def draw(axes: Axes) -> None:
+        width = 1.0 / len(counts)
+        axes.bar(
+            [width * (i + 0.5) for i in range(len(counts))], counts, width * 0.92, color=ACCENT
+        )
+        axes.set(xlabel=label, ylabel="rows", xlim=(0.0, 1.0))
+        axes.grid(axis="y", color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+
+    return _drawn(2.6, draw)
+
+
+def quantile_curve(quantiles: Sequence[float], label: str) -> str:
+    """Draw values at evenly spaced quantiles, 0 to 1."""
+
+    def draw(axes: Axes) -> None:
+        places = [i / (len(quantiles) - 1) for i in range(len(quantiles))]
+        axes.plot(places, quantiles, color=ACCENT)
+        axes.set(xlabel="share of the rows", ylabel=label, xlim=(0.0, 1.0))
+        axes.grid(color=LINE, linewidth=0.6)
+
+    return _drawn(2.6, draw)
+
+
 def distributions(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Draw one small histogram a column: numbers, lengths of texts, shares of levels."""
     n_columns = 4

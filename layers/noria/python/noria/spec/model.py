@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from noria.spec.features import Derivation, Feature
 from noria.spec.operations import (
     AlertsSection,
+    BatchSection,
     MonitoringSection,
     RetrainingSection,
     RolloutSection,
@@ -270,6 +271,7 @@ class ProjectSpec(Section):
     monitoring: MonitoringSection = MonitoringSection()
     retraining: RetrainingSection = RetrainingSection()
     alerts: AlertsSection = AlertsSection()
+    batch: BatchSection = BatchSection()
 
     @field_validator("derived")
     @classmethod

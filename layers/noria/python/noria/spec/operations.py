@@ -70,6 +70,20 @@ class RetrainingSection(Section):
         return value
 
 
+class BatchSection(Section):
+    """How whole files are scored."""
+
+    # Columns of the file that come back with each answer; what a file lacks is left out.
+    id_columns: tuple[str, ...] = ()
+    rows_per_part: int = Field(default=20_000, ge=100, le=200_000)
+    max_rows: int = Field(default=10_000_000, ge=1, le=100_000_000)
+    max_bytes: int = Field(default=5_000_000_000, ge=1_000)  # uncompressed
+    max_refused_fraction: float = Field(default=0.05, ge=0.0, le=1.0)  # above: no results
+    format: Literal["csv", "jsonl", "parquet"] = "csv"
+    results: Literal["dated", "overwritten"] = "dated"  # one result a file, or the newest only
+    priorities: dict[str, str] = Field(default_factory=dict)  # by band of business value
+
+
 class RolloutStep(Section):
     """One step on the way to champion: what the challenger gets, and for how long."""
 

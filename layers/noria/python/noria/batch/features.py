@@ -1,0 +1,165 @@
+"""The feature view over many rows at once: the fitted blocks of `noria.features.blocks`.
+
+Numbers, levels and weighted terms have a fast way; every other block runs its own row code. A
+test holds the matrix equal to the row path's features, bit for bit but for the norm of a text.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noria.batch.columns import Columns
+from noria.batch.kernel import Floats, SparseRows
+from noria.batch.scoring import Rows
+from noria.features.blocks import BLOCKS
+from noria.features.derive import Deriver
+from noria.features.text import TextPreparer
+from noria.features.view import FeatureView
+
+
+class BatchView:
+    """A fitted feature view, for columns.
+
+    Parameters
+    ----------
+    view : FeatureView
+        The bundle's.
+    """
+
+    def __init__(self, view: FeatureView) -> None:
+        self._view, self._blocks = view, view.data["blocks"]
+        self._derive = Deriver(view.data["derived"])
+        self._terms = None
+        if not view.data["derived"] and all(_has_terms(block) for block in self._blocks):
+            self._terms = [_Terms(block) for block in self._blocks]
+
+    def transform(self, columns: Columns) -> Rows:
+        """Return the features, shape (n_rows, width).
+
+        Rows whose texts have no words become doubtful: the row path refuses them.
+        """
+        if self._terms:
+            return _together(self._terms, columns, self._view.width)
+        if self._view.is_sparse or self._view.is_all_text:
+            return self._by_row(columns)
+        out = np.zeros((columns.n_rows, self._view.width))
+        rows: list[Mapping[str, Any]] = []
+        offset = 0
+        for data in self._blocks:
+            block = BLOCKS[data["kind"]](data)
+            part = out[:, offset : offset + block.width]
+            if not _fill(data, columns, part):
+                rows = rows or [self._derive.extended(row) for row in columns.rows()]
+                for number, row in enumerate(rows):
+                    if not columns.doubtful[number]:
+                        features: dict[int, float] = {}
+                        block.apply(block.prepare(row), 0, features)
+                        part[number, list(features)] = list(features.values())
+            offset += block.width
+        return out
+
+    def _by_row(self, columns: Columns) -> Rows:
+        found: list[dict[int, float]] = []
+        for number, row in enumerate(columns.rows()):
+            prepared = None if columns.doubtful[number] else self._view.prepare(row)
+            if prepared is not None and self._view.is_empty_text(prepared):
+                columns.doubtful[number] = True
+            found.append({} if columns.doubtful[number] else self._view.apply(prepared or []))
+        if not self._view.is_sparse:
+            dense = np.zeros((len(found), self._view.width))
+            for number, features in enumerate(found):
+                dense[number, list(features)] = list(features.values())
+            return dense
+        start = np.cumsum([0, *map(len, found)], dtype=np.int64)
+        entries = np.fromiter((i for row in found for i in row), dtype=np.int32)
+        values = np.fromiter((v for row in found for v in row.values()), dtype=np.float64)
+        return SparseRows(start, entries, values, self._view.width)
+
+
+def _fill(data: Mapping[str, Any], columns: Columns, out: Floats) -> bool:
+    """Write a block's features of all rows; False where it has no fast way."""
+    names = data["columns"]
+    if data["kind"] == "numeric" and not data["by"] and columns.numbers.keys() >= set(names):
+        fills = [np.nan if fill is None else fill for fill in data["fill"]]
+        for place, (name, fill) in enumerate(zip(names, fills, strict=True)):
+            values = columns.numbers[name]
+            given = np.where(np.isnan(values), fill, values)
+            out[:, place] = (given - data["center"][place]) / data["scale"][place]
+        return True
+    if data["kind"] == "categorical" and columns.levels.keys() >= set(names):
+        offset, rows = 0, np.arange(columns.n_rows)
+        for name, fill, known in zip(names, data["fill"], data["levels"], strict=True):
+            at = {level: offset + position for position, level in enumerate(known)}
+            column = columns.levels[name]
+            places = np.array([at.get(fill if x is None else x, -1) for x in column.levels])
+            if len(places):
+                found = places[column.codes]
+                out[rows[found >= 0], found[found >= 0]] = 1.0
+            offset += len(known)
+        return True
+    return False
+
+
+def _has_terms(block: Mapping[str, Any]) -> bool:
+    return block["kind"] == "text" and not block["hashed"]
+
+
+class _Entries(NamedTuple):
+    """Entries of a sparse matrix, by row."""
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    values: Floats
+
+
+class _Terms:
+    """`noria.features.blocks.TextBlock` with a vocabulary, over many rows."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._columns: list[str] = data["columns"]
+        self._prepare = TextPreparer(data).prepare
+        self._index = {term: position for position, term in enumerate(data["terms"])}
+        self._idf = np.array(data["idf"])
+        self._weight: float = data["weight"]
+        self._is_sublinear: bool = data["sublinear_tf"]
+        self.width = len(self._idf)
+
+    def entries(self, columns: Columns, has_words: NDArray[np.bool_]) -> _Entries:
+        """Return the weighted terms; mark the rows that have words at all."""
+        index, prepare, found = self._index, self._prepare, list[int]()
+        sizes = np.zeros(columns.n_rows, dtype=np.int64)
+        texts = [columns.texts[name] for name in self._columns]
+        for number in np.flatnonzero(~columns.doubtful).tolist():
+            row = {name: text[number] for name, text in zip(self._columns, texts, strict=True)}
+            if grams := prepare(row):
+                has_words[number] = True
+                known = [index[gram] for gram in grams if gram in index]
+                sizes[number] = len(known)
+                found += known
+        return self._weighted(np.array(found, dtype=np.int64), sizes)
+
+    def _weighted(self, found: NDArray[np.int64], sizes: NDArray[np.int64]) -> _Entries:
+        row_of = np.repeat(np.arange(len(sizes)), sizes)
+        entries, counts = np.unique(row_of * self.width + found, return_counts=True)
+        rows, terms = np.divmod(entries, self.width)
+        damped = 1.0 + np.log(counts) if self._is_sublinear else counts.astype(np.float64)
+        values = damped * self._idf[terms]
+        squares = np.bincount(rows, weights=values * values, minlength=len(sizes))
+        return _Entries(rows, terms, self._weight * (values / np.sqrt(squares)[rows]))
+
+
+def _together(blocks: list[_Terms], columns: Columns, width: int) -> SparseRows:
+    """Put blocks side by side; rows without a word in any become doubtful."""
+    has_words = np.zeros(columns.n_rows, dtype=bool)
+    found, offset = list[_Entries](), 0
+    for block in blocks:
+        entries = block.entries(columns, has_words)
+        found.append(entries._replace(columns=entries.columns + offset))
+        offset += block.width
+    columns.doubtful |= ~has_words
+    rows, places, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(rows, kind="stable")
+    start = np.searchsorted(rows[order], np.arange(columns.n_rows + 1))
+    return SparseRows(start.astype(np.int64), places[order].astype(np.int32), values[order], width)

@@ -1,0 +1,267 @@
+"""Read a file to score once: refuse it with a reason, or cut it into parts of whole records."""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO, cast
+
+from noria.batch.parquet import parquet_as_csv
+from noria.batch.parts import FileLayout, Part, read_header, split_records
+from noria.batch.results import merged_spread, quantile
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.data.parsing import SUFFIXES, ByteBudget, is_json_lines, read_lines
+from noria.errors import DatasetSchemaError, NoChampionError
+from noria.hashing import canonical_json, short_id
+from noria.inference.predictor import Predictor
+from noria.layout import (
+    JOB,
+    PLAN,
+    batch_inbox_prefix,
+    batch_key,
+    batch_values_prefix,
+    part_key,
+)
+from noria.ports import Clock, ModelAliases, MonitoredStore
+from noria.registry.versions import read_files
+from noria.spec.model import ProjectSpec
+
+_PARQUET = ".parquet"
+_MAX_RATIO, _RATIO_FROM_BYTES = 200, 50_000_000  # of an archive; small ones may be repetitive
+_MIN_VALUES, _BATCHES = 100, 10  # business values that fix the bands: of how many batches at most
+
+
+@dataclass(frozen=True)
+class PlanBatchRequest:
+    """Which file; the same event twice is one job."""
+
+    project: str
+    source_key: str
+    etag: str  # of the object: other content under the same name is another job
+    owner: str  # the execution that asks
+
+
+@dataclass(frozen=True)
+class PlanBatchResult:
+    """The parts to score, or why there are none."""
+
+    verdict: str  # "planned", "rejected", "duplicate"
+    job_id: str
+    n_parts: int
+    reasons: tuple[str, ...]
+
+
+def plan_batch(
+    request: PlanBatchRequest,
+    *,
+    spec: ProjectSpec,
+    store: MonitoredStore,
+    aliases: ModelAliases,
+    clock: Clock,
+) -> PlanBatchResult:
+    """Cut the file into parts under `batches/<project>/<job>/` and write `plan.json`, last.
+
+    The plan pins the model version and the edges of the bands, so that a part that is scored
+    again, or after a promotion, gives the same answers. A file that cannot be scored is refused
+    with every reason; its parts are never looked at.
+    """
+    job_id = _job_id(request)
+    key = batch_key(spec.name, job_id, PLAN)
+    claim = batch_key(spec.name, job_id, "owner.json")
+    if not store.put(claim, canonical_json({"owner": request.owner}), if_absent=True):
+        if json.loads(store.get(claim))["owner"] != request.owner:
+            return PlanBatchResult("duplicate", job_id, 0, ())
+        if store.exists(key):  # this very execution, asked again
+            return _result(json.loads(store.get(key)))
+    job = _job(store, spec.name, job_id)
+    plan: dict[str, Any] = {
+        "project": spec.name,
+        "job_id": job_id,
+        "source_key": request.source_key,
+        "filename": request.source_key.rpartition("/")[2],
+        "started_at": clock.now().isoformat(),
+        "limit": job.get("limit"),
+        "reasons": [],
+        "parts": [],
+    }
+    try:
+        plan |= _Planning(spec, store, plan).run(_champion(spec.name, aliases))
+    except (DatasetSchemaError, NoChampionError) as error:
+        plan |= {"reasons": [error.message], "parts": []}
+    store.put(key, canonical_json(plan))
+    return _result(plan)
+
+
+def _result(plan: Mapping[str, Any]) -> PlanBatchResult:
+    reasons = tuple(plan["reasons"])
+    verdict = "rejected" if reasons else "planned"
+    return PlanBatchResult(verdict, plan["job_id"], len(plan["parts"]), reasons)
+
+
+def _job_id(request: PlanBatchRequest) -> str:
+    """Return the id of the folder a file was put in, else one of its name and content."""
+    inside = request.source_key.removeprefix(batch_inbox_prefix(request.project))
+    folder, slash, _ = inside.partition("/")
+    if slash:
+        return folder
+    return short_id(f"{request.source_key}\n{request.etag}".encode())
+
+
+def _job(store: MonitoredStore, project: str, job_id: str) -> dict[str, Any]:
+    try:
+        job: dict[str, Any] = json.loads(store.get(batch_key(project, job_id, JOB)))
+    except KeyError:  # a file that was simply put there
+        return {}
+    return job
+
+
+def _champion(project: str, aliases: ModelAliases) -> str:
+    champion = aliases.read(project).champion
+    if champion is None:
+        raise NoChampionError(
+            f"project '{project}' has no champion yet; train one: noria train {project}",
+            project=project,
+        )
+    return champion
+
+
+class _Planning:
+    """One pass over the file."""
+
+    def __init__(self, spec: ProjectSpec, store: MonitoredStore, plan: Mapping[str, Any]) -> None:
+        self._spec, self._store, self._plan = spec, store, plan
+        self._name: str = plan["filename"]
+
+    def run(self, model_version: str) -> dict[str, Any]:
+        """Write the parts; return what the plan knows of them and of the model."""
+        files = read_files(self._store, self._spec.name, model_version, (BUNDLE_FILE, ARRAYS_FILE))
+        predictor = Predictor(files)
+        with self._opened() as stream:
+            lines, budget = self._lines(stream)
+            is_json = is_json_lines(self._name)
+            header, n_header = ((), 0) if is_json else self._header(lines)
+            layout = FileLayout(is_json, header, self._delimiter)
+            if not is_json:
+                self._require_columns(predictor, header)
+            parts = list(self._written(lines, layout, n_header + 1))
+        if not parts:
+            raise DatasetSchemaError(f"{self._name}: the file holds no records", file=self._name)
+        return {
+            "model_version": model_version,
+            "layout": layout.to_dict(),
+            "parts": parts,
+            "n_bytes": budget.taken,
+            "edges": self._edges(predictor),
+        }
+
+    def _opened(self) -> BinaryIO:
+        known = (*SUFFIXES, _PARQUET)
+        if not self._name.endswith(known):
+            raise DatasetSchemaError(
+                f"{self._name}: unknown format; allowed suffixes: {', '.join(known)}",
+                file=self._name,
+            )
+        source = self._store.open(self._plan["source_key"])
+        if self._name.endswith(_PARQUET):
+            return parquet_as_csv(source, self._name)
+        return source
+
+    @property
+    def _delimiter(self) -> str:
+        return "," if self._name.endswith(_PARQUET) else self._spec.dataset.delimiter
+
+    def _lines(self, stream: BinaryIO) -> tuple[Iterator[bytes], ByteBudget]:
+        batch = self._spec.batch
+        budget = ByteBudget(batch.max_bytes, "batch.max_bytes; cut it into several")
+        if not self._name.endswith(".gz"):
+            return read_lines(stream, self._name, budget), budget
+        counted = _Counted(stream)
+        lines = read_lines(counted.unpacked(), self._name, budget)
+        return self._no_bomb(lines, counted, budget), budget
+
+    def _no_bomb(
+        self, lines: Iterator[bytes], source: "_Counted", budget: ByteBudget
+    ) -> Iterator[bytes]:
+        for line in lines:
+            if budget.taken > max(_RATIO_FROM_BYTES, _MAX_RATIO * source.n_bytes):
+                raise DatasetSchemaError(
+                    f"{self._name}: the archive grows more than {_MAX_RATIO} times; "
+                    "send the file uncompressed if that is right",
+                    file=self._name,
+                )
+            yield line
+
+    def _header(self, lines: Iterator[bytes]) -> tuple[tuple[str, ...], int]:
+        header, n_lines = read_header(lines, self._name, self._delimiter)
+        columns = self._spec.dataset.columns.items()
+        names = {a: name for name, column in columns for a in column.aliases if name not in header}
+        return tuple(names.get(name, name) for name in header), n_lines
+
+    def _require_columns(self, predictor: Predictor, header: tuple[str, ...]) -> None:
+        required = {name for name, column in predictor.columns.items() if column["required"]}
+        if absent := sorted(required - set(header)):
+            raise DatasetSchemaError(
+                f"{self._name}: columns {absent} are missing; the model needs them; "
+                f"got {list(header)[:20]}",
+                file=self._name,
+            )
+        if not set(header) & set(predictor.columns):
+            raise DatasetSchemaError(
+                f"{self._name}: none of the model's columns is there: "
+                f"{sorted(predictor.columns)[:20]}; got {list(header)[:20]}",
+                file=self._name,
+            )
+
+    def _written(
+        self, lines: Iterator[bytes], layout: FileLayout, first_line: int
+    ) -> Iterator[dict[str, int]]:
+        batch, n_rows = self._spec.batch, 0
+        limit = self._plan["limit"]
+        per_part = min(batch.rows_per_part, limit) if limit else batch.rows_per_part
+        taken = lines if not limit else islice(lines, limit)
+        for number, part in enumerate(split_records(taken, layout, first_line, per_part)):
+            n_rows += part.body.count(b"\n")
+            if n_rows > batch.max_rows:
+                raise DatasetSchemaError(
+                    f"{self._name}: more than {batch.max_rows:,} rows (batch.max_rows); "
+                    "cut it into several",
+                    file=self._name,
+                )
+            self._put(number, part)
+            yield {"first_line": part.first_line, "n_bytes": len(part.body)}
+
+    def _put(self, number: int, part: Part) -> None:
+        key = part_key(self._spec.name, self._plan["job_id"], "input", number)
+        self._store.put(key, part.body)
+
+    def _edges(self, predictor: Predictor) -> dict[str, Any] | None:
+        """Return where bands of business value end: of earlier batches, else of training."""
+        data, section = predictor.postprocess_data, self._spec.postprocess
+        if data is None or section is None:
+            return None
+        found = list(self._store.under(batch_values_prefix(self._spec.name)))[-_BATCHES:]
+        spread = merged_spread([json.loads(self._store.get(entry.key)) for entry in found])
+        if spread is None or spread["n"] < _MIN_VALUES:
+            return {"from": "training", "at": data["edges"], "names": data["bands"]}
+        at = [quantile(spread, share) for share in section.band_quantiles]
+        return {"from": f"{len(found)} earlier batches", "at": at, "names": data["bands"]}
+
+
+class _Counted:
+    """A stream that knows how much was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.n_bytes = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on."""
+        body = self._stream.read(size)
+        self.n_bytes += len(body)
+        return body
+
+    def unpacked(self) -> BinaryIO:
+        """Return the content of the archive."""
+        packed: Any = self
+        unpacked: Any = gzip.GzipFile(fileobj=packed)
+        return cast(BinaryIO, unpacked)

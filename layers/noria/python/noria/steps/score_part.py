@@ -1,0 +1,83 @@
+"""Score one part of a batch; the same part again gives the same bytes."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from noria.batch.engine import BatchModels
+from noria.batch.parts import FileLayout, Part, read_part
+from noria.batch.results import Bands, part_summary, part_table, refused_lines, table_bytes
+from noria.errors import BatchCancelledError
+from noria.hashing import canonical_json
+from noria.layout import CANCELLED, PLAN, batch_key, part_key
+from noria.ports import ArtifactStore
+from noria.spec.model import ProjectSpec
+
+
+@dataclass(frozen=True)
+class ScorePartRequest:
+    """Which part of which job."""
+
+    project: str
+    job_id: str
+    part: int
+
+
+@dataclass(frozen=True)
+class ScorePartResult:
+    """How many rows got an answer."""
+
+    n_answered: int
+    n_refused: int
+
+
+def score_part(
+    request: ScorePartRequest, *, spec: ProjectSpec, artifacts: ArtifactStore, models: BatchModels
+) -> ScorePartResult:
+    """Answer the part's rows with the plan's model; write answers, refused rows and counts.
+
+    The counts are written last: a part exists once they do. Whoever scores it again writes the
+    same bytes under the same keys, so nothing doubles.
+
+    Raises
+    ------
+    BatchCancelledError
+        Somebody cancelled the job.
+    """
+    project, job_id, number = spec.name, request.job_id, request.part
+    if artifacts.exists(batch_key(project, job_id, CANCELLED)):
+        raise BatchCancelledError(f"batch job {job_id} was cancelled", job_id=job_id)
+    plan = json.loads(artifacts.get(batch_key(project, job_id, PLAN)))
+    model = models.get(project, plan["model_version"])
+    ids = id_columns(spec)
+    body = artifacts.get(part_key(project, job_id, "input", number))
+    records = read_part(
+        Part(plan["parts"][number]["first_line"], body),
+        FileLayout.from_dict(plan["layout"]),
+        [*dict.fromkeys((*model.predictor.columns, *ids))],
+    )
+    answers = model.answer(records.cells, len(records.lines))
+    table = part_table(records, answers, model.predictor, ids, _bands(plan, spec))
+    summary = part_summary(records, answers, model.predictor, table)
+    form = spec.batch.format
+    artifacts.put(
+        part_key(project, job_id, "answers", number),
+        table_bytes(table, form, with_header=number == 0),
+    )
+    refused = refused_lines(records, answers)
+    artifacts.put(part_key(project, job_id, "refused", number), refused)
+    artifacts.put(part_key(project, job_id, "summary", number), canonical_json(summary))
+    return ScorePartResult(summary["n_answered"], summary["n_refused"])
+
+
+def id_columns(spec: ProjectSpec) -> list[str]:
+    """Return the columns that come back with each answer."""
+    known = [*spec.batch.id_columns, *([spec.dataset.id] if spec.dataset.id else [])]
+    return list(dict.fromkeys(known))
+
+
+def _bands(plan: dict[str, Any], spec: ProjectSpec) -> Bands | None:
+    edges = plan["edges"]
+    if not edges or not edges["at"]:
+        return None
+    return Bands(edges["at"], edges["names"], spec.batch.priorities)

@@ -1,0 +1,34 @@
+"""Write the page of a batch: what was answered, what was refused and why, what it is worth."""
+
+import json
+from dataclasses import dataclass
+
+from noria.layout import OUTCOME, REPORT_HTML, batch_key
+from noria.ports import ArtifactStore
+from noria.reporting.batch_report import render
+from noria.spec.model import ProjectSpec
+
+
+@dataclass(frozen=True)
+class WriteBatchReportRequest:
+    """Which job."""
+
+    project: str
+    job_id: str
+
+
+@dataclass(frozen=True)
+class WriteBatchReportResult:
+    """Where the page is."""
+
+    report_key: str
+
+
+def write_batch_report(
+    request: WriteBatchReportRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
+) -> WriteBatchReportResult:
+    """Draw `outcome.json` of a closed job as one HTML file beside it."""
+    outcome = json.loads(artifacts.get(batch_key(spec.name, request.job_id, OUTCOME)))
+    key = batch_key(spec.name, request.job_id, REPORT_HTML)
+    artifacts.put(key, render(outcome))
+    return WriteBatchReportResult(key)
