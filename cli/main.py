@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import batch, operations
 from cli import demo as demo_module
-from cli import operations
 from cli.display import (
     console,
     explanation_table,
@@ -46,6 +46,7 @@ app = typer.Typer(
 
 
 operations.register(app)
+batch.register(app)
 
 
 @app.command()

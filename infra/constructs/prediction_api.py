@@ -27,8 +27,19 @@ ROUTES = (
     ("GET", "/projects/{project}/monitoring/features"),
     ("GET", "/projects/{project}/monitoring/performance"),
     ("POST", "/projects/{project}/monitoring/baseline"),
+    ("POST", "/projects/{project}/batch-jobs"),
+    ("GET", "/projects/{project}/batch-jobs/{job_id}"),
+    ("POST", "/projects/{project}/batch-jobs/{job_id}/cancel"),
 )
 _MEMORY_MB, _TIMEOUT_SECONDS = 512, 29  # API Gateway waits 29 s
+_READS = ("models/*", "monitoring/*", "batches/*", "batch-results/*")
+_WRITES = (
+    "labels/*",
+    "monitoring/*/baseline.json",
+    "batch-inbox/*",
+    "batches/*/job.json",
+    "batches/*/cancelled.json",
+)
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "Access denied"),
     "INVALID_API_KEY": (403, "An API key is required"),
@@ -167,10 +178,11 @@ def _rights(storage: StorageStack, streams: PredictionLogStreams) -> list[iam.Po
     bucket = storage.bucket
     return [
         allow(["s3:ListBucket"], [bucket.bucket_arn]),
-        allow(["s3:GetObject"], [bucket.arn_for_objects(k) for k in ("models/*", "monitoring/*")]),
+        # Of batches also for others, by links that end: results to read, a file to write.
+        allow(["s3:GetObject"], [bucket.arn_for_objects(key) for key in _READS]),
         allow(
             ["s3:PutObject"],
-            [bucket.arn_for_objects(k) for k in ("labels/*", "monitoring/*/baseline.json")],
+            [bucket.arn_for_objects(key) for key in _WRITES],
         ),
         allow(["dynamodb:GetItem", "dynamodb:Query"], [storage.aliases.table_arn]),
         allow(["firehose:PutRecord"], streams.arns),

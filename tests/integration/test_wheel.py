@@ -8,7 +8,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from infra.constructs.steps import STEPS
 from noria.aliases import Promotion
 from noria.layout import model_key
 from noria.registry.versions import verify_version
+from tests.support.stages import workers_of
 
 _TEXT = (ROOT / "statemachines" / "training.asl.json").read_text(encoding="utf-8")
 TRAINING = [
@@ -170,7 +170,7 @@ def test_a_step_whose_process_is_killed_leaves_nothing_half_and_the_same_input_c
     promotes = step == "promote_challenger"
     files = _rows(2500, seed=2, noise=0.0) if promotes else _noisy_rows()
     run_id, before = new_run_id(), target.aliases.read(PROJECT)
-    workers = _workers(target.emulator.folder, step)
+    workers = workers_of(target.emulator.folder, step)
     assert workers
     _signal(workers, signal.SIGSTOP)
     state = "TrainCandidates" if step == "train_candidate" else _pascal(step)
@@ -204,19 +204,6 @@ def _versions(target, run_id):
     )
     keys = [item["Key"] for item in found.get("Contents", [])]
     return {key.split("/")[2] for key in keys if key.endswith("/manifest.json")}
-
-
-def _workers(folder: Path, step: str) -> list[int]:
-    """Return the emulator's Lambda processes of one step."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().decode("utf-8", "replace").lower()
-        except OSError:
-            continue
-        if str(folder).lower() in command and step.replace("_", "") in command:
-            found.append(int(path.parent.name))
-    return found
 
 
 def _signal(workers: list[int], number: signal.Signals) -> None:

@@ -23,6 +23,19 @@ def deployed_stage(folder: Path) -> Iterator[Target]:
         target.emulator.stop()
 
 
+def workers_of(folder: Path, step: str) -> list[int]:
+    """Return the emulator's Lambda processes of one step."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode("utf-8", "replace").lower()
+        except OSError:
+            continue
+        if str(folder).lower() in command and step.replace("_", "") in command:
+            found.append(int(path.parent.name))
+    return found
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

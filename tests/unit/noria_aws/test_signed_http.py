@@ -43,6 +43,6 @@ def test_signatures_equal_botocores(service, body, key, token):
     context = AwsContext("eu-west-1", "AKIA", "secret", token, None)
     host = f"{service}.eu-west-1.amazonaws.com"
     method = "GET" if service == "s3" else "POST"
-    signed = sign(method, host, path, body, headers, service, context, AT)
+    signed = sign(method, host, (path, ""), body, headers, service, context, AT)
     expected = _botocore(method, host, path, body, headers, service, context)
     assert signed["authorization"].endswith(f"Signature={expected}")

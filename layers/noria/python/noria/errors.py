@@ -113,6 +113,10 @@ class NoChampionError(RegistryError):
     """The project has no champion that could answer."""
 
 
+class NoJobError(RegistryError):
+    """There is no batch job of that id."""
+
+
 class NoCheckError(RegistryError):
     """No monitoring check has been made yet."""
 

@@ -61,6 +61,26 @@ class FileStore(MonitoredStore, Protocol):
         ...
 
 
+class LinkedStore(Protocol):
+    """The store of the API: what others upload and download goes past it."""
+
+    def get(self, key: str) -> bytes:
+        """Return the object's bytes; KeyError when there is none."""
+        ...
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
+        """Write the object; with `if_absent`, return False and change nothing if it exists."""
+        ...
+
+    def link(self, method: str, key: str, seconds: int) -> str:
+        """Return an address that may be used with "GET" or "PUT" by whoever has it, for a time."""
+        ...
+
+    def count(self, prefix: str) -> int:
+        """Return how many objects lie under a prefix."""
+        ...
+
+
 class ModelAliases(Protocol):
     """The movable pointers of each project, with their history."""
 

@@ -15,6 +15,7 @@ from noria.errors import (
     ModelError,
     NoChampionError,
     NoCheckError,
+    NoJobError,
     NoriaError,
     RegistryError,
     TransientError,
@@ -49,6 +50,9 @@ ROUTES = (
         "GET", "/projects/{project}/monitoring/performance", USER, "performance", "How good it is"
     ),
     Route("POST", "/projects/{project}/monitoring/baseline", ADMIN, "baseline", "Call this normal"),
+    Route("POST", "/projects/{project}/batch-jobs", USER, "create_job", "Score a whole file"),
+    Route("GET", "/projects/{project}/batch-jobs/{job_id}", USER, "job", "How far it is"),
+    Route("POST", "/projects/{project}/batch-jobs/{job_id}/cancel", USER, "cancel_job", "Stop it"),
     Route("GET", "/projects/{project}/history", ADMIN, "history", "Promotions, newest first"),
 )
 
@@ -58,6 +62,7 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (DataError, 400, "The request cannot be read"),
     (NoChampionError, 503, "The project has no champion"),
     (NoCheckError, 404, "Nobody has looked yet"),
+    (NoJobError, 404, "There is no such job"),
     (ModelError, 503, "The champion cannot be loaded"),
     (RegistryError, 503, "The champion cannot be loaded"),
     (TransientError, 503, "A store did not answer; try again"),
@@ -77,6 +82,7 @@ class Call(NamedTuple):
 
     project: str | None
     body: Any  # JSON value, None without a body
+    job_id: str = ""
 
 
 Operation = Callable[[Call], Mapping[str, Any]]
@@ -100,7 +106,8 @@ def http_handler(
         try:
             route = _route(event)
             _require_scope(event, route, admin_keys)
-            call = Call((event.get("pathParameters") or {}).get("project"), _body(event))
+            given = event.get("pathParameters") or {}
+            call = Call(given.get("project"), _body(event), given.get("job_id", ""))
             return _json_answer(200, operations()[route.operation](call), "application/json")
         except NoriaError as error:
             return _problem(error)

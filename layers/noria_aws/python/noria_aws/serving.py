@@ -16,6 +16,7 @@ from noria.errors import (
     TransientError,
     UnknownProjectError,
 )
+from noria.inference.batch_jobs import cancel_job, create_job, read_job
 from noria.inference.feedback import file_labels
 from noria.inference.monitored import last_check, set_baseline
 from noria.inference.serving import ServedModels
@@ -77,6 +78,16 @@ class Serving:
                 artifacts=self._artifacts,
                 aliases=self._aliases,
                 clock=self._clock,
+            ),
+        }
+        store, clock = self._artifacts, self._clock
+        self.operations |= {
+            "create_job": lambda call: create_job(
+                self._project(call), call.body, store=store, clock=clock
+            ),
+            "job": lambda call: read_job(self._project(call), call.job_id, store=store),
+            "cancel_job": lambda call: cancel_job(
+                self._project(call), call.job_id, store=store, clock=clock
             ),
         }
         for part in ("drift", "metrics", "features", "performance"):

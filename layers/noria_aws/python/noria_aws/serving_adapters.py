@@ -56,6 +56,23 @@ class HttpArtifacts:
             return False
         return bool(_checked(answer, f"writing {key}"))
 
+    def link(self, method: str, key: str, seconds: int) -> str:
+        """Return an address for one use of the key, signed with this function's rights."""
+        return self._http.link(method, self._path(key), seconds)
+
+    def count(self, prefix: str) -> int:
+        """Return how many objects lie under a prefix."""
+        n, token = 0, None
+        while True:
+            query = {"list-type": "2", "prefix": prefix}
+            query |= {"continuation-token": token} if token else {}
+            answer = self._http.request("GET", self._prefix, query=query)
+            body = _checked(answer, f"listing {prefix}").body.decode()
+            n += body.count("<Key>")
+            token = _between(body, "<NextContinuationToken>", "</NextContinuationToken>")
+            if token is None:
+                return n
+
     def _path(self, key: str) -> str:
         return self._prefix + quote(key, safe="/-_.~")
 
@@ -117,6 +134,11 @@ class FirehoseLog:
             body = json.dumps({"stream": stream, "lines": part.decode()})
             query = {"QueueUrl": self._queue_url, "MessageBody": body}
             _json_call(self._queue, "AmazonSQS.SendMessage", "1.0", query)
+
+
+def _between(text: str, start: str, end: str) -> str | None:
+    _, found, rest = text.partition(start)
+    return rest.partition(end)[0] if found else None
 
 
 def _packed(lines: Sequence[bytes], most: int = _FIREHOSE_RECORD_BYTES) -> list[bytes]:

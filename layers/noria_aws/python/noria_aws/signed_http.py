@@ -61,16 +61,31 @@ class SignedHttp:
         self._patience = patience
         self._connection: http.client.HTTPConnection | None = None
 
+    def link(self, method: str, path: str, seconds: int) -> str:
+        """Return the address of a path with its signature, good for a number of seconds."""
+        context = self._context()
+        endpoint = urlsplit(context.endpoint_url or f"https://{self._host}")
+        query = presigned(
+            method, endpoint.netloc, path, self._service, context, datetime.now(UTC), seconds
+        )
+        return f"{endpoint.scheme}://{endpoint.netloc}{path}?{query}"
+
     def request(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> Answer:
         """Return the service's answer; StoreUnavailableError when patience is out."""
+        asked = canonical_query(query or {})
         reason = ""
         for attempt in range(self._patience.attempts):
             if attempt:
                 time.sleep(_BACKOFF_SECONDS * 2**attempt)
             try:
-                answer = self._once(method, path, body, headers or {})
+                answer = self._once(method, (path, asked), body, headers or {})
             except (OSError, http.client.HTTPException) as error:
                 self._connection = None
                 reason = repr(error)
@@ -84,17 +99,21 @@ class SignedHttp:
             service=self._service,
         )
 
-    def _once(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _once(
+        self, method: str, place: tuple[str, str], body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        path, query = place
         context = self._context()
         endpoint = urlsplit(context.endpoint_url or f"https://{self._host}")
         signed = sign(
-            method, endpoint.netloc, path, body, headers, self._service, context, datetime.now(UTC)
+            method, endpoint.netloc, place, body, headers, self._service, context, datetime.now(UTC)
         )
         if self._connection is None:
             secure = endpoint.scheme == "https"
             kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
             self._connection = kind(endpoint.netloc, timeout=self._patience.seconds)
-        self._connection.request(method, path, body or None, signed)
+        target = f"{path}?{query}" if query else path
+        self._connection.request(method, target, body or None, signed)
         response = self._connection.getresponse()
         return Answer(response.status, response.read())
 
@@ -102,7 +121,7 @@ class SignedHttp:
 def sign(
     method: str,
     host: str,
-    path: str,
+    place: tuple[str, str],
     body: bytes,
     headers: Mapping[str, str],
     service: str,
@@ -113,8 +132,8 @@ def sign(
 
     Parameters
     ----------
-    path : str
-        Percent-encoded, without a query.
+    place : (str, str)
+        Path, percent-encoded, and `canonical_query`.
     at : datetime
         UTC.
 
@@ -122,6 +141,7 @@ def sign(
     ----------
     .. [1] AWS, Identity and Access Management user guide, "Create a signed AWS API request".
     """
+    path, query = place
     stamp = at.strftime("%Y%m%dT%H%M%SZ")
     digest = hashlib.sha256(body).hexdigest()
     signed = {**headers, "host": host, "x-amz-date": stamp, "x-amz-content-sha256": digest}
@@ -133,7 +153,7 @@ def sign(
         [
             method,
             path if service == "s3" else quote(path, safe="/-_.~"),
-            "",
+            query,
             *(f"{name}:{signed[name]}" for name in sorted(signed)),
             "",
             names,
@@ -141,15 +161,55 @@ def sign(
         ]
     )
     scope = f"{stamp[:8]}/{context.region}/{service}/aws4_request"
-    to_sign = "\n".join(
-        ["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()]
-    )
-    key = f"AWS4{context.secret_key}".encode()
-    for part in (stamp[:8], context.region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    signature = _signature(canonical, stamp, scope, context.secret_key)
     signed["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={context.access_key}/{scope}, "
         f"SignedHeaders={names}, Signature={signature}"
     )
     return signed
+
+
+def presigned(
+    method: str,
+    host: str,
+    path: str,
+    service: str,
+    context: AwsContext,
+    at: datetime,
+    seconds: int,
+) -> str:
+    """Return the query that lets anybody make one request to a path, for `seconds`.
+
+    References
+    ----------
+    .. [1] Amazon S3 API reference, "Authenticating requests: using query parameters".
+    """
+    stamp = at.strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{stamp[:8]}/{context.region}/{service}/aws4_request"
+    parameters = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"{context.access_key}/{scope}",
+        "X-Amz-Date": stamp,
+        "X-Amz-Expires": str(seconds),
+        "X-Amz-SignedHeaders": "host",
+    }
+    if context.session_token:
+        parameters["X-Amz-Security-Token"] = context.session_token
+    query = canonical_query(parameters)
+    canonical = "\n".join([method, path, query, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"])
+    return f"{query}&X-Amz-Signature={_signature(canonical, stamp, scope, context.secret_key)}"
+
+
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Return parameters as a query, sorted and percent-encoded as signatures want it."""
+    pairs = sorted((quote(k, safe="-_.~"), quote(v, safe="-_.~")) for k, v in parameters.items())
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def _signature(canonical: str, stamp: str, scope: str, secret: str) -> str:
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, digest])
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()

@@ -1,0 +1,127 @@
+"""Commands about whole files."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.display import console, outcome_line
+from cli.shared import Json, Project, Stage, checked, show, told
+from cli.target import Target
+from cli.training import new_run_id
+from infra.config import LOCAL_STAGE as LOCAL
+from noria.hashing import canonical_json
+from noria.layout import (
+    CANCELLED,
+    JOB,
+    OUTCOME,
+    PLAN,
+    REPORT_HTML,
+    batch_inbox_prefix,
+    batch_key,
+)
+
+_POLL_SECONDS = 0.5
+_START_SECONDS = 120.0  # from the upload to the plan of a small file; later the plan may be long
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("batch")(batch)
+    app.command("cancel-batch")(cancel_batch)
+
+
+def batch(
+    project: Project,
+    file: Annotated[Path, typer.Argument(help=".csv, .jsonl (also .gz) or .parquet", exists=True)],
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first rows, for a try.", min=1)
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Score a whole file: an answer for every good row, a reason for every other one."""
+    with told():
+        target, job_id = Target(stage), new_run_id()
+        client, bucket = target.client("s3"), target.outputs["DataBucket"]
+        job = {"filename": file.name, "limit": limit}
+        target.artifacts.put(batch_key(checked(project), job_id, JOB), canonical_json(job))
+        key = f"{batch_inbox_prefix(project)}{job_id}/{file.name}"
+        client.upload_file(str(file), bucket, key)
+        outcome = _followed(target, project, job_id, quiet=as_json)
+        folder = output or Path("batch-results") / job_id
+        outcome["files"] = [str(path) for path in _downloaded(target, outcome, folder)]
+        show(as_json, outcome, lambda: outcome_line(outcome))
+        if not as_json:
+            for path in outcome["files"]:
+                console.print(path, markup=False)
+        if outcome["outcome"] != "BatchCompleted":
+            raise typer.Exit(1)
+
+
+def cancel_batch(
+    project: Project,
+    job_id: Annotated[str, typer.Argument(help="Of the batch: `noria batch` prints it.")],
+    stage: Stage = LOCAL,
+) -> None:
+    """Stop a batch before its next part; no results are written."""
+    with told():
+        target = Target(stage)
+        if not target.artifacts.exists(batch_key(checked(project), job_id, PLAN)):
+            raise ValueError(f"project '{project}' has no running batch job '{job_id}'")
+        target.artifacts.put(batch_key(project, job_id, CANCELLED), canonical_json({}))
+        console.print(f"batch {job_id} stops before its next part", markup=False)
+
+
+def _followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict[str, Any]:
+    """Wait for a job's end, showing how far it is."""
+    store, started = target.artifacts, time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as progress:
+        task = progress.add_task(f"batch {job_id}: reading the file", total=None)
+        plan: dict[str, Any] | None = None
+        while not store.exists(batch_key(project, job_id, OUTCOME)):
+            if plan is None and store.exists(batch_key(project, job_id, PLAN)):
+                plan = json.loads(store.get(batch_key(project, job_id, PLAN)))
+                total = len(plan["parts"])
+                progress.update(task, total=total or None, description=f"batch {job_id}: scoring")
+            if plan is not None:
+                done = sum(1 for _ in store.under(batch_key(project, job_id, "summary/")))
+                progress.update(task, completed=done)
+            elif time.monotonic() - started > _START_SECONDS:
+                _require_claimed(target, project, job_id)
+            time.sleep(_POLL_SECONDS)
+        if plan:
+            progress.update(task, completed=len(plan["parts"]))
+    found: dict[str, Any] = json.loads(store.get(batch_key(project, job_id, OUTCOME)))
+    return found
+
+
+def _require_claimed(target: Target, project: str, job_id: str) -> None:
+    if not target.artifacts.exists(batch_key(project, job_id, "owner.json")):
+        raise RuntimeError(
+            f"batch {job_id} was uploaded, but nothing has started it: look at the rule of the "
+            "batch inbox and its dead-letter queue"
+        )
+
+
+def _downloaded(target: Target, outcome: dict[str, Any], folder: Path) -> list[Path]:
+    """Fetch results, refused rows and the page; return where they are."""
+    client, bucket = target.client("s3"), target.outputs["DataBucket"]
+    page = batch_key(outcome["project"], outcome["job_id"], REPORT_HTML)
+    keys = [key for key in (outcome["result_key"], outcome["refused_key"]) if key]
+    deadline = time.monotonic() + 30.0  # the page follows the outcome
+    while not target.artifacts.exists(page) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    keys += [page] if target.artifacts.exists(page) else []
+    paths = []
+    for key in keys:
+        path = folder / key.rpartition("/")[2]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, key, str(path))
+        paths.append(path)
+    return paths

@@ -1,0 +1,124 @@
+"""Batch jobs as the API shows them: a place to upload, how far it is, where the results are."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from noria.errors import InvalidInputError, NoJobError
+from noria.hashing import canonical_json
+from noria.hours import new_prediction_id
+from noria.layout import (
+    CANCELLED,
+    JOB,
+    OUTCOME,
+    PLAN,
+    REPORT_HTML,
+    batch_inbox_prefix,
+    batch_key,
+)
+from noria.ports import Clock, LinkedStore
+
+LINK_SECONDS = 900
+MAX_LIMIT = 1_000_000
+_SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz", ".parquet")
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_JOB_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
+
+
+def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
+    """Return a job with the address to upload its file to; the upload starts it.
+
+    Parameters
+    ----------
+    body : JSON value
+        {"filename": "…", "limit"?: rows to score at most, for a try}.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the field and the reason.
+    """
+    if not isinstance(body, Mapping) or not {"filename"} <= set(body) <= {"filename", "limit"}:
+        raise _invalid("body", 'must be {"filename": "…", "limit"?: rows}')
+    filename, limit = body["filename"], body.get("limit")
+    if not isinstance(filename, str) or not _FILENAME.fullmatch(filename):
+        raise _invalid("filename", "must be 1 to 121 letters, digits, dots, dashes, underscores")
+    if not filename.endswith(_SUFFIXES):
+        raise _invalid("filename", f"must end in one of: {', '.join(_SUFFIXES)}")
+    if limit is not None and (
+        isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT
+    ):
+        raise _invalid("limit", f"must be a number of rows from 1 to {MAX_LIMIT:,}")
+    now = clock.now()
+    job_id = new_prediction_id(now)
+    job = {"filename": filename, "limit": limit, "created_at": now.isoformat()}
+    store.put(batch_key(project, job_id, JOB), canonical_json(job))
+    key = f"{batch_inbox_prefix(project)}{job_id}/{filename}"
+    return {
+        "project": project,
+        "job_id": job_id,
+        "state": "waiting_for_file",
+        "upload": {
+            "method": "PUT",
+            "url": store.link("PUT", key, LINK_SECONDS),
+            "expires_in_seconds": LINK_SECONDS,
+        },
+    }
+
+
+def read_job(project: str, job_id: str, *, store: LinkedStore) -> dict[str, Any]:
+    """Return how a job stands: state, progress in [0, 1], and links to what there is.
+
+    States: `waiting_for_file`, `running`, `completed`, `rejected`, `cancelled`, `failed`.
+    NoJobError when there is none of that id.
+    """
+    job, plan, outcome = (_document(store, project, job_id, name) for name in (JOB, PLAN, OUTCOME))
+    if not (job or plan):
+        raise NoJobError(
+            f"project '{project}' has no batch job '{job_id[:80]}'", job_id=job_id[:80]
+        )
+    shown: dict[str, Any] = {"project": project, "job_id": job_id, "progress": 0.0}
+    if outcome:
+        state = outcome["outcome"].removeprefix("Batch").lower()
+        shown |= {"state": state, "progress": 1.0, "summary": outcome["summary"]}
+        shown |= {"counts": outcome["counts"], "model_version": outcome.get("model_version")}
+        keys = {
+            "result": outcome["result_key"],
+            "refused": outcome["refused_key"],
+            "report": batch_key(project, job_id, REPORT_HTML),
+        }
+        links = {name: store.link("GET", key, LINK_SECONDS) for name, key in keys.items() if key}
+        return shown | {"links": links, "links_expire_in_seconds": LINK_SECONDS}
+    if plan:
+        done = store.count(batch_key(project, job_id, "summary/"))
+        n_parts = max(1, len(plan["parts"]))
+        return shown | {"state": "running", "progress": round(min(done / n_parts, 0.99), 3)}
+    return shown | {"state": "waiting_for_file"}
+
+
+def cancel_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
+    """Ask a job to stop before its next part; what has ended stays as it ended."""
+    shown = read_job(project, job_id, store=store)
+    if shown["state"] in ("waiting_for_file", "running"):
+        at = {"at": clock.now().isoformat()}
+        store.put(batch_key(project, job_id, CANCELLED), canonical_json(at))
+        shown["state"] = "cancelling"
+    return shown
+
+
+def _document(store: LinkedStore, project: str, job_id: str, name: str) -> dict[str, Any] | None:
+    if not _JOB_ID.fullmatch(job_id):
+        return None
+    try:
+        found: dict[str, Any] = json.loads(store.get(batch_key(project, job_id, name)))
+    except KeyError:
+        return None
+    return found
+
+
+def _invalid(field: str, reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"the request cannot be read: {field}: {reason}",
+        errors=[{"field": field, "reason": reason}],
+    )

@@ -1,0 +1,141 @@
+"""Whole files on the embedded emulator: dropped, uploaded over the API, poisoned, killed, doubled."""
+
+import csv
+import io
+import json
+import os
+import signal
+import time
+import urllib.request
+
+import pytest
+
+from cli.samples import sample_files
+from cli.training import new_run_id, run_training, upload
+from noria.data.versions import decode_rows
+from noria.layout import OUTCOME, batch_inbox_prefix, batch_key
+from tests.support.stages import workers_of
+
+PROJECT = "customers"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def champion(target):
+    """A champion of the customers."""
+    keys = upload(target, PROJECT, sample_files(PROJECT, n_rows=3000))
+    end = run_training(target, PROJECT, keys, new_run_id(), lambda *_: None)
+    assert end.output["outcome"] == "ChallengerPromoted", end.output
+    return end.output["model_version"]
+
+
+def _file(n_rows=300, seed=5):
+    parts = [body for _, body in sample_files(PROJECT, n_rows=n_rows, seed=seed)]
+    return parts[0] + b"".join(part.split(b"\n", 1)[1] for part in parts[1:])
+
+
+def _drop(target, body, *, name="rows.csv", job_id=None):
+    job_id = job_id or new_run_id()
+    target.artifacts.put(f"{batch_inbox_prefix(PROJECT)}{job_id}/{name}", body)
+    return job_id
+
+
+def _outcome(target, job_id, seconds=120.0):
+    key, deadline = batch_key(PROJECT, job_id, OUTCOME), time.monotonic() + seconds
+    while not target.artifacts.exists(key):
+        assert time.monotonic() < deadline, "the batch does not end"
+        time.sleep(0.2)
+    return json.loads(target.artifacts.get(key))
+
+
+def _answers(target, outcome):
+    text = target.artifacts.get(outcome["result_key"]).decode()
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_dropped_file_is_answered_as_the_api_answers(target, champion):
+    """Ids, order, decision, probability and worth: the same numbers, row by row."""
+    body = _file()
+    outcome = _outcome(target, _drop(target, body))
+    assert outcome["outcome"] == "BatchCompleted"
+    assert outcome["model_version"] == champion
+    answers = _answers(target, outcome)
+    rows = list(csv.DictReader(io.StringIO(body.decode())))
+    assert [answer["key_value"] for answer in answers] == [row["key_value"] for row in rows]
+    assert [int(answer["line"]) for answer in answers] == list(range(2, 302))
+    columns = target.call("GET", f"/projects/{PROJECT}/model").body["columns"]
+    for row, answer in list(zip(rows, answers, strict=True))[:40]:
+        inputs = {
+            name: float(row[name]) if columns[name]["type"] == "number" else row[name]
+            for name in columns
+            if row.get(name)
+        }
+        said = target.call("POST", f"/projects/{PROJECT}/predict", {"inputs": inputs}).body
+        assert answer["prediction"] == said["prediction"]
+        assert float(answer["p_yes"]) == pytest.approx(said["probabilities"]["yes"], abs=1e-9)
+        assert answer["band"] == (said["band"] or "")
+
+
+def test_the_api_gives_a_place_to_upload_and_links_to_the_results(target):
+    """PUT, poll, GET; a limit makes it a try."""
+    asked = target.call(
+        "POST", f"/projects/{PROJECT}/batch-jobs", {"filename": "x.csv", "limit": 25}
+    )
+    assert asked.status == 200, asked.body
+    place = f"/projects/{PROJECT}/batch-jobs/{asked.body['job_id']}"
+    assert target.call("GET", place).body["state"] == "waiting_for_file"
+    request = urllib.request.Request(asked.body["upload"]["url"], data=_file(), method="PUT")
+    urllib.request.urlopen(request).close()
+    _outcome(target, asked.body["job_id"])
+    shown = target.call("GET", place).body
+    assert (shown["state"], shown["progress"], shown["counts"]["n_rows"]) == ("completed", 1.0, 25)
+    with urllib.request.urlopen(shown["links"]["result"]) as answer:
+        assert len(list(csv.DictReader(io.TextIOWrapper(answer)))) == 25
+
+
+def test_a_job_that_is_not_there_is_404_and_a_bad_request_422(target):
+    """With the field and the reason."""
+    assert target.call("GET", f"/projects/{PROJECT}/batch-jobs/nowhere").status == 404
+    bad = target.call("POST", f"/projects/{PROJECT}/batch-jobs", {"filename": "../x.exe"})
+    assert (bad.status, bad.body["errors"][0]["field"]) == (422, "filename")
+
+
+def test_poison_doubled_events_and_killed_parts_lose_and_double_nothing(target):
+    """Every good row once, every bad row in the file of refused ones with its reason."""
+    lines = _file(60_000, seed=6).splitlines(keepends=True)
+    bad = set(range(100, 60_000, 100))
+    for number in bad:
+        lines[number] = [b"a,b\n", b'"never closed' + lines[number], b"\xff" + lines[number]][
+            number // 100 % 3
+        ]
+    body, job_id = b"".join(lines), new_run_id()
+    for _ in range(5):  # five events of one file
+        _drop(target, body, job_id=job_id)
+    _kill_scorers(target, job_id)
+    outcome = _outcome(target, job_id, seconds=300.0)
+    assert outcome["outcome"] == "BatchCompleted", outcome
+    answered = [int(answer["line"]) for answer in _answers(target, outcome)]
+    refused = decode_rows(target.artifacts.get(outcome["refused_key"]))
+    assert answered == sorted(set(range(2, 60_002)) - {n + 1 for n in bad})
+    assert {row["line"] for row in refused} == {n + 1 for n in bad}
+    assert len(refused) == len(bad)
+    assert all(row["errors"][0]["reason"] for row in refused)
+
+
+def _kill_scorers(target, job_id, n=3):
+    """Kill the workers that score, again and again: at least once a part."""
+    killed, deadline = set(), time.monotonic() + 60.0
+    ended = batch_key(PROJECT, job_id, OUTCOME)
+    while len(killed) < n and time.monotonic() < deadline and not target.artifacts.exists(ended):
+        for pid in workers_of(target.emulator.folder, "score_part"):
+            if pid not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.3)
+    assert len(killed) >= n
+
+
+def test_a_file_that_cannot_be_scored_is_refused_with_the_reason(target):
+    """Nothing starts; the champion and other jobs do not notice."""
+    outcome = _outcome(target, _drop(target, b"a,b\n1,2\n"))
+    assert outcome["outcome"] == "BatchRejected"
+    assert "columns" in outcome["summary"]
