@@ -35,6 +35,15 @@ class MemoryArtifacts:
             self.objects[key] = body
             return True
 
+    def put_stream(self, key: str, stream: BinaryIO) -> None:
+        self.put(key, stream.read())
+
+    def link(self, method: str, key: str, seconds: int) -> str:
+        return f"memory://{method}/{key}?{seconds}"
+
+    def count(self, prefix: str) -> int:
+        return sum(1 for _ in self.under(prefix))
+
     def exists(self, key: str) -> bool:
         return key in self.objects
 

@@ -5,16 +5,19 @@ import math
 from io import BytesIO
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.samples import sample_files
+from noria.batch.engine import BatchPredictor
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
 from noria.data.inference import resolved
 from noria.data.parsing import ByteBudget, read_records
 from noria.data.validation import Validator
 from noria.data.versions import TEST, TRAIN, read_rows
+from noria.errors import InvalidInputError
 from noria.features.derive import Deriver
 from noria.features.fitting import RowPreparer
 from noria.features.matrix import from_bytes, stack_rows, take_columns
@@ -172,6 +175,38 @@ def test_a_row_alone_equals_the_row_inside_its_batch(trained):
         assert [trained.predictor.score(row) for row in rows] == backwards[::-1]
 
     holds()
+
+
+def test_a_file_of_hostile_rows_is_answered_as_each_row_alone(trained):
+    """Column by column, the same answers and the same refusals."""
+    batch = BatchPredictor(trained.predictor)
+
+    @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @given(trained.rows())
+    def holds(rows):
+        cells = {
+            name: pa.array([_cell(row[name]) for row in rows], pa.string())
+            for name in trained.spec.dataset.columns
+        }
+        answers = batch.answer(cells, len(rows))
+        outputs = dict(zip(answers.places.tolist(), answers.outputs.tolist(), strict=True))
+        for place, row in enumerate(rows):
+            try:
+                said = trained.predictor.answer(row)
+            except InvalidInputError:
+                assert place in answers.refused
+                continue
+            expected = said.get("probabilities", {"": said["prediction"]}).values()
+            assert outputs[place] == pytest.approx([*expected], rel=1e-9, abs=1e-12)
+
+    holds()
+
+
+def _cell(value):
+    """Write a value as a file does."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return None if value is None else repr(value)
 
 
 def test_every_answer_to_a_hostile_row_is_finite(trained):

@@ -1,79 +1,27 @@
 import numpy as np
 import pytest
-import scipy.sparse
-from sklearn.datasets import make_classification, make_regression
 from sklearn.dummy import DummyClassifier
 
 from noria.bundle.exporters import EXPORTERS, FLOAT32, Features, export
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack
 from noria.catalog import ALGORITHMS
 from noria.errors import ModelIncompatibleError
-from noria.inference.scoring import LINKS, load_scorer
+from noria.inference.scoring import load_scorer
 from noria.training.algorithms import build
 from noria.training.calibration import Calibration
 from noria.training.estimators import FittedModel, raw_scores
-
-SMALL = {
-    "random_forest": {"n_estimators": 12},
-    "extra_trees": {"n_estimators": 12},
-    "gradient_boosting": {"n_estimators": 12},
-    "xgboost": {"n_estimators": 12},
-    "lightgbm": {"n_estimators": 12, "min_child_samples": 5},
-    "tree_blend": {"boosting_n_estimators": 12, "extra_trees_n_estimators": 7},
-}
-CASES = [
-    (name, task, n_classes)
-    for name, entry in ALGORITHMS.items()
-    for task in sorted(entry.tasks)
-    for n_classes in ((2, 5) if task == "classification" else (0,))
-]
-SHIFTS = (0.1, -0.2, 0.3, 0.0, 0.05)
-
-
-def _data(task, n_classes, sparse):
-    rng = np.random.default_rng(0)
-    if sparse:
-        X = scipy.sparse.random(300, 80, 0.06, random_state=1, format="csr")
-        X.data = np.round(X.data * 4 - 1, 1)  # negative values too
-        y = rng.integers(0, n_classes, 300) if n_classes else rng.normal(20, 5, 300)
-        return X, y
-    if n_classes:
-        return make_classification(
-            300, 10, n_informative=8, n_redundant=0, n_classes=n_classes, random_state=0
-        )
-    X, y = make_regression(300, 10, noise=5, random_state=0)
-    X[::5, 2] = 0.0
-    return X, 20 + y / 50
-
-
-def _rows(X):
-    if scipy.sparse.issparse(X):
-        return [dict(zip(r.indices.tolist(), r.data.tolist(), strict=True)) for r in X]
-    return [dict(enumerate(row)) for row in X.tolist()]
-
-
-def _whole(X):
-    n_features = X.shape[1]
-    return Features(n_features, range(n_features), scipy.sparse.issparse(X))
-
-
-def _loaded(exported, n_classes):
-    calibration = {"slope": 1.7, "shift": list(SHIFTS[:n_classes])}
-    files = pack({"model": {**exported.model, "calibration": calibration}}, exported.arrays)
-    document, arrays = unpack(files)
-    model = document["model"]
-    return load_scorer(model, arrays), lambda scores: LINKS[model["link"]](scores, model)
+from tests.support.models import CASES, SHIFTS, SMALL, as_rows, loaded, make_data, whole_view
 
 
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize(("algorithm", "task", "n_classes"), CASES)
 def test_every_offered_algorithm_scores_as_its_library_does(algorithm, task, n_classes, sparse):
     """The exported form answers like the estimator, row by row, calibration included."""
-    X, y = _data(task, n_classes, sparse)
+    X, y = make_data(task, n_classes, sparse)
     model = build(algorithm, task, SMALL.get(algorithm, {}), seed=1).fit(X, y)
-    exported = export(model, _whole(X))
-    scorer, link = _loaded(exported, n_classes)
-    got = np.array([link(scorer.scores(row)) for row in _rows(X)])
+    exported = export(model, whole_view(X))
+    scorer, link = loaded(exported, n_classes)
+    got = np.array([link(scorer.scores(row)) for row in as_rows(X)])
     fitted = FittedModel(model, np.arange(n_classes) if n_classes else None)
     expected = raw_scores(fitted, X, n_classes)
     if n_classes:
@@ -86,11 +34,11 @@ def test_every_offered_algorithm_scores_as_its_library_does(algorithm, task, n_c
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_both_kernels_decide_as_the_support_vector_machine(kernel, n_classes):
     """Pairs of classes vote and their margins break ties."""
-    X, y = _data("classification", n_classes, sparse=False)
+    X, y = make_data("classification", n_classes, sparse=False)
     model = build("svm", "classification", {"kernel": kernel, "C": 0.5}, seed=1).fit(X, y)
-    exported = export(model, _whole(X))
+    exported = export(model, whole_view(X))
     scorer = load_scorer({**exported.model}, exported.arrays)
-    got = np.array([scorer.scores(row) for row in _rows(X)])
+    got = np.array([scorer.scores(row) for row in as_rows(X)])
     expected = model.decision_function(X).reshape(len(y), -1)
     assert np.abs(got - expected).max() < 1e-10
 
@@ -98,13 +46,13 @@ def test_both_kernels_decide_as_the_support_vector_machine(kernel, n_classes):
 @pytest.mark.parametrize("algorithm", ["ridge", "random_forest", "xgboost", "lightgbm"])
 def test_a_model_of_selected_columns_reads_the_whole_view(algorithm):
     """Columns that were left out change nothing."""
-    X, y = _data("regression", 0, sparse=False)
+    X, y = make_data("regression", 0, sparse=False)
     kept = [1, 4, 7]
     params = SMALL.get(algorithm, {})
     model = build(algorithm, "regression", params, seed=1).fit(X[:, kept], y)
     exported = export(model, Features(X.shape[1], kept, sparse=False))
     scorer = load_scorer(exported.model, exported.arrays)
-    got = np.array([scorer.scores(row)[0] for row in _rows(X)])
+    got = np.array([scorer.scores(row)[0] for row in as_rows(X)])
     expected = raw_scores(FittedModel(model, None), X[:, kept], 0)[:, 0]
     assert np.abs(got - expected).max() / np.abs(got).max() < 1e-6
 
@@ -112,12 +60,12 @@ def test_a_model_of_selected_columns_reads_the_whole_view(algorithm):
 @pytest.mark.parametrize("algorithm", ["xgboost", "lightgbm"])
 def test_missing_numbers_go_where_boosting_sends_them(algorithm):
     """NaN follows the learned default direction, zero does not."""
-    X, y = _data("regression", 0, sparse=False)
+    X, y = make_data("regression", 0, sparse=False)
     X[np.random.default_rng(1).random(X.shape) < 0.2] = np.nan
     model = build(algorithm, "regression", {"n_estimators": 20}, seed=1).fit(X, y)
-    exported = export(model, _whole(X))
+    exported = export(model, whole_view(X))
     scorer = load_scorer(exported.model, exported.arrays)
-    got = np.array([scorer.scores(row)[0] for row in _rows(X)])
+    got = np.array([scorer.scores(row)[0] for row in as_rows(X)])
     expected = raw_scores(FittedModel(model, None), X, 0)[:, 0]
     assert np.abs(got - expected).max() / np.abs(got).max() < 1e-6
 

@@ -1,0 +1,61 @@
+"""A small fitted case of every algorithm, and its exported form."""
+
+import numpy as np
+import scipy.sparse
+from sklearn.datasets import make_classification, make_regression
+
+from noria.bundle.exporters import Features
+from noria.bundle.format import pack, unpack
+from noria.catalog import ALGORITHMS
+from noria.inference.scoring import LINKS, load_scorer
+
+SMALL = {
+    "random_forest": {"n_estimators": 12},
+    "extra_trees": {"n_estimators": 12},
+    "gradient_boosting": {"n_estimators": 12},
+    "xgboost": {"n_estimators": 12},
+    "lightgbm": {"n_estimators": 12, "min_child_samples": 5},
+    "tree_blend": {"boosting_n_estimators": 12, "extra_trees_n_estimators": 7},
+}
+CASES = [
+    (name, task, n_classes)
+    for name, entry in ALGORITHMS.items()
+    for task in sorted(entry.tasks)
+    for n_classes in ((2, 5) if task == "classification" else (0,))
+]
+SHIFTS = (0.1, -0.2, 0.3, 0.0, 0.05)
+
+
+def make_data(task, n_classes, sparse):
+    rng = np.random.default_rng(0)
+    if sparse:
+        X = scipy.sparse.random(300, 80, 0.06, random_state=1, format="csr")
+        X.data = np.round(X.data * 4 - 1, 1)  # negative values too
+        y = rng.integers(0, n_classes, 300) if n_classes else rng.normal(20, 5, 300)
+        return X, y
+    if n_classes:
+        return make_classification(
+            300, 10, n_informative=8, n_redundant=0, n_classes=n_classes, random_state=0
+        )
+    X, y = make_regression(300, 10, noise=5, random_state=0)
+    X[::5, 2] = 0.0
+    return X, 20 + y / 50
+
+
+def as_rows(X):
+    if scipy.sparse.issparse(X):
+        return [dict(zip(r.indices.tolist(), r.data.tolist(), strict=True)) for r in X]
+    return [dict(enumerate(row)) for row in X.tolist()]
+
+
+def whole_view(X):
+    n_features = X.shape[1]
+    return Features(n_features, range(n_features), scipy.sparse.issparse(X))
+
+
+def loaded(exported, n_classes):
+    calibration = {"slope": 1.7, "shift": list(SHIFTS[:n_classes])}
+    files = pack({"model": {**exported.model, "calibration": calibration}}, exported.arrays)
+    document, arrays = unpack(files)
+    model = document["model"]
+    return load_scorer(model, arrays), lambda scores: LINKS[model["link"]](scores, model)

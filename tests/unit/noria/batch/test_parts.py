@@ -1,0 +1,105 @@
+import csv
+import io
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noria.batch.parts import FileLayout, Part, read_header, read_part, split_records
+
+LAYOUT = FileLayout(is_json=False, header=("a", "b"))
+_CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+
+
+def _parts(body, layout=LAYOUT, rows=3):
+    return list(split_records(iter(io.BytesIO(body)), layout, 2, rows))
+
+
+def _read(parts, layout=LAYOUT, wanted=("a", "b")):
+    rows, bad = [], []
+    for part in parts:
+        records = read_part(part, layout, wanted)
+        columns = [records.cells[name].to_pylist() for name in wanted]
+        rows += list(zip(records.lines.tolist(), *columns, strict=True))
+        bad += records.bad
+    return rows, bad
+
+
+def _file(rows):
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(_CELLS, _CELLS), max_size=12), st.integers(1, 5))
+def test_a_clean_file_reads_as_the_csv_module_reads_it(rows, per_part):
+    """Quotes, line ends in cells, commas, whatever the parts."""
+    body = _file(rows)
+    expected = [row for row in csv.reader(io.StringIO(body.decode(), newline="")) if row]
+    found, bad = _read(_parts(body, rows=per_part))
+    assert [[a, b] for _, a, b in found] == expected
+    assert not bad
+
+
+_POISON = [
+    b"one cell\n",
+    b"1,2,3\n",
+    b'"open,1\n',
+    b"\xff\xfe,1\n",
+    b"a\x00b,1\n",
+    b'x"y"z",\n',
+    b'"a"b,c\n',
+]
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(_POISON), st.integers(0, 10**6)),
+        min_size=1, max_size=30,
+    ),
+    st.integers(1, 7),
+)  # fmt: skip
+def test_every_good_line_is_read_and_every_bad_one_named(lines, per_part):
+    """A bad record takes no other with it, in this part or the next."""
+    body = b"".join(b"%d,ok\n" % n if good else bad for good, bad, n in lines)
+    found, bad = _read(_parts(body, rows=per_part))
+    good_lines = [place for place, (good, _, _) in enumerate(lines, start=2) if good]
+    read = {line for line, _, b in found if b == "ok"}
+    assert read == set(good_lines)
+    named = {record.line for record in bad} | {line for line, _, b in found if b != "ok"}
+    assert named == set(range(2, len(lines) + 2)) - set(good_lines)
+    assert all(record.reason for record in bad)
+
+
+def test_parts_hold_whole_records_and_every_byte_once():
+    """A quoted line end does not split a record."""
+    body = b'1,"x\ny"\n2,b\n3,"p\nq\nr"\n4,d\n'
+    parts = _parts(body, rows=2)
+    assert b"".join(part.body for part in parts) == body
+    assert [part.first_line for part in parts] == [2, 5]
+
+
+def test_a_quote_that_never_closes_costs_one_line():
+    """Also where thousands of lines follow."""
+    body = b'"never,1\n' + b"".join(b"%d,x\n" % n for n in range(3000))
+    found, bad = _read(_parts(body, rows=1000))
+    assert len(found) == 3000
+    assert [(record.line, "parse" in record.reason) for record in bad] == [(2, True)]
+
+
+def test_json_lines_are_read_by_name_and_nested_values_refused():
+    """Numbers become cells as text; null is missing."""
+    layout = FileLayout(is_json=True)
+    body = b'{"a": 1.5, "b": null}\n\n{"a": [1]}\nnot json\n{"b": true, "c": 1}\n'
+    records = read_part(Part(1, body), layout, ("a", "b"))
+    assert records.cells["a"].to_pylist() == ["1.5", None]
+    assert records.cells["b"].to_pylist() == [None, "true"]
+    assert records.lines.tolist() == [1, 5]
+    assert [record.line for record in records.bad] == [3, 4]
+
+
+def test_the_header_may_have_a_mark_and_quoted_line_ends():
+    """Its lines are counted, so that every row keeps its own line number."""
+    lines = iter(io.BytesIO(b'\xef\xbb\xbf"a",b\r\n1,2\n'))
+    assert read_header(lines, "x.csv", ",") == (("a", "b"), 1)
