@@ -70,6 +70,27 @@ def test_reports_and_tracking_run_on_their_layers_alone(built):
     _imports(tracked, "from mlflow import MlflowClient; import noria_aws.mlflow_sink")
 
 
+def test_batches_run_on_their_layer_alone_with_the_kernel(built):
+    """Compiled for Lambda's C library, not this machine's."""
+    layers = [built / name for name in (*COMMON, "batch_runtime")]
+    assert bundling.require_size(layers, bundling.MAX_UNZIPPED_BYTES) > 100_000_000
+    steps = "plan_batch, score_part, close_batch"
+    _imports(
+        layers,
+        f"from noria.steps import {steps}; from noria.batch.kernel import TreeKernel; "
+        "assert TreeKernel.is_built()",
+    )
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_the_kernel_compiles_for_either_architecture(architecture, tmp_path):
+    """From this machine; the ELF header names the processor."""
+    source = ROOT / "layers" / "batch_runtime" / "tree_kernel.c"
+    bundling._compile_c(source, tmp_path / "k", architecture)
+    machine_of = (tmp_path / "k" / "tree_kernel.so").read_bytes()[18]
+    assert machine_of == {"arm64": 183, "x86_64": 62}[architecture]
+
+
 def test_equal_sources_build_equal_bytes(built, tmp_path):
     """Compiled files carry no time."""
     (tmp_path / "again").mkdir()

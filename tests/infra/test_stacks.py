@@ -160,7 +160,7 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
 def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
     """No route is open."""
     methods = _resources(platform, "AWS::ApiGateway::Method")
-    assert len(methods) == 11
+    assert len(methods) == 14
     assert all(m["Properties"]["ApiKeyRequired"] is True for m in methods.values())
     platform.resource_count_is("AWS::ApiGateway::ApiKey", 2)
     plans = _resources(platform, "AWS::ApiGateway::UsagePlan")
@@ -226,9 +226,9 @@ def test_foreign_context_is_left_alone():
 
 
 def test_everything_that_may_fail_unseen_has_an_alarm(platform):
-    """Errors, latency, lost logs, no champion, failed executions, dead letters: ten, which are free."""
+    """Errors, latency, lost logs, no champion, failed executions, dead letters: the eleventh costs ten cents."""
     alarms = _resources(platform, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 10
+    assert len(alarms) == 11
     for name, alarm in alarms.items():
         properties = alarm["Properties"]
         assert properties["AlarmActions"], name
@@ -282,15 +282,15 @@ def test_on_the_emulator_time_is_not_the_schedules(tmp_path):
     assert states == {"DISABLED"}
 
 
-def test_log_chunks_start_their_profile_and_failures_are_kept(platform):
+def test_log_chunks_and_files_start_their_work_and_failures_are_kept(platform):
     """Events retry, then a queue keeps them."""
-    (rule,) = _resources(platform, "AWS::Events::Rule").values()
-    assert rule["Properties"]["EventPattern"]["detail"]["object"]["key"] == [
-        {"prefix": "predictions/"}
-    ]
-    (target,) = rule["Properties"]["Targets"]
-    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 5
-    assert "DeadLetterConfig" in target
+    rules = _resources(platform, "AWS::Events::Rule").values()
+    keys = [r["Properties"]["EventPattern"]["detail"]["object"]["key"] for r in rules]
+    assert sorted(key["prefix"] for (key,) in keys) == ["batch-inbox/", "predictions/"]
+    for rule in rules:
+        (target,) = rule["Properties"]["Targets"]
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] == 5
+        assert "DeadLetterConfig" in target
 
 
 def test_the_bucket_tells_eventbridge_without_a_function_of_its_own(storage):
