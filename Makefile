@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
+.PHONY: help demo test check synth deploy bench bench-batch bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -61,6 +61,9 @@ bench-drift: $(SETUP) ## Drift: real pairs, false alarms, delay, ten million row
 
 bench-estimates: $(SETUP) ## Performance estimated without labels beside the labels: build/estimates.json
 	@$(BIN)/python -m tests.benchmarks.estimates
+
+bench-batch: $(SETUP) ## Whole files beside pandas + scikit-learn, file to file: build/batch.json
+	@$(BIN)/python -m tests.benchmarks.batch
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins

@@ -4,14 +4,16 @@ import io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noria.batch.parts import FileLayout, Part, read_header, read_part, split_records
+from noria.batch.parts import FileLayout, Part, read_header, split_records
+from noria.batch.reading import read_part
+from noria.data.parsing import ByteBudget
 
 LAYOUT = FileLayout(is_json=False, header=("a", "b"))
 _CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 
 
 def _parts(body, layout=LAYOUT, rows=3):
-    return list(split_records(iter(io.BytesIO(body)), layout, 2, rows))
+    return list(split_records(io.BytesIO(body), layout, 2, rows, ByteBudget(10**9), "x.csv"))
 
 
 def _read(parts, layout=LAYOUT, wanted=("a", "b")):
@@ -30,7 +32,7 @@ def _file(rows):
     return out.getvalue().encode()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(_CELLS, _CELLS), max_size=12), st.integers(1, 5))
 def test_a_clean_file_reads_as_the_csv_module_reads_it(rows, per_part):
     """Quotes, line ends in cells, commas, whatever the parts."""
@@ -52,7 +54,7 @@ _POISON = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.sampled_from(_POISON), st.integers(0, 10**6)),

@@ -56,8 +56,8 @@ class BatchPredictor:
         """
         predictor = self.predictor
         columns = read_columns(cells, n_rows, predictor.columns, predictor.missing)
-        features = self._view.transform(columns)
-        outputs = self._link(self._score(features), predictor.model)
+        raw = [self._score(features) for features in self._view.transform(columns)]
+        outputs = self._link(np.vstack(raw), predictor.model) if raw else self._none()
         columns.doubtful |= ~np.isfinite(outputs).all(axis=1)
         refused = self._answer_alone(cells, columns, outputs)
         places = np.array([i for i in range(n_rows) if i not in refused], dtype=np.int64)
@@ -70,6 +70,9 @@ class BatchPredictor:
             refused=refused,
             n_outside=columns.n_outside,
         )
+
+    def _none(self) -> Floats:
+        return np.zeros((0, max(1, len(self.predictor.classes))))
 
     def _answer_alone(
         self, cells: Cells, columns: Columns, outputs: Floats

@@ -4,7 +4,7 @@ Numbers, levels and weighted terms have a fast way; every other block runs its o
 test holds the matrix equal to the row path's features, bit for bit but for the norm of a text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ from noria.features.blocks import BLOCKS
 from noria.features.derive import Deriver
 from noria.features.text import TextPreparer
 from noria.features.view import FeatureView
+
+_TEXT_ROWS = 2_000  # whose terms are held at once
+_MOST_TOKENS = 200_000  # remembered
 
 
 class BatchView:
@@ -35,15 +38,21 @@ class BatchView:
         if not view.data["derived"] and all(_has_terms(block) for block in self._blocks):
             self._terms = [_Terms(block) for block in self._blocks]
 
-    def transform(self, columns: Columns) -> Rows:
-        """Return the features, shape (n_rows, width).
+    def transform(self, columns: Columns) -> Iterator[Rows]:
+        """Yield the features of all rows in order, some rows at a time: shape (…, width).
 
         Rows whose texts have no words become doubtful: the row path refuses them.
         """
         if self._terms:
-            return _together(self._terms, columns, self._view.width)
-        if self._view.is_sparse or self._view.is_all_text:
-            return self._by_row(columns)
+            for first in range(0, columns.n_rows, _TEXT_ROWS):
+                places = range(first, min(first + _TEXT_ROWS, columns.n_rows))
+                yield _together(self._terms, columns, places, self._view.width)
+        elif self._view.is_sparse or self._view.is_all_text:
+            yield self._by_row(columns)
+        else:
+            yield self._by_column(columns)
+
+    def _by_column(self, columns: Columns) -> Rows:
         out = np.zeros((columns.n_rows, self._view.width))
         rows: list[Mapping[str, Any]] = []
         offset = 0
@@ -119,26 +128,48 @@ class _Terms:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._columns: list[str] = data["columns"]
-        self._prepare = TextPreparer(data).prepare
+        self._preparer = TextPreparer(data)
+        self._prepare = self._preparer.prepare
+        self._of_tokens = data["analyzer"] == "char_wb"  # parts of one token at a time
+        self._of_token: dict[str, list[int]] = {}
         self._index = {term: position for position, term in enumerate(data["terms"])}
         self._idf = np.array(data["idf"])
         self._weight: float = data["weight"]
         self._is_sublinear: bool = data["sublinear_tf"]
         self.width = len(self._idf)
 
-    def entries(self, columns: Columns, has_words: NDArray[np.bool_]) -> _Entries:
-        """Return the weighted terms; mark the rows that have words at all."""
-        index, prepare, found = self._index, self._prepare, list[int]()
-        sizes = np.zeros(columns.n_rows, dtype=np.int64)
+    def entries(self, columns: Columns, places: range, has_words: NDArray[np.bool_]) -> _Entries:
+        """Return the weighted terms of some rows; mark those that have words at all."""
+        found, sizes = list[int](), np.zeros(len(places), dtype=np.int64)
         texts = [columns.texts[name] for name in self._columns]
-        for number in np.flatnonzero(~columns.doubtful).tolist():
-            row = {name: text[number] for name, text in zip(self._columns, texts, strict=True)}
-            if grams := prepare(row):
+        for number, place in enumerate(places):
+            if columns.doubtful[place]:
+                continue
+            row = {name: text[place] for name, text in zip(self._columns, texts, strict=True)}
+            before = len(found)
+            if self._of_tokens:
+                has_words[number] |= self._add_by_token(row, found)
+            elif grams := self._prepare(row):
                 has_words[number] = True
-                known = [index[gram] for gram in grams if gram in index]
-                sizes[number] = len(known)
-                found += known
+                index = self._index
+                found += [index[gram] for gram in grams if gram in index]
+            sizes[number] = len(found) - before
         return self._weighted(np.array(found, dtype=np.int64), sizes)
+
+    def _add_by_token(self, row: Mapping[str, str | None], found: list[int]) -> bool:
+        """Add the terms of each token, found once a process: most words come again."""
+        has_words, known = False, self._of_token
+        for name in self._columns:
+            for token in self._preparer.tokens(row[name] or ""):
+                has_words = True
+                terms = known.get(token)
+                if terms is None:
+                    index, grams = self._index, self._preparer.grams([token])
+                    terms = [index[gram] for gram in grams if gram in index]
+                    if len(known) < _MOST_TOKENS:
+                        known[token] = terms
+                found += terms
+        return has_words
 
     def _weighted(self, found: NDArray[np.int64], sizes: NDArray[np.int64]) -> _Entries:
         row_of = np.repeat(np.arange(len(sizes)), sizes)
@@ -150,16 +181,16 @@ class _Terms:
         return _Entries(rows, terms, self._weight * (values / np.sqrt(squares)[rows]))
 
 
-def _together(blocks: list[_Terms], columns: Columns, width: int) -> SparseRows:
-    """Put blocks side by side; rows without a word in any become doubtful."""
-    has_words = np.zeros(columns.n_rows, dtype=bool)
+def _together(blocks: list[_Terms], columns: Columns, places: range, width: int) -> SparseRows:
+    """Put the terms of some rows side by side; rows without a word in any become doubtful."""
+    has_words = np.zeros(len(places), dtype=bool)
     found, offset = list[_Entries](), 0
     for block in blocks:
-        entries = block.entries(columns, has_words)
+        entries = block.entries(columns, places, has_words)
         found.append(entries._replace(columns=entries.columns + offset))
         offset += block.width
-    columns.doubtful |= ~has_words
-    rows, places, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    columns.doubtful[places.start : places.stop] |= ~has_words
+    rows, terms, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(rows, kind="stable")
-    start = np.searchsorted(rows[order], np.arange(columns.n_rows + 1))
-    return SparseRows(start.astype(np.int64), places[order].astype(np.int32), values[order], width)
+    start = np.searchsorted(rows[order], np.arange(len(places) + 1))
+    return SparseRows(start.astype(np.int64), terms[order].astype(np.int32), values[order], width)

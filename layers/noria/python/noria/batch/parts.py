@@ -1,4 +1,4 @@
-"""A file in parts of whole records, and the records of a part; a bad record never takes others.
+"""A file in parts of whole records: a bad record never takes others with it.
 
 Training refuses a file with a quote that never closes, because its rows cannot be told apart. A
 batch has promised an answer to every other row, so here such a line is one bad record, and reading
@@ -7,27 +7,26 @@ goes on behind it. Splitting and reading use the same function, so a part holds 
 
 import csv
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 from numpy.typing import NDArray
 
 from noria.data.parsing import (
-    CUT,
-    MAX_CELL_CHARACTERS,
+    MAX_LINE_BYTES,
+    ByteBudget,
     checked_header,
-    json_records,
-    text_fault,
+    read_lines,
+    readable,
 )
 
 _RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; behind it, it never closes
 _PART_BYTES = 32 << 20  # parts of long texts hold fewer rows
-_BLANK = b"\r\n"
+_BLOCK_BYTES = 1 << 20
+NEWLINE = 10
 
 
 @dataclass(frozen=True)
@@ -55,22 +54,6 @@ class Part(NamedTuple):
     body: bytes
 
 
-class BadRecord(NamedTuple):
-    """A record that cannot be read."""
-
-    line: int
-    reason: str
-    cells: dict[str, Any]  # as far as they could be told apart
-
-
-class Records(NamedTuple):
-    """The readable records of a part, by column, and the others."""
-
-    cells: dict[str, pa.Array]  # strings, null where there is none
-    lines: NDArray[np.int64]  # of the file, ascending
-    bad: list[BadRecord]
-
-
 def read_header(
     lines: Iterator[bytes], filename: str, delimiter: str
 ) -> tuple[tuple[str, ...], int]:
@@ -80,66 +63,105 @@ def read_header(
     """
     n_lines = 0
 
-    def decoded() -> Iterator[str]:
+    def texts() -> Iterator[str]:
         nonlocal n_lines
         for line in lines:
             n_lines += 1
             yield line.decode("utf-8-sig" if n_lines == 1 else "utf-8", "surrogateescape")
 
     try:
-        cells = next(csv.reader(decoded(), delimiter=delimiter, strict=True), [])
+        cells = next(csv.reader(texts(), delimiter=delimiter, strict=True), [])
     except csv.Error:
         cells = []
     return tuple(checked_header(cells, filename, delimiter)), n_lines
 
 
 def split_records(
-    lines: Iterator[bytes], layout: FileLayout, first_line: int, rows_per_part: int
+    source: BinaryIO,
+    layout: FileLayout,
+    first_line: int,
+    rows_per_part: int,
+    budget: ByteBudget,
+    filename: str,
 ) -> Iterator[Part]:
-    """Yield parts of at most `rows_per_part` records, in order."""
+    """Yield parts of at most `rows_per_part` records, in order.
+
+    Parameters
+    ----------
+    source : binary stream
+        Behind the header. While no quote comes, a line is a record, and lines are counted a
+        block at a time; from the first quote on, record by record.
+    first_line : int
+        Of the file, from 1, where `source` stands.
+
+    Raises
+    ------
+    DatasetSchemaError
+        The archive is damaged, or the budget is used up.
+    """
     body: list[bytes] = []
-    started, line, n_rows, size = first_line, first_line, 0, 0
-    for record in _records(lines, layout):
-        body += record
-        line, n_rows, size = line + len(record), n_rows + 1, size + sum(map(len, record))
-        if n_rows == rows_per_part or size >= _PART_BYTES:
+    started, line, size = first_line, first_line, 0
+    for piece, n_lines, n_records in _pieces(source, layout, rows_per_part, budget, filename):
+        body.append(piece)
+        line, size = line + n_lines, size + len(piece)
+        if n_records == 0 or size >= _PART_BYTES:
             yield Part(started, b"".join(body))
-            body, started, n_rows, size = [], line, 0, 0
+            body, started, size = [], line, 0
     if body:
         yield Part(started, b"".join(body))
 
 
-def read_part(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
-    """Return the records of a part; of the columns only those wanted."""
-    if layout.is_json:
-        return _read_json(part, wanted)
-    quick: list[bytes] = []
-    quick_lines: list[int] = []
-    slow: list[tuple[int, list[str]]] = []
-    bad: list[BadRecord] = []
-    line, n_breaks = part.first_line, len(layout.header) - 1
-    delimiter = layout.delimiter.encode()
-    for record in _records(_physical(part.body), layout):
-        first = record[0]
-        if len(record) == 1 and _is_plain(first) and first.count(delimiter) == n_breaks:
-            if first.strip(_BLANK):
-                quick.append(first)
-                quick_lines.append(line)
-        elif any(text.strip(_BLANK) for text in record):
-            cells, fault = _cells(record, layout)
-            if fault:
-                bad.append(BadRecord(line, fault, _named(cells, layout)))
-            else:
-                slow.append((line, cells))
-        line += len(record)
-    return _joined(quick, quick_lines, slow, bad, layout, wanted)
+def _pieces(
+    source: BinaryIO, layout: FileLayout, rows_per_part: int, budget: ByteBudget, filename: str
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (records, their lines, records the part still lacks)."""
+    room = rows_per_part
+    while block := _whole_lines(source, filename):
+        ends = line_ends(block)
+        is_quoted = b'"' in block and not layout.is_json
+        if is_quoted or int(np.diff(ends, prepend=0).max()) >= MAX_LINE_BYTES:
+            lines = read_lines(cast(BinaryIO, _Rest(block, source)), filename, budget)
+            for record in whole_records(lines, layout):
+                room = (room or rows_per_part) - 1
+                yield b"".join(record), len(record), room
+            return
+        budget.take(len(block), filename)
+        first, at = 0, 0
+        while at < len(ends):
+            taken = min(room or rows_per_part, len(ends) - at)
+            room, at = (room or rows_per_part) - taken, at + taken
+            last = int(ends[at - 1])
+            yield block[first:last], taken, room
+            first = last
 
 
-def _physical(body: bytes) -> Iterator[bytes]:
-    return iter(BytesIO(body))
+def _whole_lines(source: BinaryIO, filename: str) -> bytes:
+    with readable(filename):
+        block = source.read(_BLOCK_BYTES)
+        return block if block.endswith(b"\n") else block + source.readline(MAX_LINE_BYTES)
 
 
-def _records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[bytes]]:
+def line_ends(block: bytes) -> NDArray[np.int64]:
+    """Return where each line ends, its line break included."""
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == NEWLINE) + 1
+    return ends if len(ends) and ends[-1] == len(block) else np.append(ends, len(block))
+
+
+class _Rest:
+    """What was read of a stream, put back before it."""
+
+    def __init__(self, block: bytes, source: BinaryIO) -> None:
+        self._block, self._source = BytesIO(block), source
+
+    def readline(self, limit: int) -> bytes:
+        """Return the next line, or as much of it as `limit` allows."""
+        line = self._block.readline(limit)
+        if line.endswith(b"\n") or len(line) == limit:
+            return line
+        return line + self._source.readline(limit - len(line))
+
+
+def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[bytes]]:
     """Yield the physical lines of one record after another."""
     if layout.is_json:
         yield from ([line] for line in lines)
@@ -162,13 +184,13 @@ def _quoted_record(
     taken = [first]
 
     def fed() -> Iterator[str]:
-        yield _text(first)
+        yield decoded(first)
         while len(taken) < _RECORD_LINES:
             line = waiting.popleft() if waiting else next(lines, None)
             if line is None:
                 return
             taken.append(line)
-            yield _text(line)
+            yield decoded(line)
 
     try:
         cells = next(csv.reader(fed(), delimiter=layout.delimiter, strict=True), [])
@@ -181,123 +203,11 @@ def _quoted_record(
     return taken
 
 
-def _text(line: bytes) -> str:
+def decoded(line: bytes) -> str:
+    """Return text; bytes that are not UTF-8 become lone surrogates."""
     return line.decode("utf-8", "surrogateescape")
 
 
-def _is_plain(line: bytes) -> bool:
-    """Return whether Arrow reads the line as Python's csv module does."""
-    return b'"' not in line and b"\0" not in line and b"\r" not in line.removesuffix(b"\r\n")
-
-
-def _cells(record: Sequence[bytes], layout: FileLayout) -> tuple[list[str], str | None]:
-    """Return a record's cells, and why it cannot be read."""
-    text = [_text(line) for line in record]
-    previous = csv.field_size_limit(MAX_CELL_CHARACTERS)
-    try:
-        cells = next(csv.reader(text, delimiter=layout.delimiter, strict=True), [])
-        if len(cells) != len(layout.header):
-            return cells, f"{len(cells)} cells where the header has {len(layout.header)}"
-    except csv.Error as error:
-        return ["".join(text).strip()[:1000]], f"the line does not parse: {error}"
-    finally:
-        csv.field_size_limit(previous)
-    return cells, next((fault for cell in cells if (fault := text_fault(cell))), None)
-
-
-def _named(cells: Sequence[str], layout: FileLayout) -> dict[str, Any]:
-    shown = [cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in cells]
-    return dict(zip(layout.header, shown, strict=False))
-
-
-def _joined(
-    quick: list[bytes],
-    quick_lines: list[int],
-    slow: list[tuple[int, list[str]]],
-    bad: list[BadRecord],
-    layout: FileLayout,
-    wanted: Sequence[str],
-) -> Records:
-    names = [name for name in layout.header if name in wanted]
-    body = b"".join(quick)
-    if quick and not _is_utf8(body):
-        kept = []
-        for line, text in zip(quick_lines, quick, strict=True):
-            cells, fault = _cells([text], layout)
-            if fault:
-                bad.append(BadRecord(line, fault, _named(cells, layout)))
-            else:
-                kept.append((line, text))
-        quick_lines, body = [line for line, _ in kept], b"".join(text for _, text in kept)
-    places = [layout.header.index(name) for name in names]
-    columns = (
-        _arrow_cells(body, layout, names) if body else [pa.array([], pa.string())] * len(names)
-    )
-    if slow:
-        columns = [
-            pa.concat_arrays([column, pa.array([cells[place] for _, cells in slow], pa.string())])
-            for column, place in zip(columns, places, strict=True)
-        ]
-    lines = np.array(quick_lines + [line for line, _ in slow], dtype=np.int64)
-    order = np.argsort(lines)
-    if slow:
-        columns = [column.take(pa.array(order)) for column in columns]
-    bad.sort(key=lambda record: record.line)
-    return Records(dict(zip(names, columns, strict=True)), lines[order], bad)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        return CUT not in body.decode()
-    except UnicodeDecodeError:
-        return False
-
-
-def _arrow_cells(body: bytes, layout: FileLayout, names: Sequence[str]) -> list[pa.Array]:
-    table = pyarrow.csv.read_csv(
-        pa.py_buffer(body),
-        read_options=pyarrow.csv.ReadOptions(
-            column_names=list(layout.header), use_threads=False, block_size=len(body) + 1
-        ),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=layout.delimiter, quote_char=False, ignore_empty_lines=False
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=list(names),
-            strings_can_be_null=False,
-        ),
-    )
-    return [_one_chunk(table[name]) for name in names]
-
-
-def _one_chunk(column: Any) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def _read_json(part: Part, wanted: Sequence[str]) -> Records:
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    bad: list[BadRecord] = []
-    for record in json_records(_text(line) for line in _physical(part.body)):
-        line = part.first_line + record.line - 1
-        if record.fault:
-            bad.append(BadRecord(line, record.fault, record.cells))
-            continue
-        nested = [name for name in wanted if isinstance(record.cells.get(name), dict | list)]
-        if nested:
-            bad.append(BadRecord(line, f"{nested[0]}: must be a text or a number", record.cells))
-            continue
-        rows.append(record.cells)
-        lines.append(line)
-    cells = {
-        name: pa.array([_as_cell(row.get(name)) for row in rows], pa.string()) for name in wanted
-    }
-    return Records(cells, np.array(lines, dtype=np.int64), bad)
-
-
-def _as_cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def physical_lines(body: bytes) -> Iterator[bytes]:
+    """Yield lines with their breaks."""
+    return iter(BytesIO(body))

@@ -12,7 +12,7 @@ import pyarrow.csv
 
 from noria.batch.engine import Answers
 from noria.batch.kernel import Floats
-from noria.batch.parts import Records
+from noria.batch.reading import Records
 from noria.hashing import canonical_json
 from noria.inference.predictor import Predictor
 

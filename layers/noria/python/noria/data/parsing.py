@@ -10,6 +10,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, BinaryIO, NamedTuple
 
@@ -93,7 +94,7 @@ def is_json_lines(filename: str) -> bool:
 
 def read_lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[bytes]:
     """Yield physical lines; a line above the limit comes as its first bytes plus a mark."""
-    try:
+    with readable(filename):
         while line := source.readline(MAX_LINE_BYTES):
             budget.take(len(line), filename)
             is_cut = len(line) == MAX_LINE_BYTES and not line.endswith(b"\n")
@@ -102,6 +103,13 @@ def read_lines(source: BinaryIO, filename: str, budget: ByteBudget) -> Iterator[
                 if rest.endswith(b"\n"):
                     break
             yield CUT.encode() + b"\n" if is_cut else line
+
+
+@contextmanager
+def readable(filename: str) -> Iterator[None]:
+    """Turn a damaged archive into a DatasetSchemaError."""
+    try:
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DatasetSchemaError(
             f"{filename}: the gzip archive is damaged or truncated: {error}", file=filename

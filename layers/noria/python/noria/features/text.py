@@ -52,7 +52,7 @@ class TextPreparer:
         self._compatible: bool = settings["compatible"]
         self._stem = stemmer(settings["stemming"])
         self._shortest, self._longest = settings["ngrams"]
-        self._grams = self._char_grams if settings["analyzer"] == "char_wb" else self._word_grams
+        self.grams = self._char_grams if settings["analyzer"] == "char_wb" else self._word_grams
 
     def prepare(self, row: Mapping[str, Any]) -> list[str]:
         """Return the n-grams of a row in order, repeats included; missing text is empty."""
@@ -61,7 +61,7 @@ class TextPreparer:
             text = row.get(column)
             if text:
                 tokens += self.tokens(text)
-        return self._grams(tokens)
+        return self.grams(tokens)
 
     def tokens(self, text: str) -> list[str]:
         """Return the cleaned, filtered and stemmed tokens of one text."""

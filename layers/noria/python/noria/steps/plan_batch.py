@@ -4,7 +4,6 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, BinaryIO, cast
 
 from noria.batch.parquet import parquet_as_csv
@@ -138,13 +137,14 @@ class _Planning:
         files = read_files(self._store, self._spec.name, model_version, (BUNDLE_FILE, ARRAYS_FILE))
         predictor = Predictor(files)
         with self._opened() as stream:
-            lines, budget = self._lines(stream)
+            source, budget = self._unpacked(stream)
             is_json = is_json_lines(self._name)
+            lines = read_lines(source, self._name, budget)
             header, n_header = ((), 0) if is_json else self._header(lines)
             layout = FileLayout(is_json, header, self._delimiter)
             if not is_json:
                 self._require_columns(predictor, header)
-            parts = list(self._written(lines, layout, n_header + 1))
+            parts = list(self._written(source, layout, n_header + 1, budget))
         if not parts:
             raise DatasetSchemaError(f"{self._name}: the file holds no records", file=self._name)
         return {
@@ -171,26 +171,12 @@ class _Planning:
     def _delimiter(self) -> str:
         return "," if self._name.endswith(_PARQUET) else self._spec.dataset.delimiter
 
-    def _lines(self, stream: BinaryIO) -> tuple[Iterator[bytes], ByteBudget]:
-        batch = self._spec.batch
-        budget = ByteBudget(batch.max_bytes, "batch.max_bytes; cut it into several")
+    def _unpacked(self, stream: BinaryIO) -> tuple[BinaryIO, ByteBudget]:
+        most, advice = self._spec.batch.max_bytes, "batch.max_bytes; cut it into several"
         if not self._name.endswith(".gz"):
-            return read_lines(stream, self._name, budget), budget
+            return stream, ByteBudget(most, advice)
         counted = _Counted(stream)
-        lines = read_lines(counted.unpacked(), self._name, budget)
-        return self._no_bomb(lines, counted, budget), budget
-
-    def _no_bomb(
-        self, lines: Iterator[bytes], source: "_Counted", budget: ByteBudget
-    ) -> Iterator[bytes]:
-        for line in lines:
-            if budget.taken > max(_RATIO_FROM_BYTES, _MAX_RATIO * source.n_bytes):
-                raise DatasetSchemaError(
-                    f"{self._name}: the archive grows more than {_MAX_RATIO} times; "
-                    "send the file uncompressed if that is right",
-                    file=self._name,
-                )
-            yield line
+        return counted.unpacked(), _ArchiveBudget(most, advice, counted)
 
     def _header(self, lines: Iterator[bytes]) -> tuple[tuple[str, ...], int]:
         header, n_lines = read_header(lines, self._name, self._delimiter)
@@ -214,13 +200,13 @@ class _Planning:
             )
 
     def _written(
-        self, lines: Iterator[bytes], layout: FileLayout, first_line: int
+        self, source: BinaryIO, layout: FileLayout, first_line: int, budget: ByteBudget
     ) -> Iterator[dict[str, int]]:
         batch, n_rows = self._spec.batch, 0
-        limit = self._plan["limit"]
+        limit: int | None = self._plan["limit"]
         per_part = min(batch.rows_per_part, limit) if limit else batch.rows_per_part
-        taken = lines if not limit else islice(lines, limit)
-        for number, part in enumerate(split_records(taken, layout, first_line, per_part)):
+        parts = split_records(source, layout, first_line, per_part, budget, self._name)
+        for number, part in enumerate(parts):
             n_rows += part.body.count(b"\n")
             if n_rows > batch.max_rows:
                 raise DatasetSchemaError(
@@ -230,6 +216,8 @@ class _Planning:
                 )
             self._put(number, part)
             yield {"first_line": part.first_line, "n_bytes": len(part.body)}
+            if limit and n_rows >= limit:  # to the next part's end
+                return
 
     def _put(self, number: int, part: Part) -> None:
         key = part_key(self._spec.name, self._plan["job_id"], "input", number)
@@ -246,6 +234,24 @@ class _Planning:
             return {"from": "training", "at": data["edges"], "names": data["bands"]}
         at = [quantile(spread, share) for share in section.band_quantiles]
         return {"from": f"{len(found)} earlier batches", "at": at, "names": data["bands"]}
+
+
+class _ArchiveBudget(ByteBudget):
+    """A budget that also looks at how much an archive grows."""
+
+    def __init__(self, max_bytes: int, advice: str, source: "_Counted") -> None:
+        super().__init__(max_bytes, advice)
+        self._source = source
+
+    def take(self, n_bytes: int, filename: str) -> None:
+        """Count bytes; DatasetSchemaError for too many, or for an archive that explodes."""
+        super().take(n_bytes, filename)
+        if self.taken > max(_RATIO_FROM_BYTES, _MAX_RATIO * self._source.n_bytes):
+            raise DatasetSchemaError(
+                f"{filename}: the archive grows more than {_MAX_RATIO} times; "
+                "send the file uncompressed if that is right",
+                file=filename,
+            )
 
 
 class _Counted:

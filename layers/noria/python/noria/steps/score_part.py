@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from noria.batch.engine import BatchModels
-from noria.batch.parts import FileLayout, Part, read_part
+from noria.batch.parts import FileLayout, Part
+from noria.batch.reading import read_part
 from noria.batch.results import Bands, part_summary, part_table, refused_lines, table_bytes
 from noria.errors import BatchCancelledError
 from noria.hashing import canonical_json

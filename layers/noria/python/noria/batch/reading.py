@@ -1,0 +1,242 @@
+"""The records of a part, by column: what is plain all at once, everything else one by one."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from noria.batch.parts import (
+    NEWLINE,
+    FileLayout,
+    Part,
+    decoded,
+    line_ends,
+    physical_lines,
+    whole_records,
+)
+from noria.data.parsing import CUT, MAX_CELL_CHARACTERS, json_records, text_fault
+
+_BLANK, _RETURN = b"\r\n", 13
+
+
+class BadRecord(NamedTuple):
+    """A record that cannot be read."""
+
+    line: int
+    reason: str
+    cells: dict[str, Any]  # as far as they could be told apart
+
+
+class Records(NamedTuple):
+    """The readable records of a part, by column, and the others."""
+
+    cells: dict[str, pa.Array]  # strings, null where there is none
+    lines: NDArray[np.int64]  # of the file, ascending
+    bad: list[BadRecord]
+
+
+def read_part(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
+    """Return the records of a part; of the columns only those wanted."""
+    if layout.is_json:
+        return _read_json(part, wanted)
+    if b'"' in part.body:
+        return _read_quoted(part, layout, wanted)
+    ends = line_ends(part.body) if part.body else np.zeros(0, dtype=np.int64)
+    strange = _strange_lines(part.body, ends, layout)
+    lines = np.arange(part.first_line, part.first_line + len(ends))
+    found = _Found(layout, wanted)
+    starts = ends - np.diff(ends, prepend=0)
+    quick = [part.body]
+    if len(strange):
+        for place in strange.tolist():
+            found.add_record([part.body[starts[place] : ends[place]]], int(lines[place]))
+        edges = np.concatenate(([0], np.column_stack((starts[strange], ends[strange])).ravel()))
+        pairs = np.append(edges, len(part.body)).reshape(-1, 2).tolist()
+        quick = [part.body[first:last] for first, last in pairs]
+    found.add_quick(b"".join(quick), np.delete(lines, strange))
+    return found.records()
+
+
+def _strange_lines(body: bytes, ends: NDArray[np.int64], layout: FileLayout) -> NDArray[np.int64]:
+    """Return the places of lines that Arrow may read differently: blank, odd marks, other cells."""
+    if not len(ends):
+        return np.zeros(0, dtype=np.int64)
+    octets = np.frombuffer(body, dtype=np.uint8)
+    breaks = np.flatnonzero(octets == ord(layout.delimiter))
+    n_breaks = np.diff(np.searchsorted(breaks, ends), prepend=0)
+    is_strange = n_breaks != len(layout.header) - 1
+    if b"\0" in body or b"\r" in body:
+        returns = np.flatnonzero(octets == _RETURN)
+        following = np.append(octets, NEWLINE)[returns + 1]
+        odd = np.concatenate((np.flatnonzero(octets == 0), returns[following != NEWLINE]))
+        is_strange[np.searchsorted(ends, odd, side="right")] = True
+    if len(layout.header) == 1:
+        starts = ends - np.diff(ends, prepend=0)
+        is_strange |= ends - starts <= len(_BLANK)
+    return np.flatnonzero(is_strange)
+
+
+def _read_quoted(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
+    """Read record by record: a quote may hide the end of a line."""
+    found, line = _Found(layout, wanted), part.first_line
+    quick, quick_lines = list[bytes](), list[int]()
+    n_breaks, delimiter = len(layout.header) - 1, layout.delimiter.encode()
+    for record in whole_records(physical_lines(part.body), layout):
+        first = record[0]
+        if (
+            len(record) == 1
+            and _is_plain(first)
+            and first.count(delimiter) == n_breaks
+            and first.strip(_BLANK)
+        ):
+            quick.append(first)
+            quick_lines.append(line)
+        else:
+            found.add_record(record, line)
+        line += len(record)
+    found.add_quick(b"".join(quick), np.array(quick_lines, dtype=np.int64))
+    return found.records()
+
+
+class _Found:
+    """The records of a part, gathered from what Arrow reads and what is read one by one."""
+
+    def __init__(self, layout: FileLayout, wanted: Sequence[str]) -> None:
+        self._layout = layout
+        self._names = [name for name in layout.header if name in wanted]
+        self._places = [layout.header.index(name) for name in self._names]
+        self._columns: list[list[pa.Array]] = [[] for _ in self._names]
+        self._lines: list[NDArray[np.int64]] = []
+        self._slow: list[tuple[int, list[str]]] = []
+        self._bad: list[BadRecord] = []
+
+    def add_record(self, record: Sequence[bytes], line: int) -> None:
+        """Read one record; a blank line is none."""
+        if not any(text.strip(_BLANK) for text in record):
+            return
+        cells, fault = _cells(record, self._layout)
+        if fault:
+            self._bad.append(BadRecord(line, fault, _named(cells, self._layout)))
+        else:
+            self._slow.append((line, cells))
+
+    def add_quick(self, body: bytes, lines: NDArray[np.int64]) -> None:
+        """Read plain lines, of one record each, all at once."""
+        if not body:
+            return
+        if not _is_utf8(body):
+            kept = []
+            for text, line in zip(physical_lines(body), lines.tolist(), strict=True):
+                if _is_utf8(text):
+                    kept.append((text, line))
+                else:
+                    self.add_record([text], line)
+            self.add_quick(
+                b"".join(text for text, _ in kept), np.array([line for _, line in kept], np.int64)
+            )
+            return
+        for column, cells in zip(
+            self._columns, _arrow_cells(body, self._layout, self._names), strict=True
+        ):
+            column.append(cells)
+        self._lines.append(lines)
+
+    def records(self) -> Records:
+        """Return everything in the order of the file."""
+        for column, place in zip(self._columns, self._places, strict=True):
+            column.append(pa.array([cells[place] for _, cells in self._slow], pa.string()))
+        slow_lines = np.array([line for line, _ in self._slow], dtype=np.int64)
+        lines = np.concatenate([*self._lines, slow_lines])
+        columns = [pa.concat_arrays(column) for column in self._columns]
+        if len(slow_lines):
+            order = np.argsort(lines)
+            lines = lines[order]
+            columns = [column.take(pa.array(order)) for column in columns]
+        self._bad.sort(key=lambda record: record.line)
+        return Records(dict(zip(self._names, columns, strict=True)), lines, self._bad)
+
+
+def _is_plain(line: bytes) -> bool:
+    """Return whether Arrow reads the line as Python's csv module does."""
+    return b'"' not in line and b"\0" not in line and b"\r" not in line.removesuffix(b"\r\n")
+
+
+def _cells(record: Sequence[bytes], layout: FileLayout) -> tuple[list[str], str | None]:
+    """Return a record's cells, and why it cannot be read."""
+    text = [decoded(line) for line in record]
+    previous = csv.field_size_limit(MAX_CELL_CHARACTERS)
+    try:
+        cells = next(csv.reader(text, delimiter=layout.delimiter, strict=True), [])
+        if len(cells) != len(layout.header):
+            return cells, f"{len(cells)} cells where the header has {len(layout.header)}"
+    except csv.Error as error:
+        return ["".join(text).strip()[:1000]], f"the line does not parse: {error}"
+    finally:
+        csv.field_size_limit(previous)
+    return cells, next((fault for cell in cells if (fault := text_fault(cell))), None)
+
+
+def _named(cells: Sequence[str], layout: FileLayout) -> dict[str, Any]:
+    shown = [cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in cells]
+    return dict(zip(layout.header, shown, strict=False))
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        return CUT not in body.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _arrow_cells(body: bytes, layout: FileLayout, names: Sequence[str]) -> list[pa.Array]:
+    table = pyarrow.csv.read_csv(
+        pa.py_buffer(body),
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=list(layout.header), use_threads=False, block_size=len(body) + 1
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=layout.delimiter, quote_char=False, ignore_empty_lines=False
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=list(names),
+            strings_can_be_null=False,
+        ),
+    )
+    return [_one_chunk(table[name]) for name in names]
+
+
+def _one_chunk(column: Any) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _read_json(part: Part, wanted: Sequence[str]) -> Records:
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    bad: list[BadRecord] = []
+    for record in json_records(decoded(line) for line in physical_lines(part.body)):
+        line = part.first_line + record.line - 1
+        if record.fault:
+            bad.append(BadRecord(line, record.fault, record.cells))
+            continue
+        nested = [name for name in wanted if isinstance(record.cells.get(name), dict | list)]
+        if nested:
+            bad.append(BadRecord(line, f"{nested[0]}: must be a text or a number", record.cells))
+            continue
+        rows.append(record.cells)
+        lines.append(line)
+    cells = {
+        name: pa.array([_as_cell(row.get(name)) for row in rows], pa.string()) for name in wanted
+    }
+    return Records(cells, np.array(lines, dtype=np.int64), bad)
+
+
+def _as_cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,265 @@
+"""`make bench-batch`: whole files, from file to file, beside pandas with scikit-learn.
+
+Each side runs in a process of its own on one thread and reads and writes the same files: ours by
+the batch job's own steps over a folder; (a) pandas and the fitted scikit-learn pipeline; (b) for
+boosted trees the same with the library's own booster on the transformed matrix. `ROWS=0.1` shrinks
+the files.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from nltk.stem.snowball import SnowballStemmer
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
+from sklearn.svm import LinearSVC
+
+from cli.samples import csv_bytes
+from infra.config import ROOT
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.data.inference import resolved
+from noria.data.samples.customers import CUSTOMER_COLUMNS, sample_customers
+from noria.data.samples.tickets import TICKET_COLUMNS, sample_tickets
+from noria.data.validation import TARGET
+from noria.data.versions import TRAIN, read_rows
+from noria.features.fitting import RowPreparer
+from noria.layout import candidate_key
+from noria.spec.loader import load_project
+from noria.spec.model import ProjectSpec
+from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.training.algorithms import build
+from noria_aws.clock import SystemClock
+from tests.benchmarks.batch_ours import FOLDER, PROJECTS, report, source
+from tests.benchmarks.report import Result, publish
+from tests.support.fakes import MemoryArtifacts
+
+_TRAINING_ROWS = 5000
+_CASES = {
+    "customers": (1_000_000, ("logistic_regression", "random_forest", "xgboost", "lightgbm")),
+    "tickets": (200_000, ("logistic_regression", "linear_svm_everything")),
+}
+_BOOSTED = ("xgboost", "lightgbm")
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def main() -> None:
+    """Train, measure every side, print the table and write `build/batch.json`."""
+    share = float(os.environ.get("ROWS", "1"))
+    results = []
+    for project, (n_wanted, candidates) in _CASES.items():
+        n_rows = int(n_wanted * share)
+        _make_files(project, n_rows)
+        for candidate in candidates:
+            _train(project, candidate)
+            sides = ("noria", "usual", *(("native",) if candidate in _BOOSTED else ()))
+            found = {side: _child(side, project, candidate, n_rows) for side in sides}
+            small = _child("noria", project, candidate, n_rows // 4)
+            print(json.dumps({project: candidate, **found, "quarter": small}), flush=True)
+            results += _judged(f"{project}, {candidate}", n_rows, found, small)
+    publish(results, ROOT / "build" / "batch.json")
+
+
+def _judged(name: str, n_rows: int, found: dict[str, Any], small: dict[str, Any]) -> list[Result]:
+    ours, usual = found["noria"], found["usual"]
+    per_row = {side: run["seconds"] / n_rows for side, run in found.items()}
+    is_trees = any(kind in name for kind in ("forest", *_BOOSTED))
+    best = min(value for side, value in per_row.items() if side != "noria")
+    peer = "(a) pandas + scikit-learn" if best == per_row["usual"] else "(b) native booster"
+    return [
+        Result.against(
+            f"{name}: a row", "s", (per_row["noria"], best if is_trees else per_row["usual"]),
+            peer if is_trees else "(a) pandas + scikit-learn", 1.0 if is_trees else 0.5,
+        ),
+        Result.within(
+            f"{name}: peak memory", "bytes", ours["peak_bytes"], usual["peak_bytes"] / 4,
+            ("(a)", usual["peak_bytes"]),
+        ),
+        Result.within(
+            f"{name}: memory of the whole over a quarter", "", ours["peak_bytes"] / small["peak_bytes"], 1.25
+        ),
+    ]  # fmt: skip
+
+
+def _make_files(project: str, n_rows: int) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for rows in (n_rows, n_rows // 4):
+        path = source(project, rows)
+        if path.exists():
+            continue
+        if project == "customers":
+            body = csv_bytes(CUSTOMER_COLUMNS, sample_customers(rows, seed=7))
+        else:
+            body = csv_bytes(TICKET_COLUMNS, sample_tickets(rows, seed=7))
+        path.write_bytes(body)
+
+
+def _train(project: str, candidate: str) -> None:
+    """Train by Noria's steps, and fit the pipeline that a practitioner would."""
+    spec = load_project(project, PROJECTS)
+    none = spec.search.model_copy(update={"kind": "none"})
+    spec = spec.model_copy(
+        update={
+            "search": none,
+            "candidates": tuple(c for c in spec.candidates if c.name == candidate),
+        }
+    )
+    artifacts = MemoryArtifacts()
+    generate: Any = sample_customers if project == "customers" else sample_tickets
+    columns = CUSTOMER_COLUMNS if project == "customers" else TICKET_COLUMNS
+    artifacts.put("inbox/rows.csv", csv_bytes(columns, generate(_TRAINING_ROWS)))
+    here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
+    request = PrepareDatasetRequest(project, "r", ("inbox/rows.csv",))
+    version = str(prepare_dataset(request, **here).dataset_version)
+    fit_feature_views(FitFeatureViewsRequest(project, "r", version), **here)
+    train_candidate(
+        TrainCandidateRequest(project, "r", version, candidate),
+        clock=SystemClock(),
+        code={},
+        **here,
+    )
+    for name in (BUNDLE_FILE, ARRAYS_FILE):
+        body = artifacts.get(candidate_key(project, "r", candidate, name))
+        (FOLDER / f"{project}-{candidate}-{name}").write_bytes(body)
+    rows = read_rows(artifacts, project, version, TRAIN)
+    pipeline = _pipeline(resolved(artifacts, spec, version), rows)
+    joblib.dump(pipeline, FOLDER / f"{project}-{candidate}.joblib")
+
+
+def _pipeline(spec: ProjectSpec, rows: list[dict[str, Any]]) -> Any:
+    frame = pd.DataFrame(rows)
+    columns = spec.dataset.columns
+    texts = [name for name, column in columns.items() if column.type == "text"]
+    (candidate,) = spec.candidates
+    params = dict(candidate.params)
+    if texts:
+        frame = frame[texts].fillna("").agg(" ".join, axis=1).to_frame("text")
+        (step,) = spec.selections[str(candidate.selection)]
+        prepared = zip(RowPreparer(spec).settings, spec.features, strict=True)
+        features: Any = ColumnTransformer(
+            [(f.name, _vectorizer(data, f), "text") for data, f in prepared if f.name in step.names]
+        )
+    else:
+        numbers = [name for name, column in columns.items() if column.type == "number"]
+        others = [name for name, column in columns.items() if column.type == "category"]
+        known = OneHotEncoder(min_frequency=20, handle_unknown="infrequent_if_exist")
+        features = ColumnTransformer(
+            [
+                (
+                    "numbers",
+                    make_pipeline(SimpleImputer(strategy="median"), MinMaxScaler()),
+                    numbers,
+                ),
+                ("others", make_pipeline(SimpleImputer(strategy="most_frequent"), known), others),
+            ],
+            sparse_threshold=0.0,
+        )
+    labels = np.array([row[TARGET] for row in rows])
+    classes, y = np.unique(labels, return_inverse=True)
+    model = (
+        CalibratedClassifierCV(LinearSVC(), ensemble=False)
+        if candidate.algorithm == "linear_svm"
+        else build(candidate.algorithm, "classification", params, seed=42)
+    )
+    return make_pipeline(features, model).fit(frame, y), list(classes), texts
+
+
+class _Analyzer:
+    """Clean, drop stop words, stem, pair: as the ticket system that Noria replaces does."""
+
+    def __init__(self, stop_words: Iterable[str], ngrams: Sequence[int]) -> None:
+        self._stop, self._ngrams = frozenset(stop_words), ngrams
+        self._stem = SnowballStemmer("spanish").stem
+
+    def __call__(self, text: str) -> list[str]:
+        text = re.sub(r"\[.*?\]|https?://\S+|www\.\S+|<.*?>+", "", text.lower())
+        stems = [self._stem(word) for word in _WORD.findall(text) if word not in self._stop]
+        grams = list(stems)
+        for size in range(2, self._ngrams[1] + 1):
+            grams += [" ".join(stems[i : i + size]) for i in range(len(stems) - size + 1)]
+        return grams
+
+
+def _vectorizer(settings: Mapping[str, Any], feature: Any) -> Any:
+    """Return scikit-learn's vectorizer of one text feature of the spec."""
+    common = {
+        "max_features": feature.max_features,
+        "min_df": feature.min_df,
+        "sublinear_tf": feature.sublinear_tf,
+    }
+    if feature.analyzer == "char_wb":
+        return TfidfVectorizer(analyzer="char_wb", ngram_range=tuple(feature.ngrams), **common)
+    return TfidfVectorizer(analyzer=_Analyzer(settings["stop_words"], feature.ngrams), **common)
+
+
+def _child(side: str, project: str, candidate: str, n_rows: int) -> dict[str, Any]:
+    module = "tests.benchmarks.batch" + ("_ours" if side == "noria" else "")
+    command = [
+        sys.executable,
+        "-m",
+        module,
+        side,
+        project,
+        candidate,
+        str(n_rows),
+    ]
+    environment = {**os.environ, **_ONE_THREAD}
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _usual(project: str, candidate: str, n_rows: int, *, native: bool = False) -> None:
+    pipeline, classes, texts = joblib.load(FOLDER / f"{project}-{candidate}.joblib")
+    started = time.perf_counter()
+    frame = pd.read_csv(source(project, n_rows), na_values=["unknown"])
+    inputs = frame
+    if texts:
+        inputs = frame[texts].fillna("").agg(" ".join, axis=1).to_frame("text")
+    shares = _natively(pipeline, inputs) if native else pipeline.predict_proba(inputs)
+    out = frame[[name for name in ("key_value", "codunicocli", "number") if name in frame]].copy()
+    out["prediction"] = np.array(classes)[shares.argmax(axis=1)]
+    for place, name in enumerate(classes):
+        out[f"p_{name}"] = shares[:, place]
+    if "monto" in frame:
+        out["business_value"] = (
+            shares[:, -1] * frame["prob_value_contact"] * np.log(frame["monto"].clip(lower=1.0))
+        )
+        out["band"] = pd.qcut(out["business_value"], 3, labels=["low", "medium", "high"])
+    out.to_csv(FOLDER / "peer.csv", index=False)
+    report(started)
+
+
+def _natively(pipeline: Any, inputs: Any) -> Any:
+    X = pipeline[0].transform(inputs)
+    model = pipeline[-1]
+    if hasattr(model, "get_booster"):
+        positive = model.get_booster().inplace_predict(X.astype(np.float32))
+    else:
+        positive = model.booster_.predict(X, num_threads=1)
+    return np.column_stack([1.0 - positive, positive])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        side, of, name, rows = sys.argv[1:]
+        _usual(of, name, int(rows), native=side == "native")

@@ -1,0 +1,113 @@
+"""Our side of `make bench-batch`: the batch job's steps over a folder, in a process of their own."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from infra.config import ROOT
+from noria.aliases import Promotion
+from noria.batch.engine import BatchModels
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.ports import StoredObject
+from noria.registry.versions import write_version
+from noria.spec.loader import load_project
+from noria.steps.close_batch import CloseBatchRequest, close_batch
+from noria.steps.plan_batch import PlanBatchRequest, plan_batch
+from noria.steps.score_part import ScorePartRequest, score_part
+from noria_aws.clock import SystemClock
+from tests.support.fakes import MemoryAliases
+
+PROJECTS = ROOT / "layers" / "projects" / "python" / "projects"
+FOLDER = ROOT / "build" / "batch"
+
+
+def source(project: str, n_rows: int) -> Path:
+    """Return the file that every side reads."""
+    return FOLDER / f"{project}-{n_rows}.csv"
+
+
+def report(started: float, **more: Any) -> None:
+    """Print the seconds since `started` and this process's highest resident memory."""
+    seconds = time.perf_counter() - started
+    # Not getrusage: its maximum is inherited from the parent.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak, **more}))
+
+
+class _Folder:
+    """A store over a folder: objects are files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+
+    def open(self, key: str) -> BinaryIO:
+        return self._path(key).open("rb")
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
+        self._path(key).parent.mkdir(parents=True, exist_ok=True)
+        self._path(key).write_bytes(body)
+        return True
+
+    def put_stream(self, key: str, stream: BinaryIO) -> None:
+        self._path(key).parent.mkdir(parents=True, exist_ok=True)
+        with self._path(key).open("wb") as out:
+            while block := stream.read(1 << 20):
+                out.write(block)
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).exists()
+
+    def under(self, prefix: str) -> Any:
+        for path in sorted(self._folder.glob(prefix + "*")):
+            yield StoredObject(str(path.relative_to(self._folder)), path.stat().st_size, None)  # type: ignore[arg-type]
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key
+
+
+def _noria(project: str, candidate: str, n_rows: int) -> None:
+    root = FOLDER / "store"
+    shutil.rmtree(root, ignore_errors=True)
+    store, aliases = _Folder(root), MemoryAliases()
+    files = {
+        name: (FOLDER / f"{project}-{candidate}-{name}").read_bytes()
+        for name in (BUNDLE_FILE, ARRAYS_FILE)
+    }
+    write_version(store, project, "v1", files, {"created_at": "", "lineage": {}})
+    aliases.apply(
+        Promotion(project, "v1", "v1", 0, "manual", "b", "b", "2026-01-01T00:00:00+00:00")
+    )
+    spec = load_project(project, PROJECTS)
+    key = f"batch-inbox/{project}/j/rows.csv"
+    (root / key).parent.mkdir(parents=True)
+    (root / key).symlink_to(source(project, n_rows))
+    clock, models = SystemClock(), BatchModels(store)
+    started = time.perf_counter()
+    plan = plan_batch(
+        PlanBatchRequest(project, key, "e", "o"),
+        spec=spec,
+        store=store,
+        aliases=aliases,
+        clock=clock,
+    )
+    planned = time.perf_counter()
+    for part in range(plan.n_parts):
+        score_part(ScorePartRequest(project, "j", part), spec=spec, artifacts=store, models=models)
+    scored = time.perf_counter()
+    closed = close_batch(CloseBatchRequest(project, "j"), spec=spec, store=store, clock=clock)
+    report(started, summary=closed.summary, plan=planned - started, score=scored - planned)
+
+
+if __name__ == "__main__":
+    _, _, of, name, rows = sys.argv
+    _noria(of, name, int(rows))
