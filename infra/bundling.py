@@ -5,12 +5,15 @@ laptop builds arm64 layers. Compiled files carry no times, so equal sources give
 """
 
 import compileall
+import gzip
 import hashlib
+import io
 import py_compile
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,6 +57,38 @@ def build(source: Path, target: Path, architecture: Architecture) -> None:
             shared.rename(target / "lib")
     if require_size([target], MAX_UNZIPPED_BYTES) <= _COMPILED_UP_TO_BYTES:
         _compile(target)
+
+
+def code_version(architecture: Architecture) -> str:
+    """Return the version of the domain's code, as lineage names it."""
+    return source_hash(ROOT / "layers" / "noria", architecture)[:12]
+
+
+def source_archive() -> bytes:
+    """Return the code of a SageMaker training job as .tar.gz: equal sources, equal bytes.
+
+    The packages, the specs, the program and the requirements that the image installs.
+    """
+    out = io.BytesIO()
+    files = {"requirements.txt": ROOT / "layers" / "training_runtime" / "requirements.txt"}
+    for layer in ("noria", "noria_aws", "projects"):
+        root = ROOT / "layers" / layer / "python"
+        files |= {
+            str(path.relative_to(root)): path
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+    program = b"from noria_aws.sagemaker_job import main\n\nmain()\n"
+    contents = {name: path.read_bytes() for name, path in files.items()} | {"train.py": program}
+    with (
+        gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for name, body in sorted(contents.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(body)
+            archive.addfile(entry, io.BytesIO(body))
+    return out.getvalue()
 
 
 def require_size(folders: Iterable[Path], limit: int) -> int:

@@ -42,6 +42,7 @@ class Deployment(BaseModel):
     alert_email: str | None = None  # subscribes this address to the alerts
     log_retention_days: RetentionDays = 30
     prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    sagemaker_image: str | None = None  # for projects whose candidates train there
     mlflow_tracking_uri: str | None = None  # training runs are logged there too
     clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from infra.config import ROOT, Deployment
 from infra.constructs.function import allow, log_group
+from infra.constructs.sagemaker_training import SagemakerTraining
 from infra.constructs.steps import Steps
 
 
@@ -25,12 +26,14 @@ class NoriaStateMachine(Construct):
         steps: Steps,
         alerts: sns.ITopic,
         starts: Mapping[str, sfn.IStateMachine],
+        jobs: SagemakerTraining,
     ) -> None:
         """`starts` are the machines it may start, by their name in the file."""
         super().__init__(scope, name)
         path = ROOT / "statemachines" / f"{name.lower()}.asl.json"
         text = path.read_text(encoding="utf-8")
         known = {**steps.substitutions(), "AlertTopic": alerts.topic_arn}
+        known |= jobs.substitutions
         known |= {f"{other}StateMachine": m.state_machine_arn for other, m in starts.items()}
         used = {key: value for key, value in known.items() if f"${{{key}}}" in text}
         self.state_machine = sfn.StateMachine(
@@ -48,6 +51,9 @@ class NoriaStateMachine(Construct):
         functions = [value for key, value in used.items() if key.endswith("Function")]
         self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
         self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
+        if "sagemaker:createTrainingJob" in text:
+            for statement in jobs.statements():
+                self.state_machine.add_to_role_policy(statement)
         if '"DISTRIBUTED"' in text:
             self._may_run_itself()
         if starts:

@@ -39,6 +39,7 @@ def deploy(emulator: Emulator, report: Report) -> None:
         "stage": STAGE,
         "architecture": machine(),
         "clock_file": str(emulator.clock_file),
+        "sagemaker_image": "this-machine",
     }
     context = [part for key, value in settings.items() for part in ("-c", f"noria:{key}={value}")]
     app = ["--app", str(out)]

@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: five patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: six patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -20,6 +20,8 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
+from infra.local.training_jobs import TrainingJobError, run_training_job
+
 _ERROR = "__lambda_error__"
 _POLL_SECONDS = 0.02
 
@@ -39,6 +41,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     mount_layers_once(layers_folder)
     wait_on_simulated_time(clock_file)
     map_over_computed_items()
+    run_training_jobs()
 
 
 def report_error_names() -> None:
@@ -175,6 +178,21 @@ def map_over_computed_items() -> None:
         return output, target
 
     stepfunctions._run_distributed_map = run
+
+
+def run_training_jobs() -> None:
+    """AWS: `sagemaker:createTrainingJob.sync` runs the job; MiniStack has no SageMaker at all."""
+    dispatch = stepfunctions._SERVICE_DISPATCH
+    service = "arn:aws:states:::sagemaker:createTrainingJob"
+    _require(service not in dispatch, "the absence of SageMaker training jobs")
+
+    def run(resource: str, request: Any) -> Any:
+        try:
+            return run_training_job(request)
+        except TrainingJobError as error:
+            raise stepfunctions._ExecutionError("States.TaskFailed", str(error)) from error
+
+    dispatch[service] = run
 
 
 def _simulated(clock_file: Path) -> datetime | None:

@@ -6,8 +6,8 @@ from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.bundling import source_hash
-from infra.config import ROOT, Deployment, project_names
+from infra.bundling import code_version
+from infra.config import Deployment, project_names
 from infra.constructs.alerting import Alerts
 from infra.constructs.batch_inbox import BatchInbox
 from infra.constructs.code import Layers
@@ -15,6 +15,7 @@ from infra.constructs.monitoring import Monitoring
 from infra.constructs.observability import Observability
 from infra.constructs.prediction_api import PredictionApi
 from infra.constructs.prediction_log import PredictionLogStreams
+from infra.constructs.sagemaker_training import SagemakerTraining
 from infra.constructs.state_machine import NoriaStateMachine
 from infra.constructs.steps import Steps
 from infra.stacks.storage import StorageStack
@@ -82,6 +83,9 @@ class PlatformStack(Stack):
 
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
         """Return the machines by name; training starts a rollout, monitoring a training."""
+        jobs = SagemakerTraining(
+            self, "TrainingJobs", deployment=self._deployment, storage=self._storage
+        )
         machines: dict[str, sfn.StateMachine] = {}
         for name in ("Batch", "Rollout", "Training", "Monitoring"):
             before = [] if name == "Rollout" else list(machines.items())[-1:]
@@ -92,6 +96,7 @@ class PlatformStack(Stack):
                 steps=self._steps,
                 alerts=self._alerts.topic,
                 starts=dict(before),
+                jobs=jobs,
             ).state_machine
         return machines
 
@@ -139,7 +144,7 @@ def _environment(deployment: Deployment, storage: StorageStack, alerts: Alerts) 
     environment = {
         "NORIA_DATA_BUCKET": storage.bucket.bucket_name,
         "NORIA_ALIAS_TABLE": storage.aliases.table_name,
-        "NORIA_CODE_VERSION": source_hash(ROOT / "layers" / "noria", deployment.architecture)[:12],
+        "NORIA_CODE_VERSION": code_version(deployment.architecture),
         "NORIA_ALERT_TOPIC": alerts.topic.topic_arn,
         "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 - the only folder it may write
     }

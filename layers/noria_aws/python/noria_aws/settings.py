@@ -14,6 +14,7 @@ MLFLOW_TRACKING_URI = "NORIA_MLFLOW_TRACKING_URI"  # optional
 ALERT_TOPIC = "NORIA_ALERT_TOPIC"
 CHANNELS_SECRET = "NORIA_CHANNELS_SECRET"  # noqa: S105 - its name, not its value
 FALLBACK_QUEUE_URL = "NORIA_FALLBACK_QUEUE_URL"
+TRAINING_ROOT = "NORIA_TRAINING_ROOT"  # optional; set on the embedded emulator only
 CLOCK_FILE = "NORIA_CLOCK_FILE"  # optional; set on the embedded emulator only
 
 
@@ -43,6 +44,11 @@ def optional_setting(name: str) -> str | None:
 def admin_key_ids() -> frozenset[str]:
     """Return the ids of the API keys with the admin scope."""
     return frozenset(setting(ADMIN_KEY_IDS).split(","))
+
+
+def training_root() -> str:
+    """Return the folder of a SageMaker training job's files; the emulator's is elsewhere."""
+    return os.environ.get(TRAINING_ROOT) or "/opt/ml"
 
 
 def aws_context() -> AwsContext:

@@ -211,7 +211,11 @@ class BusinessValueSection(Section):
 class TrainingSection(Section):
     """Where candidates are trained."""
 
-    backend: Literal["lambda"] = "lambda"
+    backend: Literal["lambda", "sagemaker"] = "lambda"
+    # Of a SageMaker training job, one a candidate.
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9.]+$")] = "ml.m5.xlarge"
+    spot: bool = False  # cheaper, may be interrupted; the search goes on where it was
+    max_hours: float = Field(default=4.0, gt=0.0, le=120.0)
 
 
 class EvaluationSection(Section):

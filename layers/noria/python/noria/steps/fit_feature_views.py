@@ -47,6 +47,9 @@ class FitFeatureViewsResult:
 
     candidates: tuple[str, ...]
     backend: str
+    instance_type: str  # of a SageMaker job, as the two below
+    spot: bool
+    max_seconds: int
     n_folds: int
     n_features: int
 
@@ -101,6 +104,9 @@ def fit_feature_views(
     return FitFeatureViewsResult(
         candidates=tuple(candidate.name for candidate in spec.candidates),
         backend=spec.training.backend,
+        instance_type=spec.training.instance_type,
+        spot=spec.training.spot,
+        max_seconds=int(spec.training.max_hours * 3600),
         n_folds=len(folds),
         n_features=view.width,
     )

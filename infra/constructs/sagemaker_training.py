@@ -1,0 +1,97 @@
+"""What training jobs need: the code they run, a role, and the state machine's right to start them."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from infra import bundling
+from infra.config import Deployment
+from infra.constructs.function import allow
+from infra.stacks.storage import StorageStack
+
+_NOWHERE = "not-configured"
+_READS = ("datasets/*/train/*", "datasets/*/manifest.json", "runs/*", "models/*")
+
+
+class SagemakerTraining(Construct):
+    """Training jobs of candidates, where `noria:sagemaker_image` names an image for them."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, deployment: Deployment, storage: StorageStack
+    ) -> None:
+        super().__init__(scope, name)
+        self._image = deployment.sagemaker_image
+        self.substitutions: Mapping[str, str] = {
+            "SagemakerImage": self._image or _NOWHERE,
+            "SagemakerRole": _NOWHERE,
+            "SagemakerSource": _NOWHERE,
+            "DataBucket": storage.bucket.bucket_name,
+            "CodeVersion": bundling.code_version(deployment.architecture),
+        }
+        if self._image:
+            self._add_job_parts(storage)
+
+    def _add_job_parts(self, storage: StorageStack) -> None:
+        archive = Path(tempfile.mkdtemp()) / "sourcedir.tar.gz"
+        archive.write_bytes(bundling.source_archive())
+        source = assets.Asset(self, "Source", path=str(archive))
+        self._role = iam.Role(
+            self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
+        )
+        bucket = storage.bucket
+        logs = Stack.of(self).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name="/aws/sagemaker/TrainingJobs*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for statement in (
+            allow(["s3:ListBucket"], [bucket.bucket_arn]),
+            allow(["s3:GetObject"], [bucket.arn_for_objects(key) for key in _READS]),
+            allow(["s3:PutObject"], [bucket.arn_for_objects("runs/*")]),
+            allow(["s3:GetObject"], [source.bucket.arn_for_objects(source.s3_object_key)]),
+            allow(
+                ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                [logs],
+            ),
+            # Of prebuilt images, which lie in AWS's own accounts.
+            allow(
+                ["ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability",
+                 "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
+                ["*"],
+            ),
+        ):  # fmt: skip
+            self._role.add_to_policy(statement)
+        self.substitutions = {
+            **self.substitutions,
+            "SagemakerRole": self._role.role_arn,
+            "SagemakerSource": source.s3_object_url,
+        }
+
+    def statements(self) -> list[iam.PolicyStatement]:
+        """Return what a state machine needs to run jobs and wait for them."""
+        if not self._image:
+            return []
+        stack = Stack.of(self)
+        jobs = stack.format_arn(
+            service="sagemaker", resource="training-job", resource_name="noria-*"
+        )
+        rule = stack.format_arn(
+            service="events",
+            resource="rule",
+            resource_name="StepFunctionsGetEventsForSageMakerTrainingJobsRule",
+        )
+        return [
+            allow(
+                ["sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob",
+                 "sagemaker:StopTrainingJob", "sagemaker:AddTags"],
+                [jobs],
+            ),
+            allow(["iam:PassRole"], [self._role.role_arn]),
+            allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
+        ]  # fmt: skip
