@@ -90,6 +90,12 @@ def schedules() -> dict[str, Schedules]:
     return found
 
 
+def trained_on_sagemaker() -> list[str]:
+    """Return the projects whose specs train their candidates on SageMaker."""
+    names = project_names()
+    return [name for name in names if _section(name, "training").get("backend") == "sagemaker"]
+
+
 def chat_is_wanted() -> bool:
     """Return whether a project's spec names a chat service."""
     return any(_section(name, "alerts").get("channels") for name in project_names())

@@ -10,7 +10,7 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from infra import bundling
-from infra.config import Deployment
+from infra.config import Deployment, trained_on_sagemaker
 from infra.constructs.function import allow
 from infra.stacks.storage import StorageStack
 
@@ -35,6 +35,12 @@ class SagemakerTraining(Construct):
         }
         if self._image:
             self._add_job_parts(storage)
+        elif wanting := trained_on_sagemaker():
+            raise ValueError(
+                f"{', '.join(wanting)}: training.backend = 'sagemaker' needs an image: set "
+                "noria:sagemaker_image to the address of the prebuilt scikit-learn image of your "
+                "region"
+            )
 
     def _add_job_parts(self, storage: StorageStack) -> None:
         archive = Path(tempfile.mkdtemp()) / "sourcedir.tar.gz"

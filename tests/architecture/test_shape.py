@@ -66,6 +66,7 @@ def test_the_environment_is_read_in_one_place():
         "layers/noria_aws/python/noria_aws/settings.py",
         "infra/local/deploy.py",
         "infra/local/emulator.py",
+        "infra/local/training_jobs.py",
     }
 
 

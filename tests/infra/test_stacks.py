@@ -8,6 +8,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 
 from infra.config import ROOT, project_names, read_deployment
+from infra.constructs import sagemaker_training
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
 
@@ -299,3 +300,34 @@ def test_the_bucket_tells_eventbridge_without_a_function_of_its_own(storage):
     told = bucket["Properties"]["NotificationConfiguration"]
     assert told == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
     assert not _resources(storage, "AWS::Lambda::Function")
+
+
+def test_training_jobs_have_their_role_code_and_nothing_else():
+    """Only where an image is named; they read no test rows."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(context={**context, "aws:cdk:bundling-stacks": [], "noria:sagemaker_image": "i"})
+    deployment = read_deployment(app.node.get_all_context())
+    storage = StorageStack(app, "storage", deployment=deployment)
+    stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    found = [
+        (listed, json.dumps(statement["Resource"]))
+        for _, _, listed, statement in _statements(Template.from_stack(stack))
+    ]
+    starts = [resource for listed, resource in found if "sagemaker:CreateTrainingJob" in listed]
+    assert len(starts) == 1
+    assert "training-job/noria-*" in starts[0]
+    roles = [r for r in _resources(Template.from_stack(stack), "AWS::IAM::Role").values()
+             if "sagemaker.amazonaws.com" in json.dumps(r)]  # fmt: skip
+    assert len(roles) == 1
+    assert not [r for listed, r in found if "s3:GetObject" in listed and "datasets/*/test" in r]
+
+
+def test_without_an_image_no_project_may_train_on_sagemaker(platform, monkeypatch):
+    """Said at synthesis, not by a failed training."""
+    assert "sagemaker" not in json.dumps(_resources(platform, "AWS::IAM::Policy"))
+    monkeypatch.setattr(sagemaker_training, "trained_on_sagemaker", lambda: ["loans"])
+    app = App(context={"aws:cdk:bundling-stacks": []})
+    deployment = read_deployment({})
+    storage = StorageStack(app, "storage", deployment=deployment)
+    with pytest.raises(ValueError, match=r"loans.*noria:sagemaker_image"):
+        PlatformStack(app, "platform", deployment=deployment, storage=storage)

@@ -39,7 +39,7 @@ ENDS = {
 }  # fmt: skip
 
 
-OF_A_MAP = {"TrainCandidate", "ScorePart"}  # their Map catches
+OF_A_MAP = {"TrainCandidate", "TrainOnSagemaker", "ScorePart"}  # their Map catches
 
 
 def _ids(keys):
@@ -76,6 +76,8 @@ def test_every_task_times_out_retries_with_jitter_and_is_caught(key):
     task = TASKS[key]
     if key[1] == "RequestApproval":
         assert task["TimeoutSeconds"] == "{% $rollout.approval_seconds %}"
+    elif key[1] == "TrainOnSagemaker":  # the job's own limit is the spec's
+        assert "max_seconds" in task["Arguments"]["StoppingCondition"]
     else:
         assert 0 < task["TimeoutSeconds"] <= 900
     assert all(retry["JitterStrategy"] == "FULL" for retry in task["Retry"])
@@ -104,7 +106,9 @@ def test_every_named_error_exists():
     for key, state in STATES.items():
         for rule in [*state.get("Retry", []), *state.get("Catch", [])]:
             for error in rule["ErrorEquals"]:
-                known = error.startswith(("States.", "Lambda.", "SNS.", "StepFunctions."))
+                known = error.startswith(
+                    ("States.", "Lambda.", "SNS.", "StepFunctions.", "SageMaker.")
+                )
                 known |= error == "ExecutionAlreadyExists"  # as the emulator calls it
                 assert known or error in ERRORS, f"{key}: {error}"
 

@@ -17,7 +17,7 @@ from noria.hashing import canonical_json
 from noria.inference.predictor import Predictor
 
 N_BINS, _N_QUANTILES, _HEAD_ROWS, _N_REASONS = 20, 101, 20, 20
-_FORMULA = "^[=+@\\t\\r-]"  # what a spreadsheet would run
+_FORMULA_STARTS = pa.array(["=", "+", "-", "@", "\t", "\r"])  # what a spreadsheet would run
 _NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 
 
@@ -206,9 +206,10 @@ def _worth(values: Floats, table: pa.Table) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     bands: dict[str, Any] = {}
     if "band" in table.column_names:
-        names = np.array(table["band"].to_pylist(), dtype=object)
-        for name in dict.fromkeys(name for name in names.tolist() if name is not None):
-            bands[name] = _totals(values[names == name])
+        coded = table["band"].combine_chunks().dictionary_encode()
+        codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+        for code, name in enumerate(coded.dictionary.to_pylist()):
+            bands[name] = _totals(values[codes == code])
     return {**_totals(known), "spread": _spread(known), "bands": bands}
 
 
@@ -240,10 +241,9 @@ def _added(one: Any, other: Any) -> dict[str, Any]:
 
 
 def _inert(cells: pa.Array) -> pa.Array:
-    runs = pc.and_(
-        pc.match_substring_regex(cells, _FORMULA),
-        pc.invert(pc.match_substring_regex(cells, _NUMBER)),
-    )
+    starts = pc.utf8_slice_codeunits(cells, 0, 1)
+    runs = pc.fill_null(pc.is_in(starts, value_set=_FORMULA_STARTS), False)
     if not pc.any(runs).as_py():
         return cells
+    runs = pc.and_(runs, pc.invert(pc.match_substring_regex(cells, _NUMBER)))
     return pc.if_else(runs, pc.binary_join_element_wise("'", cells, ""), cells)
