@@ -1,6 +1,7 @@
 """The alias record of a project and the changes that move it: what the alias port speaks."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 PromotionKind = Literal["training", "manual", "rollback"]
@@ -20,6 +21,13 @@ class AliasRecord:
     rollout_mode: RolloutMode = "off"
     rollout_fraction: float = 0.0  # of the requests that the challenger sees, in [0, 1]
     rollout_started_at: str | None = None  # of this step; UTC, ISO 8601
+    rollout_until: str | None = None  # behind it nobody watches, and the challenger gets nothing
+
+    def is_rolling_out(self, now: datetime) -> bool:
+        """Return whether a challenger is on its way, and whoever watches it is not long gone."""
+        if self.rollout_mode == "off" or self.challenger is None:
+            return False
+        return self.rollout_until is None or now <= datetime.fromisoformat(self.rollout_until)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class RolloutChange:
     reason: str
     actor: str
     at: str  # UTC, ISO 8601
+    until: str | None = None  # UTC, ISO 8601: when the step is over even if nobody ends it
 
     @property
     def kind(self) -> str:
@@ -94,6 +103,7 @@ def apply_change(record: AliasRecord, change: AliasChange) -> tuple[AliasRecord,
             rollout_mode=change.mode,
             rollout_fraction=0.0 if is_off else change.fraction,
             rollout_started_at=None if is_off else change.at,
+            rollout_until=None if is_off else change.until,
         )
     entry = HistoryEntry(
         project=record.project,

@@ -245,3 +245,12 @@ def test_while_a_person_is_waited_for_the_challenger_answers_nothing(p):
     last = _advance(p, 2, revision)
     assert (last.is_finished, last.needs_approval, last.revision) == (True, True, revision + 1)
     assert p.aliases.read("loans").rollout_mode == "shadow"
+
+
+def test_a_rollout_that_nobody_ends_is_over_by_itself(p):
+    """Its execution was stopped: no canary goes on unwatched, and training is free again."""
+    _advance(p, 1, 1)
+    record = p.aliases.read("loans")
+    # Half an hour and two waits of it, and an hour for what lies between.
+    assert record.is_rolling_out(AT + timedelta(hours=2.4))
+    assert not record.is_rolling_out(AT + timedelta(hours=2.6))

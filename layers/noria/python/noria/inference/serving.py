@@ -28,6 +28,7 @@ class Rollout(NamedTuple):
     mode: RolloutMode
     fraction: float  # of the requests, in [0, 1]
     predictor: Predictor | None  # None when it cannot be loaded; the champion then answers all
+    record: AliasRecord  # says until when
 
     def takes(self, unit: str) -> bool:
         """Return whether a request is the challenger's: the same unit always, other ones evenly.
@@ -126,7 +127,9 @@ class ServedModels:
             return None
         known = served and served.rollout
         if known and known.model_version == record.challenger:
-            return known._replace(mode=record.rollout_mode, fraction=record.rollout_fraction)
+            return known._replace(
+                mode=record.rollout_mode, fraction=record.rollout_fraction, record=record
+            )
         predictor = None
         try:
             # A broken challenger shows in the log, and its rollout is reverted.
@@ -134,7 +137,9 @@ class ServedModels:
                 predictor = self._load(record.project, record.challenger)
         except (TransientError, SettingsError):
             return None  # the store's fault: tried again at the next refresh
-        return Rollout(record.challenger, record.rollout_mode, record.rollout_fraction, predictor)
+        return Rollout(
+            record.challenger, record.rollout_mode, record.rollout_fraction, predictor, record
+        )
 
     def _load(self, project: str, model_version: str) -> Predictor:
         names = (BUNDLE_FILE, ARRAYS_FILE)

@@ -1,6 +1,7 @@
 """Give a challenger the next share of the requests, or say that it has passed every step."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from noria.aliases import RolloutChange
 from noria.errors import AliasConflictError
@@ -10,6 +11,7 @@ from noria.spec.model import ProjectSpec
 from noria.spec.operations import RolloutStep
 
 _WAITING = RolloutStep(mode="shadow", fraction=1.0, bake_minutes=1)
+_SLACK = timedelta(hours=1)  # for the functions between the waits
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def advance_rollout(
             reason=f"rollout step {request.step + 1} of {len(steps)}: {shown}",
             actor=request.run_id,
             at=clock.now().isoformat(),
+            until=(clock.now() + _longest(spec, step, is_waiting=is_finished)).isoformat(),
         )
     )
     if record.challenger != request.model_version:
@@ -91,3 +94,10 @@ def advance_rollout(
         is_finished, request.step, shown, round(step.bake_minutes * 60), record.revision,
         needs_approval, approval_seconds,
     )  # fmt: skip
+
+
+def _longest(spec: ProjectSpec, step: RolloutStep, *, is_waiting: bool) -> timedelta:
+    """Return how long a step can take: its bake time with every wait, or a person's hours."""
+    if is_waiting:
+        return timedelta(hours=spec.rollout.approval_hours) + _SLACK
+    return timedelta(minutes=step.bake_minutes) * (1 + spec.rollout.max_waits) + _SLACK

@@ -169,7 +169,7 @@ def _situation(
         # Reading them costs: only where somebody asks.
         n_new_rows=sum(_n_lines(store, key) for key in new) if "new_rows" in listens else 0,
         attempts=[datetime.fromisoformat(attempt["at"]) for attempt in attempts],
-        is_rollout_running=record.rollout_mode != "off",
+        is_rollout_running=record.is_rolling_out(at),
     )
     return situation, sources
 

@@ -112,7 +112,11 @@ class Predictions:
         """
         request = _checked_item(item)._replace(prediction_id=new_prediction_id(self._clock.now()))
         rollout = served.rollout
-        if rollout is None or not rollout.takes(request.unit()):
+        if (
+            rollout is None
+            or not rollout.record.is_rolling_out(self._clock.now())
+            or not rollout.takes(request.unit())
+        ):
             answer, record = self._by(project, served, request, "champion")
             return answer, [record]
         seen = self._by_challenger(project, rollout, request)
