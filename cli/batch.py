@@ -25,6 +25,7 @@ from noria.layout import (
 )
 
 _POLL_SECONDS = 0.5
+_QUIET_SECONDS = 1800.0  # twice the longest step
 _START_SECONDS = 120.0  # from the upload to the plan of a small file; later the plan may be long
 
 
@@ -84,6 +85,7 @@ def _followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as progress:
         task = progress.add_task(f"batch {job_id}: reading the file", total=None)
         plan: dict[str, Any] | None = None
+        done, seen, changed = 0, -1, started
         while not store.exists(batch_key(project, job_id, OUTCOME)):
             if plan is None and store.exists(batch_key(project, job_id, PLAN)):
                 plan = json.loads(store.get(batch_key(project, job_id, PLAN)))
@@ -94,6 +96,10 @@ def _followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict
                 progress.update(task, completed=done)
             elif time.monotonic() - started > _START_SECONDS:
                 _require_claimed(target, project, job_id)
+            if done != seen:
+                seen, changed = done, time.monotonic()
+            elif time.monotonic() - changed > _QUIET_SECONDS:
+                raise RuntimeError(f"batch {job_id} stands still; look at its execution")
             time.sleep(_POLL_SECONDS)
         if plan:
             progress.update(task, completed=len(plan["parts"]))

@@ -42,7 +42,7 @@ class BatchInbox(Construct):
                     input=events.RuleTargetInput.from_object(
                         {
                             "key": events.EventField.from_path("$.detail.object.key"),
-                            "etag": events.EventField.from_path("$.detail.object.etag"),
+                            "sequencer": events.EventField.from_path("$.detail.object.sequencer"),
                         }
                     ),
                     dead_letter_queue=dead_letters,

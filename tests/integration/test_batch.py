@@ -35,6 +35,8 @@ def _file(n_rows=300, seed=5):
 
 def _drop(target, body, *, name="rows.csv", job_id=None):
     job_id = job_id or new_run_id()
+    job = json.dumps({"filename": name}).encode()
+    target.artifacts.put(batch_key(PROJECT, job_id, "job.json"), job)
     target.artifacts.put(f"{batch_inbox_prefix(PROJECT)}{job_id}/{name}", body)
     return job_id
 

@@ -107,7 +107,15 @@ def test_every_named_error_exists():
         for rule in [*state.get("Retry", []), *state.get("Catch", [])]:
             for error in rule["ErrorEquals"]:
                 known = error.startswith(
-                    ("States.", "Lambda.", "SNS.", "StepFunctions.", "SageMaker.")
+                    (
+                        "States.",
+                        "Lambda.",
+                        "SNS.",
+                        "StepFunctions.",
+                        "SageMaker.",
+                        "Sandbox.",
+                        "Runtime.",
+                    )
                 )
                 known |= error == "ExecutionAlreadyExists"  # as the emulator calls it
                 assert known or error in ERRORS, f"{key}: {error}"
@@ -141,8 +149,8 @@ def test_faults_alert_and_fail_and_business_ends_succeed(machine):
         fallback = state["Catch"][-1]["Next"]
         if name in ("WriteTrainingReport", "WriteMonitoringReport", "WriteBatchReport"):
             assert fallback == state["Next"]
-        else:  # a rollout is taken back first
-            assert fallback in ("AlertOperators", "RevertRollout")
+        else:  # a rollout is taken back first, a batch closed
+            assert fallback in ("AlertOperators", "RevertRollout", "CloseBatch")
     ends = {n: s["Type"] for n, s in MACHINES[machine]["States"].items() if "Next" not in s and s["Type"] in ("Succeed", "Fail")}  # fmt: skip
     assert {n for n, kind in ends.items() if kind == "Succeed"} == ENDS[machine]
     assert {n for n, kind in ends.items() if kind == "Fail"} == {"RunFailed"}

@@ -1,7 +1,7 @@
 """The ports over boto3, for every function but predict, and for the command line."""
 
 from collections.abc import Iterator, Sequence
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
 from boto3.s3.transfer import TransferConfig
@@ -33,8 +33,8 @@ class S3Artifacts:
     def open(self, key: str) -> BinaryIO:
         """Return the object as a stream that is never wholly in memory."""
         with translated(f"opening {key}", key=key):
-            stream = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
-        return BufferedReader(stream, _BUFFER_BYTES)
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+        return BufferedReader(_Body(body, key), _BUFFER_BYTES)
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
         """Write the object; with `if_absent`, False when the key already holds one."""
@@ -70,6 +70,24 @@ class S3Artifacts:
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
                     yield StoredObject(found["Key"], found["Size"], found["LastModified"])
+
+
+class _Body(RawIOBase):
+    """An object's body whose broken connection is a StoreUnavailableError, as everywhere."""
+
+    def __init__(self, body: Any, key: str) -> None:
+        self._body, self._key = body, key
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what comes next; 0 at the end."""
+        with translated(f"reading {self._key}"):
+            block: bytes = self._body.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
 
 
 class DynamoDbAliases:

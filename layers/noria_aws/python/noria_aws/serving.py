@@ -85,7 +85,9 @@ class Serving:
             "create_job": lambda call: create_job(
                 self._project(call), call.body, store=store, clock=clock
             ),
-            "job": lambda call: read_job(self._project(call), call.job_id, store=store),
+            "job": lambda call: read_job(
+                self._project(call), call.job_id, store=store, clock=clock
+            ),
             "cancel_job": lambda call: cancel_job(
                 self._project(call), call.job_id, store=store, clock=clock
             ),

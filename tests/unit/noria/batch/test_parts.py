@@ -105,3 +105,11 @@ def test_the_header_may_have_a_mark_and_quoted_line_ends():
     """Its lines are counted, so that every row keeps its own line number."""
     lines = iter(io.BytesIO(b'\xef\xbb\xbf"a",b\r\n1,2\n'))
     assert read_header(lines, "x.csv", ",") == (("a", "b"), 1)
+
+
+def test_long_cells_and_stray_quotes_before_a_real_one_are_read():
+    """As the csv module reads them, with its own limit raised."""
+    body = b'"' + b"x" * 200_000 + b'\ny",1\n' + b'5" pipe,"two\nlines"\n'
+    found, bad = _read(_parts(body))
+    assert [(line, b) for line, _, b in found] == [(2, "1"), (4, "two\nlines")]
+    assert not bad

@@ -71,11 +71,16 @@ class Jobs:
         at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
         self.aliases.apply(Promotion("p", version, version, revision, "manual", "t", "t", at))
 
-    def plan(self, body, name="rows.csv", *, owner="e1", folder="j1"):
-        key = f"batch-inbox/p/{folder}/{name}" if folder else f"batch-inbox/p/{name}"
-        self.store.put(key, body)
+    def plan(
+        self, body, name="rows.csv", *, owner="e1", folder="j1", event="s1", limit=None, is_job=True
+    ):
+        self.key = f"batch-inbox/p/{folder}/{name}" if folder else f"batch-inbox/p/{name}"
+        self.store.put(self.key, body)
+        if is_job:
+            job = json.dumps({"filename": name, "limit": limit}).encode()
+            self.store.put(batch_key("p", folder, "job.json"), job)
         return plan_batch(
-            PlanBatchRequest("p", key, "etag", owner),
+            PlanBatchRequest("p", self.key, event, owner),
             spec=self.spec, store=self.store, aliases=self.aliases, clock=self.clock,
         )  # fmt: skip
 
@@ -83,15 +88,15 @@ class Jobs:
         request = ScorePartRequest("p", job_id, part)
         return score_part(request, spec=self.spec, artifacts=self.store, models=self.models)
 
-    def close(self, job_id, failure=None):
-        request = CloseBatchRequest("p", job_id, failure)
+    def close(self, failure=None):
+        request = CloseBatchRequest("p", self.key, "s1", failure)
         return close_batch(request, spec=self.spec, store=self.store, clock=self.clock)
 
     def run(self, body, name="rows.csv", **more):
         plan = self.plan(body, name, **more)
         for part in range(plan.n_parts):
             self.score(plan.job_id, part)
-        return self.close(plan.job_id)
+        return self.close()
 
     def answers(self, closed):
         return list(csv.DictReader(io.StringIO(self.store.get(closed.result_key).decode())))
@@ -140,7 +145,7 @@ def test_parts_scored_again_and_closed_again_change_nothing():
     before = dict(jobs.store.objects)
     for part in (2, 0, 1, 0):
         jobs.score("j1", part)
-    assert jobs.close("j1") == first
+    assert jobs.close() == first
     assert jobs.store.objects == before
 
 
@@ -151,7 +156,7 @@ def test_the_plan_pins_the_model_whoever_is_promoted_meanwhile():
     jobs.score(plan.job_id, 0)
     jobs.promote("v2", tiny_bundle(columns={"x": {**COLUMN, "min": 9.5}}))
     jobs.score(plan.job_id, 1)
-    assert len(jobs.answers(jobs.close(plan.job_id))) == 150
+    assert len(jobs.answers(jobs.close())) == 150
 
 
 def test_the_same_event_again_is_one_job_and_a_retry_is_the_same():
@@ -164,10 +169,17 @@ def test_the_same_event_again_is_one_job_and_a_retry_is_the_same():
     assert jobs.plan(_csv(10), owner="e1") == first
 
 
-def test_a_loose_file_is_a_job_by_its_name_and_content():
-    """Overwritten with other content, it is another one."""
+def test_a_loose_file_is_a_job_by_its_name_and_upload():
+    """Put there again it is another one; a folder of its own makes it no job that was asked for."""
     jobs = Jobs()
-    assert jobs.plan(_csv(10), folder="").job_id == jobs.plan(_csv(10), folder="").job_id
+    first = jobs.plan(_csv(10), folder="2026", is_job=False)
+    assert jobs.plan(_csv(10), folder="2026", is_job=False, owner="e2").verdict == "duplicate"
+    others = [
+        jobs.plan(_csv(10), folder="2026", is_job=False, owner="e3", event="s2"),
+        jobs.plan(_csv(10), "west.csv", folder="2026", is_job=False, owner="e4"),
+    ]
+    assert {plan.verdict for plan in others} == {"planned"}
+    assert len({first.job_id, *(plan.job_id for plan in others)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -193,7 +205,7 @@ def test_a_file_that_cannot_be_scored_is_refused_with_the_reason(name, body, rea
     plan = jobs.plan(body, name)
     assert (plan.verdict, plan.n_parts) == ("rejected", 0)
     assert reason in " ".join(plan.reasons)
-    closed = jobs.close(plan.job_id)
+    closed = jobs.close()
     assert (closed.outcome, reason in closed.summary) == ("BatchRejected", True)
 
 
@@ -250,8 +262,7 @@ def test_results_may_be_json_lines_or_parquet_and_overwritten():
 def test_a_limit_answers_the_first_rows_only():
     """A try before the whole."""
     jobs = Jobs()
-    jobs.store.put(batch_key("p", "j1", "job.json"), b'{"limit": 7}')
-    assert len(jobs.answers(jobs.run(_csv(250)))) == 7
+    assert len(jobs.answers(jobs.run(_csv(250), limit=7))) == 7
 
 
 def test_a_cancelled_job_scores_no_further_part_and_writes_no_results():
@@ -262,7 +273,7 @@ def test_a_cancelled_job_scores_no_further_part_and_writes_no_results():
     jobs.store.put(batch_key("p", "j1", CANCELLED), b"{}")
     with pytest.raises(BatchCancelledError):
         jobs.score(plan.job_id, 1)
-    closed = jobs.close(plan.job_id, failure="States.ExceedToleratedFailureThreshold")
+    closed = jobs.close(failure="States.ExceedToleratedFailureThreshold")
     assert (closed.outcome, closed.result_key) == ("BatchCancelled", None)
 
 
@@ -272,15 +283,17 @@ def test_a_part_that_is_missing_fails_the_batch():
     plan = jobs.plan(_csv(250))
     jobs.score(plan.job_id, 0)
     with pytest.raises(Exception, match="was never scored"):
-        jobs.close(plan.job_id)
-    assert jobs.close(plan.job_id, failure="worker died").outcome == "BatchFailed"
+        jobs.close()
+    assert jobs.close(failure="worker died").outcome == "BatchFailed"
 
 
 def test_ids_that_a_spreadsheet_would_run_are_inert_and_numbers_stay():
     """A leading apostrophe, as with all such cells."""
     jobs = Jobs()
-    body = b"id,X\n=1+1,1\n-5,1\n@x,1\n+44 20,1\n"
-    assert [a["id"] for a in jobs.answers(jobs.run(body))] == ["'=1+1", "-5", "'@x", "'+44 20"]
+    body = b"id,X\n=1+1,1\n-5,1\n@x,1\n+44 20,1\nx;=1+1,1\n"
+    assert [a["id"] for a in jobs.answers(jobs.run(body))] == [
+        "'=1+1", "-5", "'@x", "'+44 20", "'x;=1+1",
+    ]  # fmt: skip
 
 
 def test_worth_and_bands_come_with_each_row_and_add_up():
@@ -319,3 +332,106 @@ def test_the_page_shows_the_outcome_and_runs_nothing(body):
     page = jobs.store.get(result.report_key).decode()
     assert closed.outcome.removeprefix("Batch") in page
     assert "<script" not in page
+
+
+CATEGORY = {"type": "category", "required": False, "max_length": 9, "seen": None, "pii": False,
+            "min": None, "max": None}  # fmt: skip
+
+
+def _with_category(required=False):
+    """A bundle that also takes a category (or a required text), which its one feature ignores."""
+    kind = {**CATEGORY, "type": "text" if required else "category", "required": required}
+    return tiny_bundle(columns={"x": COLUMN, "k": kind})
+
+
+@pytest.mark.parametrize("required", [False, True], ids=["category", "required text"])
+@pytest.mark.parametrize("tail", [b"a\n", b"\n"], ids=["broken", "blank"])
+def test_a_part_without_a_readable_row_leaves_the_others(required, tail):
+    """The last line of a file is often strange."""
+    jobs = Jobs(_with_category(required))
+    closed = jobs.run(b"x,k\n" + b"1,a\n" * 100 + tail)
+    assert closed.outcome == "BatchCompleted"
+    assert len(jobs.answers(closed)) == 100
+
+
+def test_a_failed_plan_has_an_outcome_and_a_new_upload_is_a_new_job():
+    """Nobody waits for ever, and trying again works."""
+    jobs = Jobs()
+    jobs.key = "batch-inbox/p/rows.csv"
+    assert jobs.close(failure="Runtime.ExitError: out of memory").outcome == "BatchFailed"
+    again = jobs.plan(_csv(10), folder="", is_job=False, owner="e2", event="s2")
+    assert again.verdict == "planned"
+
+
+def test_a_slow_attempt_does_not_replace_the_plan_that_others_follow():
+    """Two attempts of one execution: the first plan counts, and its model."""
+    jobs = Jobs()
+    first = jobs.plan(_csv(150))
+    kept = jobs.store.get(batch_key("p", "j1", PLAN))
+    jobs.promote("v2", tiny_bundle(columns={"x": {**COLUMN, "min": 9.5}}))
+    exists = jobs.store.exists
+    jobs.store.exists = lambda key: False if key.endswith(PLAN) else exists(key)
+    assert jobs.plan(_csv(150)) == first
+    assert jobs.store.get(batch_key("p", "j1", PLAN)) == kept
+
+
+def test_json_lines_know_aliases_and_marks_and_refuse_strangers():
+    """As training reads them."""
+    jobs = Jobs(max_refused_fraction=0.5)
+    body = b'\xef\xbb\xbf{"id": "a", "X": 1}\n{"id": "b", "x": 2}\n{"other": 3}\n'
+    closed = jobs.run(body, "rows.jsonl")
+    assert [float(a["prediction"]) for a in jobs.answers(closed)] == [3.0, 5.0]
+    (refused,) = decode_rows(jobs.store.get(closed.refused_key))
+    assert "none of the model's columns" in refused["errors"][0]["reason"]
+
+
+def test_of_two_names_of_one_column_the_first_counts():
+    """The other one is a column nobody asked for."""
+    jobs = Jobs()
+    columns = dict(jobs.spec.dataset.columns)
+    columns["x"] = columns["x"].model_copy(update={"aliases": ("X", "Y")})
+    dataset = jobs.spec.dataset.model_copy(update={"columns": columns})
+    jobs.spec = jobs.spec.model_copy(update={"dataset": dataset})
+    answers = jobs.answers(jobs.run(b"id,Y,X\n1,5,1\n"))
+    assert float(answers[0]["prediction"]) == 3.0
+
+
+def test_an_id_named_like_an_answer_keeps_both():
+    """Neither overwrites the other."""
+    jobs = Jobs(id_columns=("line", "prediction"))
+    (answer,) = jobs.answers(jobs.run(b"line,prediction,x\nA,B,1\n"))
+    assert (answer["line"], answer["id_line"]) == ("2", "A")
+    assert (answer["prediction"], answer["id_prediction"]) == ("3", "B")
+
+
+def test_records_are_counted_not_lines():
+    """Quoted line ends are part of one."""
+    jobs = Jobs(max_rows=150)
+    body = b"id,x\n" + b'"a\nb\nc",1\n' * 120
+    assert len(jobs.answers(jobs.run(body))) == 120
+
+
+def test_rows_of_a_single_column_of_parquet_are_rows_also_where_they_are_empty():
+    """A missing value is refused with its reason, not lost."""
+    jobs = Jobs(max_refused_fraction=0.5)
+    closed = jobs.run(_parquet([{"x": 1.0}, {"x": None}, {"x": 2.0}]), "rows.parquet")
+    assert len(jobs.answers(closed)) == 2
+    assert [row["line"] for row in decode_rows(jobs.store.get(closed.refused_key))] == [3]
+
+
+def test_a_parquet_file_that_unfolds_is_refused_early():
+    """A dictionary makes a small file any size."""
+    jobs = Jobs(max_bytes=1_000_000)
+    body = _parquet([{"x": 1.0, "text": "long " * 4000}] * 60_000)
+    assert len(body) < 400_000
+    assert "bytes uncompressed" in jobs.plan(body, "rows.parquet").reasons[0]
+
+
+def test_overwritten_results_do_not_keep_the_refusals_of_an_earlier_file():
+    """Names that differ behind a dot stay apart."""
+    jobs = Jobs(results="overwritten")
+    jobs.run(_csv(100, bad={3}))
+    closed = jobs.run(_csv(100), folder="j2")
+    assert decode_rows(jobs.store.get(closed.refused_key)) == []
+    names = {jobs.run(_csv(5), f"c.v{k}.csv", folder=f"k{k}").result_key for k in (1, 2)}
+    assert names == {"batch-results/p/c.v1.csv", "batch-results/p/c.v2.csv"}

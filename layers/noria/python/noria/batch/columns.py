@@ -37,7 +37,7 @@ class Columns:
 
     n_rows: int
     doubtful: NDArray[np.bool_]
-    n_outside: int = 0  # rows with a number outside the range seen in training
+    outside: NDArray[np.bool_]  # rows with a number outside the range seen in training
     numbers: dict[str, Floats] = field(default_factory=dict)  # NaN where missing
     levels: dict[str, Levels] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
@@ -58,8 +58,7 @@ def read_columns(
     cells: Cells, n_rows: int, columns: Mapping[str, Mapping[str, Any]], missing: frozenset[str]
 ) -> Columns:
     """Type the cells of the model's columns; a column that is not there is missing everywhere."""
-    out = Columns(n_rows, np.zeros(n_rows, dtype=bool))
-    outside = np.zeros(n_rows, dtype=bool)
+    out = Columns(n_rows, np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool))
     for name, column in columns.items():
         found = cells.get(name)
         given = pa.nulls(n_rows, pa.string()) if found is None else found
@@ -68,14 +67,13 @@ def read_columns(
             if column["seen"]:
                 low, high = column["seen"]
                 with np.errstate(invalid="ignore"):
-                    outside |= (out.numbers[name] < low) | (out.numbers[name] > high)
+                    out.outside |= (out.numbers[name] < low) | (out.numbers[name] > high)
         elif column["type"] == "text":
             is_absent = _read_text(name, column, given, missing, out)
         else:
             is_absent = _read_levels(name, column, given, missing, out)
         if column["required"]:
             out.doubtful |= is_absent
-    out.n_outside = int(np.count_nonzero(outside & ~out.doubtful))
     return out
 
 
@@ -125,7 +123,7 @@ def _read_text(
         pc.fill_null(pc.greater(pc.utf8_length(cells), column["max_length"]), False)
     )
     out.texts[name] = texts
-    return np.array([text is None for text in texts])
+    return np.array([text is None for text in texts], dtype=bool)
 
 
 def _read_levels(
@@ -135,8 +133,8 @@ def _read_levels(
     kind = column["type"]
     levels = [normalized(level, kind, missing) for level in coded.dictionary.to_pylist()]
     codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    is_odd = np.array([level is not None and _is_odd(level, column) for level in levels])
-    absent = np.array([level is None for level in levels])
+    odd = [level is not None and _is_odd(level, column) for level in levels]
+    is_odd, absent = np.array(odd, dtype=bool), np.array([x is None for x in levels], dtype=bool)
     out.levels[name] = Levels(codes, levels)
     out.doubtful |= is_odd[codes]
     return np.asarray(absent[codes], dtype=bool)

@@ -68,7 +68,7 @@ class BatchPredictor:
             decided=self._decide(kept),
             values=self._values(columns, places, kept),
             refused=refused,
-            n_outside=columns.n_outside,
+            n_outside=int(np.count_nonzero(columns.outside[places])),
         )
 
     def _none(self) -> Floats:

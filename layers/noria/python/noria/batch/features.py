@@ -54,15 +54,19 @@ class BatchView:
 
     def _by_column(self, columns: Columns) -> Rows:
         out = np.zeros((columns.n_rows, self._view.width))
-        rows: list[Mapping[str, Any]] = []
+        rows: list[Mapping[str, Any] | None] | None = None
         offset = 0
         for data in self._blocks:
             block = BLOCKS[data["kind"]](data)
             part = out[:, offset : offset + block.width]
             if not _fill(data, columns, part):
-                rows = rows or [self._derive.extended(row) for row in columns.rows()]
+                if rows is None:
+                    rows = [
+                        None if is_doubtful else self._derive.extended(row)
+                        for row, is_doubtful in zip(columns.rows(), columns.doubtful, strict=True)
+                    ]
                 for number, row in enumerate(rows):
-                    if not columns.doubtful[number]:
+                    if row is not None:
                         features: dict[int, float] = {}
                         block.apply(block.prepare(row), 0, features)
                         part[number, list(features)] = list(features.values())

@@ -6,28 +6,37 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from noria.data.parsing import ByteBudget
 from noria.errors import DatasetSchemaError
 
-_ROWS = 65_536
+_ROWS = 1_024  # decoded at once
 
 
-def parquet_as_csv(stream: BinaryIO, filename: str) -> BinaryIO:
+def parquet_as_csv(stream: BinaryIO, filename: str, max_rows: int, budget: ByteBudget) -> BinaryIO:
     """Return a Parquet file's rows as CSV with a header; both lie on disk, not in memory.
 
-    DatasetSchemaError when it cannot be read. A missing value is an empty cell.
+    DatasetSchemaError when it cannot be read or holds too much: a small file may unfold to any
+    size. A missing value is an empty cell.
     """
     with TemporaryFile() as source:
         copyfileobj(stream, source, 1 << 20)
         out: Any = TemporaryFile()  # noqa: SIM115 - the caller reads it
         try:
             found = pyarrow.parquet.ParquetFile(source)
+            if found.metadata.num_rows > max_rows:
+                raise DatasetSchemaError(
+                    f"{filename}: more than {max_rows:,} rows (batch.max_rows); cut it into several",
+                    file=filename,
+                )
             is_first = True
             for batch in found.iter_batches(_ROWS):
-                options = pyarrow.csv.WriteOptions(include_header=is_first, quoting_style="needed")
-                pyarrow.csv.write_csv(_plain(pa.Table.from_batches([batch])), out, options)
+                before = out.tell()
+                _write(pa.Table.from_batches([batch]), out, with_header=is_first)
+                budget.take(out.tell() - before, filename)
                 is_first = False
         except (pa.ArrowException, OSError) as error:
             out.close()
@@ -38,10 +47,15 @@ def parquet_as_csv(stream: BinaryIO, filename: str) -> BinaryIO:
     return out  # type: ignore[no-any-return]
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Return the table without nested columns, which no model takes."""
-    kept = [f.name for f in table.schema if not pa.types.is_nested(f.type)]
-    return table.select(kept)
+def _write(table: pa.Table, out: Any, *, with_header: bool) -> None:
+    """Write the columns a model may take: no nested ones."""
+    kept = table.select([f.name for f in table.schema if not pa.types.is_nested(f.type)])
+    quoting = "needed"
+    if kept.num_columns == 1:  # an empty line would be no row
+        texts = pc.fill_null(pc.cast(kept.column(0), pa.string()), "")
+        kept, quoting = pa.table({kept.column_names[0]: texts}), "all_valid"
+    options = pyarrow.csv.WriteOptions(include_header=with_header, quoting_style=quoting)
+    pyarrow.csv.write_csv(kept, out, options)
 
 
 def as_parquet(parts: Iterable[bytes]) -> BinaryIO:

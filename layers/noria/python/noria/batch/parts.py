@@ -7,8 +7,8 @@ goes on behind it. Splitting and reading use the same function, so a part holds 
 
 import csv
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple, Self, cast
 
@@ -19,6 +19,7 @@ from noria.data.parsing import (
     MAX_LINE_BYTES,
     ByteBudget,
     checked_header,
+    long_cells,
     read_lines,
     readable,
 )
@@ -36,6 +37,7 @@ class FileLayout:
     is_json: bool
     header: tuple[str, ...] = ()  # CSV: the columns in order, by the names the spec gives them
     delimiter: str = ","
+    aliases: Mapping[str, str] = field(default_factory=dict)  # JSON lines: other names
 
     def to_dict(self) -> dict[str, Any]:
         """Return the layout as JSON data."""
@@ -44,7 +46,9 @@ class FileLayout:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Return the layout that `to_dict` gave."""
-        return cls(data["is_json"], tuple(data["header"]), data["delimiter"])
+        return cls(
+            data["is_json"], tuple(data["header"]), data["delimiter"], data.get("aliases", {})
+        )
 
 
 class Part(NamedTuple):
@@ -52,6 +56,7 @@ class Part(NamedTuple):
 
     first_line: int  # of the file, from 1
     body: bytes
+    n_records: int = 0  # blank lines too
 
 
 def read_header(
@@ -100,21 +105,21 @@ def split_records(
         The archive is damaged, or the budget is used up.
     """
     body: list[bytes] = []
-    started, line, size = first_line, first_line, 0
-    for piece, n_lines, n_records in _pieces(source, layout, rows_per_part, budget, filename):
+    started, line, size, n = first_line, first_line, 0, 0
+    for piece, n_lines, n_records, room in _pieces(source, layout, rows_per_part, budget, filename):
         body.append(piece)
-        line, size = line + n_lines, size + len(piece)
-        if n_records == 0 or size >= _PART_BYTES:
-            yield Part(started, b"".join(body))
-            body, started, size = [], line, 0
+        line, size, n = line + n_lines, size + len(piece), n + n_records
+        if room == 0 or size >= _PART_BYTES:
+            yield Part(started, b"".join(body), n)
+            body, started, size, n = [], line, 0, 0
     if body:
-        yield Part(started, b"".join(body))
+        yield Part(started, b"".join(body), n)
 
 
 def _pieces(
     source: BinaryIO, layout: FileLayout, rows_per_part: int, budget: ByteBudget, filename: str
-) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (records, their lines, records the part still lacks)."""
+) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield (bytes, their lines, their records, records the part still lacks)."""
     room = rows_per_part
     while block := _whole_lines(source, filename):
         ends = line_ends(block)
@@ -123,7 +128,7 @@ def _pieces(
             lines = read_lines(cast(BinaryIO, _Rest(block, source)), filename, budget)
             for record in whole_records(lines, layout):
                 room = (room or rows_per_part) - 1
-                yield b"".join(record), len(record), room
+                yield b"".join(record), len(record), 1, room
             return
         budget.take(len(block), filename)
         first, at = 0, 0
@@ -131,7 +136,7 @@ def _pieces(
             taken = min(room or rows_per_part, len(ends) - at)
             room, at = (room or rows_per_part) - taken, at + taken
             last = int(ends[at - 1])
-            yield block[first:last], taken, room
+            yield block[first:last], taken, taken, room
             first = last
 
 
@@ -171,7 +176,7 @@ def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[b
         line = waiting.popleft() if waiting else next(lines, None)
         if line is None:
             return
-        if line.count(b'"') % 2 == 0:
+        if b'"' not in line:
             yield [line]
         else:
             yield _quoted_record(line, waiting, lines, layout)
@@ -180,7 +185,7 @@ def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[b
 def _quoted_record(
     first: bytes, waiting: deque[bytes], lines: Iterator[bytes], layout: FileLayout
 ) -> list[bytes]:
-    """Return the lines of a record whose first line leaves a quote open; one line if none closes."""
+    """Return the lines of a record that begins on a line with a quote; that line if none closes."""
     taken = [first]
 
     def fed() -> Iterator[str]:
@@ -192,11 +197,12 @@ def _quoted_record(
             taken.append(line)
             yield decoded(line)
 
-    try:
-        cells = next(csv.reader(fed(), delimiter=layout.delimiter, strict=True), [])
-        is_whole = len(cells) == len(layout.header)
-    except csv.Error:
-        is_whole = False
+    with long_cells():
+        try:
+            cells = next(csv.reader(fed(), delimiter=layout.delimiter, strict=True), [])
+            is_whole = len(taken) == 1 or len(cells) == len(layout.header)
+        except csv.Error:
+            is_whole = False
     if not is_whole:
         waiting.extendleft(reversed(taken[1:]))
         return [first]

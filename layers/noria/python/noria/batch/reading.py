@@ -18,7 +18,7 @@ from noria.batch.parts import (
     physical_lines,
     whole_records,
 )
-from noria.data.parsing import CUT, MAX_CELL_CHARACTERS, json_records, text_fault
+from noria.data.parsing import CUT, json_records, long_cells, text_fault
 
 _BLANK, _RETURN = b"\r\n", 13
 
@@ -42,7 +42,7 @@ class Records(NamedTuple):
 def read_part(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
     """Return the records of a part; of the columns only those wanted."""
     if layout.is_json:
-        return _read_json(part, wanted)
+        return _read_json(part, layout, wanted)
     if b'"' in part.body:
         return _read_quoted(part, layout, wanted)
     ends = line_ends(part.body) if part.body else np.zeros(0, dtype=np.int64)
@@ -168,15 +168,13 @@ def _is_plain(line: bytes) -> bool:
 def _cells(record: Sequence[bytes], layout: FileLayout) -> tuple[list[str], str | None]:
     """Return a record's cells, and why it cannot be read."""
     text = [decoded(line) for line in record]
-    previous = csv.field_size_limit(MAX_CELL_CHARACTERS)
-    try:
-        cells = next(csv.reader(text, delimiter=layout.delimiter, strict=True), [])
-        if len(cells) != len(layout.header):
-            return cells, f"{len(cells)} cells where the header has {len(layout.header)}"
-    except csv.Error as error:
-        return ["".join(text).strip()[:1000]], f"the line does not parse: {error}"
-    finally:
-        csv.field_size_limit(previous)
+    with long_cells():
+        try:
+            cells = next(csv.reader(text, delimiter=layout.delimiter, strict=True), [])
+        except csv.Error as error:
+            return ["".join(text).strip()[:1000]], f"the line does not parse: {error}"
+    if len(cells) != len(layout.header):
+        return cells, f"{len(cells)} cells where the header has {len(layout.header)}"
     return cells, next((fault for cell in cells if (fault := text_fault(cell))), None)
 
 
@@ -215,25 +213,33 @@ def _one_chunk(column: Any) -> pa.Array:
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def _read_json(part: Part, wanted: Sequence[str]) -> Records:
+def _read_json(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     bad: list[BadRecord] = []
-    for record in json_records(decoded(line) for line in physical_lines(part.body)):
-        line = part.first_line + record.line - 1
-        if record.fault:
-            bad.append(BadRecord(line, record.fault, record.cells))
-            continue
-        nested = [name for name in wanted if isinstance(record.cells.get(name), dict | list)]
-        if nested:
-            bad.append(BadRecord(line, f"{nested[0]}: must be a text or a number", record.cells))
-            continue
-        rows.append(record.cells)
-        lines.append(line)
-    cells = {
+    body = part.body.removeprefix(b"\xef\xbb\xbf") if part.first_line == 1 else part.body
+    for record in json_records(decoded(line) for line in physical_lines(body)):
+        line, cells = part.first_line + record.line - 1, record.cells
+        for alias, name in layout.aliases.items():
+            if alias in cells and name not in cells:
+                cells[name] = cells.pop(alias)
+        reason = record.fault or _json_fault(cells, wanted)
+        if reason:
+            bad.append(BadRecord(line, reason, record.cells))
+        else:
+            rows.append(cells)
+            lines.append(line)
+    found = {
         name: pa.array([_as_cell(row.get(name)) for row in rows], pa.string()) for name in wanted
     }
-    return Records(cells, np.array(lines, dtype=np.int64), bad)
+    return Records(found, np.array(lines, dtype=np.int64), bad)
+
+
+def _json_fault(cells: dict[str, Any], wanted: Sequence[str]) -> str | None:
+    if not any(name in cells for name in wanted):
+        return f"none of the model's columns is there: {', '.join(sorted(wanted)[:20])}"
+    nested = [name for name in wanted if isinstance(cells.get(name), dict | list)]
+    return f"{nested[0]}: must be a text or a number" if nested else None
 
 
 def _as_cell(value: Any) -> str | None:

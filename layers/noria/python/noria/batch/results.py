@@ -18,6 +18,8 @@ from noria.inference.predictor import Predictor
 
 N_BINS, _N_QUANTILES, _HEAD_ROWS, _N_REASONS = 20, 101, 20, 20
 _FORMULA_STARTS = pa.array(["=", "+", "-", "@", "\t", "\r"])  # what a spreadsheet would run
+_FORMULA_INSIDE = r"[;\t\r\n][=+@-]"
+_OUTPUTS = ("prediction", "confidence", "business_value", "band", "priority")
 _NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 
 
@@ -30,14 +32,15 @@ def part_table(
 ) -> pa.Table:
     """Return one row an answered record: line, ids, prediction, what it rests on, what it is worth.
 
-    A class's probability is in `p_<class>`. An id that a spreadsheet would run as a formula gets
-    a leading apostrophe.
+    A class's probability is in `p_<class>`; an id named like one of these is `id_<name>`.
     """
     places = pa.array(answers.places)
     columns: dict[str, Any] = {"line": pa.array(records.lines).take(places)}
+    taken = {"line", *_OUTPUTS, *(f"p_{name}" for name in predictor.classes)}
     for name in id_columns:
         if name in records.cells:
-            columns[name] = _inert(records.cells[name].take(places))
+            shown = f"id_{name}" if name in taken else name
+            columns[shown] = records.cells[name].take(places)
     if predictor.task == "regression":
         columns["prediction"] = pa.array(answers.outputs[:, 0])
     else:
@@ -92,7 +95,10 @@ def refused_lines(records: Records, answers: Answers) -> bytes:
 
 
 def table_bytes(table: pa.Table, form: str, *, with_header: bool) -> bytes:
-    """Return a table as CSV, JSON lines, or (for parts of Parquet results) an Arrow stream."""
+    """Return a table as CSV, JSON lines, or (for parts of Parquet results) an Arrow stream.
+
+    In CSV a text that a spreadsheet would run as a formula gets a leading apostrophe.
+    """
     out = BytesIO()
     if form == "jsonl":
         return b"".join(
@@ -103,6 +109,12 @@ def table_bytes(table: pa.Table, form: str, *, with_header: bool) -> bytes:
         with pa.ipc.new_stream(out, table.schema) as writer:
             writer.write_table(table)
         return out.getvalue()
+    table = pa.table(
+        {
+            name: _inert(column) if column.type == pa.string() else column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    )
     options = pyarrow.csv.WriteOptions(include_header=with_header, quoting_style="needed")
     pyarrow.csv.write_csv(table, out, options)
     return out.getvalue()
@@ -240,9 +252,13 @@ def _added(one: Any, other: Any) -> dict[str, Any]:
     }
 
 
-def _inert(cells: pa.Array) -> pa.Array:
+def _inert(cells: Any) -> Any:
+    # Behind a semicolon too: where that separates lists, a spreadsheet splits there.
     starts = pc.utf8_slice_codeunits(cells, 0, 1)
-    runs = pc.fill_null(pc.is_in(starts, value_set=_FORMULA_STARTS), False)
+    runs = pc.or_(
+        pc.is_in(starts, value_set=_FORMULA_STARTS),
+        pc.fill_null(pc.match_substring_regex(cells, _FORMULA_INSIDE), False),
+    )
     if not pc.any(runs).as_py():
         return cells
     runs = pc.and_(runs, pc.invert(pc.match_substring_regex(cells, _NUMBER)))

@@ -217,6 +217,16 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let the csv module read cells of up to `MAX_CELL_CHARACTERS`; its own limit is 131,072."""
+    previous = csv.field_size_limit(MAX_CELL_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(previous)
+
+
 def text_fault(text: str) -> str | None:
     """Return why a text cannot be kept, None where it can."""
     if CUT in text:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from noria.errors import InvalidInputError, NoJobError
@@ -20,6 +21,7 @@ from noria.layout import (
 from noria.ports import Clock, LinkedStore
 
 LINK_SECONDS = 900
+_LONGEST = timedelta(days=1)  # that the state machine gives a job
 MAX_LIMIT = 1_000_000
 _SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -67,7 +69,7 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
     }
 
 
-def read_job(project: str, job_id: str, *, store: LinkedStore) -> dict[str, Any]:
+def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
     """Return how a job stands: state, progress in [0, 1], and links to what there is.
 
     States: `waiting_for_file`, `running`, `completed`, `rejected`, `cancelled`, `failed`.
@@ -78,6 +80,7 @@ def read_job(project: str, job_id: str, *, store: LinkedStore) -> dict[str, Any]
         raise NoJobError(
             f"project '{project}' has no batch job '{job_id[:80]}'", job_id=job_id[:80]
         )
+    now = clock.now()
     shown: dict[str, Any] = {"project": project, "job_id": job_id, "progress": 0.0}
     if outcome:
         state = outcome["outcome"].removeprefix("Batch").lower()
@@ -91,6 +94,8 @@ def read_job(project: str, job_id: str, *, store: LinkedStore) -> dict[str, Any]
         links = {name: store.link("GET", key, LINK_SECONDS) for name, key in keys.items() if key}
         return shown | {"links": links, "links_expire_in_seconds": LINK_SECONDS}
     if plan:
+        if now - datetime.fromisoformat(plan["started_at"]) > _LONGEST:
+            return shown | {"state": "failed", "summary": "it took longer than a day"}
         done = store.count(batch_key(project, job_id, "summary/"))
         n_parts = max(1, len(plan["parts"]))
         return shown | {"state": "running", "progress": round(min(done / n_parts, 0.99), 3)}
@@ -99,7 +104,7 @@ def read_job(project: str, job_id: str, *, store: LinkedStore) -> dict[str, Any]
 
 def cancel_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
     """Ask a job to stop before its next part; what has ended stays as it ended."""
-    shown = read_job(project, job_id, store=store)
+    shown = read_job(project, job_id, store=store, clock=clock)
     if shown["state"] in ("waiting_for_file", "running"):
         at = {"at": clock.now().isoformat()}
         store.put(batch_key(project, job_id, CANCELLED), canonical_json(at))

@@ -76,6 +76,7 @@ class BatchSection(Section):
     # Columns of the file that come back with each answer; what a file lacks is left out.
     id_columns: tuple[str, ...] = ()
     rows_per_part: int = Field(default=20_000, ge=100, le=200_000)
+    max_concurrency: int = Field(default=50, ge=1, le=1000)  # parts at once, beside predict
     max_rows: int = Field(default=10_000_000, ge=1, le=100_000_000)
     max_bytes: int = Field(default=5_000_000_000, ge=1_000)  # uncompressed
     max_refused_fraction: float = Field(default=0.05, ge=0.0, le=1.0)  # above: no results

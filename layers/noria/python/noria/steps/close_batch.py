@@ -8,8 +8,10 @@ from datetime import datetime
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
+from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
 from noria.batch.results import merged
+from noria.data.parsing import SUFFIXES
 from noria.errors import ModelCorruptError
 from noria.hashing import canonical_json
 from noria.layout import (
@@ -30,14 +32,16 @@ class CloseBatchRequest:
     """Which job, and what went wrong if something did."""
 
     project: str
-    job_id: str
-    failure: str | None = None  # the error that ended the scoring
+    source_key: str
+    event: str  # S3's number of the upload
+    failure: str | None = None  # the error that ended planning or scoring
 
 
 @dataclass(frozen=True)
 class CloseBatchResult:
     """How the job ended; in full in `outcome.json`."""
 
+    job_id: str
     outcome: str  # "BatchCompleted", "BatchRejected", "BatchCancelled", "BatchFailed"
     summary: str
     result_key: str | None
@@ -53,10 +57,18 @@ def close_batch(
     Results are written only when every part was scored and no more rows were refused than the
     spec tolerates; refused rows and the summary always are.
     """
-    plan = json.loads(store.get(batch_key(spec.name, request.job_id, PLAN)))
-    key = batch_key(spec.name, request.job_id, OUTCOME)
+    job_id = job_id_of(store, spec.name, request.source_key, request.event)
+    key = batch_key(spec.name, job_id, OUTCOME)
     if store.exists(key):
         return _result(json.loads(store.get(key)), key)
+    try:
+        plan = json.loads(store.get(batch_key(spec.name, job_id, PLAN)))
+    except KeyError:  # planning failed
+        plan = {
+            "project": spec.name, "job_id": job_id, "started_at": clock.now().isoformat(),
+            "source_key": request.source_key, "filename": request.source_key.rpartition("/")[2],
+            "limit": None, "reasons": [], "parts": [],
+        }  # fmt: skip
     closing = _Closing(spec, store, plan)
     document = closing.run(request.failure)
     document |= {
@@ -69,7 +81,9 @@ def close_batch(
 
 def _result(document: dict[str, Any], key: str) -> CloseBatchResult:
     kept = ("outcome", "summary", "result_key", "refused_key")
-    return CloseBatchResult(**{name: document[name] for name in kept}, summary_key=key)
+    return CloseBatchResult(
+        **{name: document[name] for name in kept}, job_id=document["job_id"], summary_key=key
+    )
 
 
 class _Closing:
@@ -116,8 +130,11 @@ class _Closing:
             return "BatchCancelled", "cancelled; no results are written"
         if self._plan["reasons"]:
             return "BatchRejected", "; ".join(self._plan["reasons"])
-        if failure:
-            return "BatchFailed", f"scoring failed: {failure[:500]}; put the file there again"
+        if failure or not self._plan["parts"]:
+            return (
+                "BatchFailed",
+                f"failed: {(failure or 'nothing was planned')[:500]}; start it again as a new job",
+            )
         return None, ""
 
     def _bodies(self, kind: str) -> Iterator[bytes]:
@@ -142,17 +159,21 @@ class _Closing:
         return key
 
     def _refused(self, counts: dict[str, Any]) -> str | None:
-        if not counts["n_refused"]:
+        # Overwritten results must not keep the refused rows of an earlier file beside them.
+        if not counts["n_refused"] and self._spec.batch.results == "dated":
             return None
         key = batch_result_key(self._spec.name, f"{self._stem()}-refused.jsonl.gz")
-        packed = (gzip.compress(body, mtime=0) for body in self._bodies("refused") if body)
+        bodies = self._bodies("refused") if counts["n_refused"] else iter([b""])
+        packed = (gzip.compress(body, mtime=0) for body in bodies)
         with joined(packed) as stream:
             self._store.put_stream(key, stream)
         return key
 
     def _stem(self) -> str:
         """Return the results' name: of the day and the job, or of the file alone."""
-        name: str = self._plan["filename"].split(".")[0]
+        name: str = self._plan["filename"]
+        for suffix in (*SUFFIXES, ".parquet"):
+            name = name.removesuffix(suffix)
         if self._spec.batch.results == "overwritten":
             return name
         return f"{self._plan['started_at'][:10]}/{self._job_id}/{name}"

@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from noria.batch.jobs import job_id_of, read_job
 from noria.batch.parquet import parquet_as_csv
 from noria.batch.parts import FileLayout, Part, read_header, split_records
 from noria.batch.results import merged_spread, quantile
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.parsing import SUFFIXES, ByteBudget, is_json_lines, read_lines
 from noria.errors import DatasetSchemaError, NoChampionError
-from noria.hashing import canonical_json, short_id
+from noria.hashing import canonical_json
 from noria.inference.predictor import Predictor
 from noria.layout import (
-    JOB,
     PLAN,
-    batch_inbox_prefix,
     batch_key,
     batch_values_prefix,
     part_key,
@@ -27,6 +26,8 @@ from noria.registry.versions import read_files
 from noria.spec.model import ProjectSpec
 
 _PARQUET = ".parquet"
+_ADVICE = "batch.max_bytes; cut it into several"
+_MAX_PARTS = 10_000  # more do not fit into the state machine's payload
 _MAX_RATIO, _RATIO_FROM_BYTES = 200, 50_000_000  # of an archive; small ones may be repetitive
 _MIN_VALUES, _BATCHES = 100, 10  # business values that fix the bands: of how many batches at most
 
@@ -37,7 +38,7 @@ class PlanBatchRequest:
 
     project: str
     source_key: str
-    etag: str  # of the object: other content under the same name is another job
+    event: str  # S3's number of the upload: the same for doubled events
     owner: str  # the execution that asks
 
 
@@ -48,6 +49,7 @@ class PlanBatchResult:
     verdict: str  # "planned", "rejected", "duplicate"
     job_id: str
     n_parts: int
+    max_concurrency: int
     reasons: tuple[str, ...]
 
 
@@ -65,15 +67,15 @@ def plan_batch(
     again, or after a promotion, gives the same answers. A file that cannot be scored is refused
     with every reason; its parts are never looked at.
     """
-    job_id = _job_id(request)
+    job_id = job_id_of(store, spec.name, request.source_key, request.event)
     key = batch_key(spec.name, job_id, PLAN)
     claim = batch_key(spec.name, job_id, "owner.json")
     if not store.put(claim, canonical_json({"owner": request.owner}), if_absent=True):
         if json.loads(store.get(claim))["owner"] != request.owner:
-            return PlanBatchResult("duplicate", job_id, 0, ())
+            return PlanBatchResult("duplicate", job_id, 0, 0, ())
         if store.exists(key):  # this very execution, asked again
-            return _result(json.loads(store.get(key)))
-    job = _job(store, spec.name, job_id)
+            return _result(json.loads(store.get(key)), spec)
+    _, job = read_job(store, spec.name, request.source_key)
     plan: dict[str, Any] = {
         "project": spec.name,
         "job_id": job_id,
@@ -88,31 +90,17 @@ def plan_batch(
         plan |= _Planning(spec, store, plan).run(_champion(spec.name, aliases))
     except (DatasetSchemaError, NoChampionError) as error:
         plan |= {"reasons": [error.message], "parts": []}
-    store.put(key, canonical_json(plan))
-    return _result(plan)
+    # A slower attempt of this execution may have been first, and its parts be scored already.
+    if not store.put(key, canonical_json(plan), if_absent=True):
+        plan = json.loads(store.get(key))
+    return _result(plan, spec)
 
 
-def _result(plan: Mapping[str, Any]) -> PlanBatchResult:
+def _result(plan: Mapping[str, Any], spec: ProjectSpec) -> PlanBatchResult:
     reasons = tuple(plan["reasons"])
     verdict = "rejected" if reasons else "planned"
-    return PlanBatchResult(verdict, plan["job_id"], len(plan["parts"]), reasons)
-
-
-def _job_id(request: PlanBatchRequest) -> str:
-    """Return the id of the folder a file was put in, else one of its name and content."""
-    inside = request.source_key.removeprefix(batch_inbox_prefix(request.project))
-    folder, slash, _ = inside.partition("/")
-    if slash:
-        return folder
-    return short_id(f"{request.source_key}\n{request.etag}".encode())
-
-
-def _job(store: MonitoredStore, project: str, job_id: str) -> dict[str, Any]:
-    try:
-        job: dict[str, Any] = json.loads(store.get(batch_key(project, job_id, JOB)))
-    except KeyError:  # a file that was simply put there
-        return {}
-    return job
+    n_parts, most = len(plan["parts"]), spec.batch.max_concurrency
+    return PlanBatchResult(verdict, plan["job_id"], n_parts, most, reasons)
 
 
 def _champion(project: str, aliases: ModelAliases) -> str:
@@ -141,7 +129,8 @@ class _Planning:
             is_json = is_json_lines(self._name)
             lines = read_lines(source, self._name, budget)
             header, n_header = ((), 0) if is_json else self._header(lines)
-            layout = FileLayout(is_json, header, self._delimiter)
+            aliases = self._aliases() if is_json else {}
+            layout = FileLayout(is_json, header, self._delimiter, aliases)
             if not is_json:
                 self._require_columns(predictor, header)
             parts = list(self._written(source, layout, n_header + 1, budget))
@@ -164,7 +153,7 @@ class _Planning:
             )
         source = self._store.open(self._plan["source_key"])
         if self._name.endswith(_PARQUET):
-            return parquet_as_csv(source, self._name)
+            return parquet_as_csv(source, self._name, self._spec.batch.max_rows, self._budget())
         return source
 
     @property
@@ -172,17 +161,25 @@ class _Planning:
         return "," if self._name.endswith(_PARQUET) else self._spec.dataset.delimiter
 
     def _unpacked(self, stream: BinaryIO) -> tuple[BinaryIO, ByteBudget]:
-        most, advice = self._spec.batch.max_bytes, "batch.max_bytes; cut it into several"
         if not self._name.endswith(".gz"):
-            return stream, ByteBudget(most, advice)
+            return stream, self._budget()
         counted = _Counted(stream)
-        return counted.unpacked(), _ArchiveBudget(most, advice, counted)
+        return counted.unpacked(), _ArchiveBudget(self._spec.batch.max_bytes, _ADVICE, counted)
+
+    def _budget(self) -> ByteBudget:
+        return ByteBudget(self._spec.batch.max_bytes, _ADVICE)
 
     def _header(self, lines: Iterator[bytes]) -> tuple[tuple[str, ...], int]:
         header, n_lines = read_header(lines, self._name, self._delimiter)
+        names = list(header)
+        for alias, name in self._aliases().items():
+            if alias in names and name not in names:  # the first alias there is stands for it
+                names[names.index(alias)] = name
+        return tuple(names), n_lines
+
+    def _aliases(self) -> dict[str, str]:
         columns = self._spec.dataset.columns.items()
-        names = {a: name for name, column in columns for a in column.aliases if name not in header}
-        return tuple(names.get(name, name) for name in header), n_lines
+        return {alias: name for name, column in columns for alias in column.aliases}
 
     def _require_columns(self, predictor: Predictor, header: tuple[str, ...]) -> None:
         required = {name for name, column in predictor.columns.items() if column["required"]}
@@ -207,7 +204,13 @@ class _Planning:
         per_part = min(batch.rows_per_part, limit) if limit else batch.rows_per_part
         parts = split_records(source, layout, first_line, per_part, budget, self._name)
         for number, part in enumerate(parts):
-            n_rows += part.body.count(b"\n")
+            n_rows += part.n_records
+            if number >= _MAX_PARTS:
+                raise DatasetSchemaError(
+                    f"{self._name}: more than {_MAX_PARTS:,} parts; raise batch.rows_per_part or "
+                    "cut it into several",
+                    file=self._name,
+                )
             if n_rows > batch.max_rows:
                 raise DatasetSchemaError(
                     f"{self._name}: more than {batch.max_rows:,} rows (batch.max_rows); "
