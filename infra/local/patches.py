@@ -23,6 +23,7 @@ from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 from infra.local.training_jobs import TrainingJobError, run_training_job
 
 _ERROR = "__lambda_error__"
+_DIED = ("Worker process died", "Worker process exited immediately")  # while at work, at start
 _POLL_SECONDS = 0.02
 
 
@@ -47,6 +48,8 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
 def report_error_names() -> None:
     """AWS: a failed invocation reports the exception's class as errorType and keeps the sandbox.
 
+    A sandbox that dies is a `Runtime.ExitError`.
+
     MiniStack reports `Runtime.HandlerError` for all and kills the worker, so Retry and Catch by
     name never match.
     """
@@ -61,6 +64,8 @@ def report_error_names() -> None:
     )
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     _require(script.count(stock) == 1, "the Python worker's error line")
+    source = inspect.getsource(lambda_runtime)
+    _require(all(f'"{text}' in source for text in _DIED), "what a dead worker is called")
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(stock, named)
     execute = lambda_svc._execute_function_warm
     _require_parameters(execute, ["func", "event", "request_id"])
@@ -70,6 +75,8 @@ def report_error_names() -> None:
         body = result.get("body")
         if isinstance(body, dict) and set(body) == {_ERROR}:
             return {**result, "body": body[_ERROR], "error": True}
+        if isinstance(body, dict) and str(body.get("errorMessage")).startswith(_DIED):
+            return {**result, "body": {**body, "errorType": "Runtime.ExitError"}}
         return result
 
     lambda_svc._execute_function_warm = with_error_name

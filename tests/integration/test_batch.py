@@ -114,7 +114,7 @@ def test_poison_doubled_events_and_killed_parts_lose_and_double_nothing(target):
         _drop(target, body, job_id=job_id)
     _kill_scorers(target, job_id)
     outcome = _outcome(target, job_id, seconds=300.0)
-    assert outcome["outcome"] == "BatchCompleted", outcome
+    assert outcome["outcome"] == "BatchCompleted", outcome["summary"]
     answered = [int(answer["line"]) for answer in _answers(target, outcome)]
     refused = decode_rows(target.artifacts.get(outcome["refused_key"]))
     assert answered == sorted(set(range(2, 60_002)) - {n + 1 for n in bad})

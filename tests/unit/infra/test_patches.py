@@ -33,16 +33,27 @@ def test_a_wait_ends_when_the_simulated_time_is_over(monkeypatch, tmp_path):
     patches.wait_on_simulated_time(clock)
     wait = stepfunctions._jsonata_wait_seconds
     assert wait({}, {}, None) == 3600
-    clock.write_text("2026-03-01T00:00:00+00:00")
+    looked, read = threading.Semaphore(0), patches._simulated
+
+    def seen(path):
+        found = read(path)
+        looked.release()
+        return found
+
+    monkeypatch.setattr(patches, "_simulated", seen)
     done = []
     thread = threading.Thread(target=lambda: done.append(wait({}, {}, None)))
-    thread.start()
-    thread.join(timeout=0.2)  # it has seen when it began
-    clock.write_text("2026-03-01T00:59:00+00:00")
-    thread.join(timeout=0.2)
-    assert not done
+    for at in ("2026-03-01T00:00:00+00:00", "2026-03-01T00:59:00+00:00"):
+        partial = tmp_path / "next"
+        partial.write_text(at)
+        partial.replace(clock)  # never half of it
+        if not thread.is_alive():
+            thread.start()
+        for _ in range(3):  # once may have been before the change
+            assert looked.acquire(timeout=30.0)
+        assert not done
     clock.write_text("2026-03-01T01:00:00+00:00")
-    thread.join(timeout=5.0)
+    thread.join(timeout=30.0)
     assert done == [0]
 
 
