@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench bench-batch bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
+.PHONY: help demo test check synth deploy bench bench-batch bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -64,6 +64,9 @@ bench-estimates: $(SETUP) ## Performance estimated without labels beside the lab
 
 bench-batch: $(SETUP) ## Whole files beside pandas + scikit-learn, file to file: build/batch.json
 	@$(BIN)/python -m tests.benchmarks.batch
+
+bench-scale: $(SETUP) ## On paper: a day's rows in hours and dollars on each path
+	@$(BIN)/python -m tests.benchmarks.scale
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins

@@ -54,6 +54,8 @@ class _Folder:
         return self._path(key).open("rb")
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:
+        if if_absent and self.exists(key):
+            return False
         self._path(key).parent.mkdir(parents=True, exist_ok=True)
         self._path(key).write_bytes(body)
         return True
@@ -91,6 +93,7 @@ def _noria(project: str, candidate: str, n_rows: int) -> None:
     key = f"batch-inbox/{project}/j/rows.csv"
     (root / key).parent.mkdir(parents=True)
     (root / key).symlink_to(source(project, n_rows))
+    store.put(f"batches/{project}/j/job.json", b'{"filename": "rows.csv"}')
     clock, models = SystemClock(), BatchModels(store)
     started = time.perf_counter()
     plan = plan_batch(
@@ -104,7 +107,7 @@ def _noria(project: str, candidate: str, n_rows: int) -> None:
     for part in range(plan.n_parts):
         score_part(ScorePartRequest(project, "j", part), spec=spec, artifacts=store, models=models)
     scored = time.perf_counter()
-    closed = close_batch(CloseBatchRequest(project, "j"), spec=spec, store=store, clock=clock)
+    closed = close_batch(CloseBatchRequest(project, key, "e"), spec=spec, store=store, clock=clock)
     report(started, summary=closed.summary, plan=planned - started, score=scored - planned)
 
 

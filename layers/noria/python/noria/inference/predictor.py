@@ -1,9 +1,9 @@
 """A loaded serving bundle that answers rows: validate, transform, score. Standard library only."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from math import isfinite
-from re import PatternError
 from typing import Any
 
 from noria.bundle.format import unpack
@@ -52,7 +52,7 @@ class Predictor:
             self.postprocess = load_postprocess(self.postprocess_data)
             self._explainer = Explainer(document, self.view, self.scorer)
             self._observer = TextObserver(document["watched"])
-        except (LookupError, TypeError, ValueError, AttributeError, PatternError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, re.error) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
     def answer(self, inputs: Any, *, explain: int = 0) -> dict[str, Any]:

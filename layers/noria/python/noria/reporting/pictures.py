@@ -172,10 +172,10 @@ def shares(counts: Sequence[int], label: str) -> str:
 
 
 def quantile_curve(quantiles: Sequence[float], label: str) -> str:
-    """Draw values at evenly spaced quantiles, 0 to 1."""
+    """Draw the middles of equal shares of the rows, ascending."""
 
     def draw(axes: Axes) -> None:
-        places = [i / (len(quantiles) - 1) for i in range(len(quantiles))]
+        places = [(i + 0.5) / len(quantiles) for i in range(len(quantiles))]
         axes.plot(places, quantiles, color=ACCENT)
         axes.set(xlabel="share of the rows", ylabel=label, xlim=(0.0, 1.0))
         axes.grid(color=LINE, linewidth=0.6)

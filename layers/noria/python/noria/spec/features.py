@@ -20,7 +20,7 @@ EVERY = "*"  # all columns of the feature's type that no other feature of that k
 def _compiles(pattern: str) -> None:
     try:
         re.compile(pattern)
-    except re.PatternError as error:
+    except re.error as error:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
 
 

@@ -1,0 +1,132 @@
+"""`make bench-scale`: what a day's rows cost in time and dollars on each path, on paper.
+
+A model, not a measurement: its only measured numbers are rows a second of one core, read from
+`build/batch.json` (`make bench-batch`), and bytes a row of the same files. Prices are list prices
+of us-east-1 in November 2026, quotas the documented defaults; both are constants below.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.config import ROOT
+
+_DAYS = (1_000_000, 100_000_000, 1_000_000_000)
+_CORE_SHARE = 0.6  # of this machine's core that a Lambda vCPU is taken for
+_CORE_GB = 1.769  # memory that comes with one vCPU
+_LAMBDA_GB_SECOND, _LAMBDA_REQUEST = 0.0000133334, 0.0000002  # arm64
+_TRANSITION, _PUT, _GET = 0.000025, 0.000005, 0.0000004
+_API_REQUEST, _FIREHOSE_GB = 0.0000035, 0.029
+_S3_BYTES_A_SECOND = 80e6  # of one function, in one stream
+_ROWS_A_PART, _PARTS_A_JOB, _FUNCTION_SECONDS = 20_000, 10_000, 900
+_START_SECONDS = 2.0  # of a function with Arrow, once a worker
+_PREDICT_SECONDS, _PREDICT_GB, _LOGGED_BYTES = 0.03, 0.5, 600  # a request of one row
+_API_A_SECOND, _FIREHOSE_A_SECOND = 10_000, 2_000  # default quotas: requests
+_PEAK = 3.0  # of a day's mean
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One path at one size."""
+
+    path: str
+    rows: int
+    hours: float | None  # None: it runs all day
+    dollars: float
+    limits: str  # what bites first, and what to do
+
+
+def batch(rows: int, rate: float, row_bytes: float, concurrency: int) -> Estimate:
+    """Return a day's rows as files through `batch.asl.json`.
+
+    Parameters
+    ----------
+    rate : float
+        Rows a second of one core here, scoring only.
+    concurrency : int
+        Parts at once (`batch.max_concurrency`).
+    """
+    jobs = ceil(rows / (_ROWS_A_PART * _PARTS_A_JOB))
+    parts = ceil(rows / _ROWS_A_PART)
+    a_part = _ROWS_A_PART / (rate * _CORE_SHARE) + 3 * _ROWS_A_PART * row_bytes / _S3_BYTES_A_SECOND
+    scoring = _START_SECONDS + ceil(parts / concurrency) * a_part
+    # Planning reads and writes the file, gathering reads and writes the results, one function each.
+    ends = 4 * rows * row_bytes / _S3_BYTES_A_SECOND
+    seconds = _CORE_GB * (parts * a_part + min(parts, concurrency) * _START_SECONDS) + 3.0 * ends
+    dollars = seconds * _LAMBDA_GB_SECOND + parts * (
+        _LAMBDA_REQUEST + 2 * _TRANSITION + 5 * _PUT + 6 * _GET
+    )
+    limits = []
+    if 2 * rows * row_bytes / _S3_BYTES_A_SECOND / jobs > _FUNCTION_SECONDS:
+        limits.append("planning a file takes above 15 minutes: cut it into smaller ones")
+    if jobs > 1:
+        limits.append(f"10,000 parts a job: {jobs} files, or more rows a part")
+    if concurrency > 1000:
+        limits.append("Lambda's 1,000 at once: ask for more")
+    return Estimate(
+        # Several files go side by side.
+        f"files, {concurrency} parts at once", rows, (scoring + ends / jobs) / 3600, dollars,
+        "; ".join(limits) or "none",
+    )  # fmt: skip
+
+
+def online(rows: int, rows_a_request: int) -> Estimate:
+    """Return a day's rows as requests; a request of many rows is logged as one record."""
+    requests = rows / rows_a_request
+    a_second = _PEAK * requests / 86_400
+    busy = _PREDICT_SECONDS + 0.0002 * rows_a_request
+    dollars = (
+        requests * (_API_REQUEST + _LAMBDA_REQUEST + busy * _PREDICT_GB * _LAMBDA_GB_SECOND)
+        + rows * _LOGGED_BYTES / 1e9 * _FIREHOSE_GB
+    )
+    limits = []
+    if a_second > _FIREHOSE_A_SECOND:
+        limits.append(f"Firehose's {_FIREHOSE_A_SECOND:,} requests a second and stream")
+    if a_second > _API_A_SECOND:
+        limits.append(f"API Gateway's {_API_A_SECOND:,} requests a second an account")
+    at_once = a_second * busy
+    if at_once > 1000:
+        limits.append(f"{at_once:,.0f} functions at once")
+    shown = "one row" if rows_a_request == 1 else f"{rows_a_request} rows"
+    return Estimate(f"requests of {shown}", rows, None, dollars, "; ".join(limits) or "none")
+
+
+def estimates(rate: float, row_bytes: float) -> Iterator[Estimate]:
+    """Yield every path at every size."""
+    for rows in _DAYS:
+        yield batch(rows, rate, row_bytes, 50)
+        yield batch(rows, rate, row_bytes, 1000)
+        yield online(rows, 1)
+        yield online(rows, 100)
+
+
+def main() -> None:
+    """Print the tables for a linear model, boosted trees and texts."""
+    measured = {r["name"]: r["value"] for r in json.loads((ROOT / "build/batch.json").read_text())}
+    for name, row_bytes in (
+        ("customers, logistic_regression", 136.0),
+        ("customers, xgboost", 136.0),
+        ("tickets, logistic_regression", 141.0),
+    ):
+        rate = 1.0 / measured[f"{name}: a row"]
+        table = Table(
+            title=f"{name}: {rate:,.0f} rows a second and core here, {_CORE_SHARE} of it on Lambda"
+        )
+        for column in ("path", "rows a day", "hours", "dollars a day", "what bites"):
+            table.add_column(
+                column, justify="left" if column in ("path", "what bites") else "right"
+            )
+        for found in estimates(rate, row_bytes):
+            hours = "all day" if found.hours is None else f"{found.hours:.2f}"
+            table.add_row(
+                found.path, f"{found.rows:,}", hours, f"{found.dollars:,.2f}", found.limits
+            )
+        Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
