@@ -13,7 +13,7 @@ from cli.training import follow_execution, new_run_id, run_training, upload
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
 from noria.aliases import Promotion, RolloutChange
-from noria.bundle.format import BUNDLE_FILE
+from noria.bundle.format import BUNDLE_FILE, pack, unpack
 from noria.data.versions import decode_rows
 from noria.layout import REFERENCE, model_key
 from noria.registry.versions import write_version
@@ -128,8 +128,25 @@ def _broken(files):
     files[BUNDLE_FILE] = json.dumps(document).encode()
 
 
-@pytest.mark.parametrize("damage", [_broken, _one_class], ids=["errors", "one class"])
-def test_a_bad_challenger_is_taken_back_and_no_request_fails(target, champion, damage):
+def _slow(files):
+    """It reads a column three hundred thousand times, and weighs it with nothing."""
+    document, arrays = unpack(files)
+    n = 300_000
+    block = {"name": "slow", "kind": "numeric", "columns": ["edad"] * n, "by": None, "groups": {}}
+    numbers = {"fill": [0.0] * n, "center": [0.0] * n, "scale": [1.0] * n}
+    document["feature_view"]["blocks"].append(block | numbers)
+    if document["model"]["form"] == "linear":
+        arrays["coefficients"].extend([0.0] * n)
+    kept = {name: part for name, part in arrays.items() if not name.startswith("$")}
+    files |= pack(document, kept)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(_broken, "could not answer"), (_one_class, "it answers"), (_slow, "95th percentile")],
+    ids=["errors", "one class", "slow"],
+)
+def test_a_bad_challenger_is_taken_back_and_no_request_fails(target, champion, damage, said):
     """The real state machine, on the clock of the stage; every request is answered."""
     champion = target.aliases.read(PROJECT).champion
     version = _register(target, champion, "bad", damage=damage)
@@ -163,7 +180,7 @@ def test_a_bad_challenger_is_taken_back_and_no_request_fails(target, champion, d
         found = _eventually(ended, seconds=60)
     assert statuses == {200}
     output = json.loads(found["output"])
-    assert output["outcome"] == "RolloutReverted", output
+    assert (output["outcome"], said in output["summary"]) == ("RolloutReverted", True), output
     record = target.aliases.read(PROJECT)
     assert (record.champion, record.challenger) == (champion, None)
 
