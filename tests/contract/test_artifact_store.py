@@ -2,6 +2,8 @@
 
 import os
 import threading
+import urllib.request
+from io import BytesIO
 
 import pytest
 
@@ -87,6 +89,27 @@ def test_the_serving_client_reads_what_the_others_wrote(target, prefix, key):
     assert not store.put(prefix + key, b"other", if_absent=True)
     assert store.put(prefix + key + "new", b"written", if_absent=True)
     assert target.artifacts.get(prefix + key + "new") == b"written"
+
+
+def test_links_let_anybody_read_or_write_one_object(target, prefix):
+    """Without credentials; and counting sees every page."""
+    store = HttpArtifacts(target.outputs["DataBucket"], lambda: context(target))
+    for name in ("a", "b é+", "c"):
+        request = urllib.request.Request(
+            store.link("PUT", prefix + name, 60), data=name.encode(), method="PUT"
+        )
+        urllib.request.urlopen(request).close()
+        assert target.artifacts.get(prefix + name) == name.encode()
+        with urllib.request.urlopen(store.link("GET", prefix + name, 60)) as answer:
+            assert answer.read() == name.encode()
+    assert (store.count(prefix), store.count(prefix + "z")) == (3, 0)
+
+
+def test_a_stream_is_written_as_one_object(store, prefix):
+    """Whatever its size; several parts make one."""
+    body = bytes(range(256)) * 80_000  # above one part
+    store.put_stream(prefix + "stream", BytesIO(body))
+    assert store.get(prefix + "stream") == body
 
 
 def test_objects_below_a_prefix_are_listed_in_order(store, prefix):
