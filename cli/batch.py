@@ -18,6 +18,7 @@ from noria.layout import (
     CANCELLED,
     JOB,
     OUTCOME,
+    OWNER,
     PLAN,
     REPORT_HTML,
     batch_inbox_prefix,
@@ -108,7 +109,7 @@ def _followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict
 
 
 def _require_claimed(target: Target, project: str, job_id: str) -> None:
-    if not target.artifacts.exists(batch_key(project, job_id, "owner.json")):
+    if not target.artifacts.exists(batch_key(project, job_id, OWNER)):
         raise RuntimeError(
             f"batch {job_id} was uploaded, but nothing has started it: look at the rule of the "
             "batch inbox and its dead-letter queue"

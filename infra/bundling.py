@@ -64,6 +64,16 @@ def code_version(architecture: Architecture) -> str:
     return source_hash(ROOT / "layers" / "noria", architecture)[:12]
 
 
+def source_archive_file() -> Path:
+    """Return `source_archive` as a file, named by its content; kept in the venv like the layers."""
+    body = source_archive()
+    folder = Path(sys.prefix) / "noria-layers" / hashlib.sha256(body).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "sourcedir.tar.gz"
+    path.write_bytes(body)
+    return path
+
+
 def source_archive() -> bytes:
     """Return the code of a SageMaker training job as .tar.gz: equal sources, equal bytes.
 

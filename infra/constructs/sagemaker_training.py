@@ -1,8 +1,6 @@
 """What training jobs need: the code they run, a role, and the state machine's right to start them."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
@@ -43,9 +41,7 @@ class SagemakerTraining(Construct):
             )
 
     def _add_job_parts(self, storage: StorageStack) -> None:
-        archive = Path(tempfile.mkdtemp()) / "sourcedir.tar.gz"
-        archive.write_bytes(bundling.source_archive())
-        source = assets.Asset(self, "Source", path=str(archive))
+        source = assets.Asset(self, "Source", path=str(bundling.source_archive_file()))
         self._role = iam.Role(
             self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
         )

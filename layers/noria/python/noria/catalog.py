@@ -6,6 +6,10 @@ keeps the names equal. The catalog exists so that a spec is checked without impo
 
 from typing import NamedTuple
 
+# Files of rows; .json is JSON lines too.
+ROW_SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz")
+PARQUET = ".parquet"
+BATCH_SUFFIXES = (*ROW_SUFFIXES, PARQUET)
 CLASSIFICATION = frozenset({"classification"})
 REGRESSION = frozenset({"regression"})
 BOTH = CLASSIFICATION | REGRESSION

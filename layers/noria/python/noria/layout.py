@@ -9,7 +9,8 @@ REFERENCE = "reference.json.gz"  # of a candidate and of a model version
 # Files of a monitoring check.
 DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
 # Files of a batch job.
-JOB, PLAN, OUTCOME, CANCELLED = "job.json", "plan.json", "outcome.json", "cancelled.json"
+JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
+OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
 # What monitoring keeps between checks and more than one module knows.
 CURRENT, BASELINE, APPROVAL = "current.json", "baseline.json", "approval.json"
 

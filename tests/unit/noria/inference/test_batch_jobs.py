@@ -76,6 +76,15 @@ def test_progress_is_the_share_of_parts_and_the_end_has_links():
     assert set(shown["links"]) == {"result", "report"}
 
 
+def test_a_file_that_was_simply_put_there_is_a_job_to_look_at():
+    """Also where its planning failed, and left nothing but the outcome."""
+    store = MemoryArtifacts()
+    outcome = {"outcome": "BatchFailed", "summary": "s", "counts": None, "result_key": None,
+               "refused_key": None}  # fmt: skip
+    store.put(batch_key("p", "0123456789abcdef", OUTCOME), json.dumps(outcome).encode())
+    assert _state(store, "0123456789abcdef")["state"] == "failed"
+
+
 def test_cancelling_marks_a_running_job_and_leaves_an_ended_one():
     """What has ended stays as it ended."""
     store = MemoryArtifacts()

@@ -47,6 +47,7 @@ def test_every_deployed_spec_is_valid(name):
             '[rollout]\nsteps = [{ mode = "canary", fraction = 1.5, bake_minutes = 1 }]\n[promotion]',
             "rollout.steps.0.fraction",
         ),
+        ("[promotion]", '[batch]\npriorities = { top = "call" }\n[promotion]', "are no bands"),
         ("[promotion]", '[alerts]\nchannels = ["pigeon"]\n[promotion]', "alerts.channels.0"),
         ('kind = "stratified"', 'kind = "time"', "needs dataset.time"),
         ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),

@@ -261,8 +261,11 @@ def test_results_may_be_json_lines_or_parquet_and_overwritten():
 
 def test_a_limit_answers_the_first_rows_only():
     """A try before the whole."""
-    jobs = Jobs()
-    assert len(jobs.answers(jobs.run(_csv(250), limit=7))) == 7
+    for body in (_csv(250), b"id,X\n" + b'"a\nb",1\n' * 250):
+        for limit, n_parts in ((7, 1), (100, 1), (130, 2)):
+            jobs = Jobs()
+            assert len(jobs.answers(jobs.run(body, limit=limit))) == limit
+            assert jobs.plan(body, limit=limit).n_parts == n_parts
 
 
 def test_a_cancelled_job_scores_no_further_part_and_writes_no_results():
@@ -378,7 +381,7 @@ def test_a_slow_attempt_does_not_replace_the_plan_that_others_follow():
 def test_json_lines_know_aliases_and_marks_and_refuse_strangers():
     """As training reads them."""
     jobs = Jobs(max_refused_fraction=0.5)
-    body = b'\xef\xbb\xbf{"id": "a", "X": 1}\n{"id": "b", "x": 2}\n{"other": 3}\n'
+    body = b'\xef\xbb\xbf{"id": "a", "X": 1}\n{"id": "b", "x": 2}\n{"id": "c", "other": 3}\n'
     closed = jobs.run(body, "rows.jsonl")
     assert [float(a["prediction"]) for a in jobs.answers(closed)] == [3.0, 5.0]
     (refused,) = decode_rows(jobs.store.get(closed.refused_key))

@@ -4,7 +4,7 @@ What is quick to judge is judged here, for all rows at once. A row with anything
 doubtful, and `noria.inference.predictor` decides about it alone, so both ways give one verdict.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,16 +42,15 @@ class Columns:
     levels: dict[str, Levels] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
 
-    def rows(self, places: Iterable[int] | None = None) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """Return rows as the row path takes them: one dict each, None where missing."""
-        wanted = range(self.n_rows) if places is None else list(places)
         columns: dict[str, Sequence[Any]] = {
             name: [None if value != value else value for value in values.tolist()]  # noqa: PLR0124
             for name, values in self.numbers.items()
         }
         columns |= {name: column.values() for name, column in self.levels.items()}
         columns |= self.texts
-        return [{name: values[i] for name, values in columns.items()} for i in wanted]
+        return [{name: values[i] for name, values in columns.items()} for i in range(self.n_rows)]
 
 
 def read_columns(

@@ -1,7 +1,7 @@
 """The feature view over many rows at once: the fitted blocks of `noria.features.blocks`.
 
-Numbers, levels and weighted terms have a fast way; every other block runs its own row code. A
-test holds the matrix equal to the row path's features, bit for bit but for the norm of a text.
+Numbers, levels and weighted terms have a fast way; every other block runs its own row code. Tests
+hold what is answered from them equal to the row path's answers, on hostile rows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from noria.batch.columns import Columns
 from noria.batch.kernel import Floats, SparseRows
 from noria.batch.scoring import Rows
-from noria.features.blocks import BLOCKS
-from noria.features.derive import Deriver
 from noria.features.text import TextPreparer
 from noria.features.view import FeatureView
 
@@ -32,11 +30,10 @@ class BatchView:
     """
 
     def __init__(self, view: FeatureView) -> None:
-        self._view, self._blocks = view, view.data["blocks"]
-        self._derive = Deriver(view.data["derived"])
+        self._view, self._fitted = view, view.data["blocks"]
         self._terms = None
-        if not view.data["derived"] and all(_has_terms(block) for block in self._blocks):
-            self._terms = [_Terms(block) for block in self._blocks]
+        if not view.data["derived"] and all(_has_terms(block) for block in self._fitted):
+            self._terms = [_Terms(block) for block in self._fitted]
 
     def transform(self, columns: Columns) -> Iterator[Rows]:
         """Yield the features of all rows in order, some rows at a time: shape (…, width).
@@ -56,13 +53,12 @@ class BatchView:
         out = np.zeros((columns.n_rows, self._view.width))
         rows: list[Mapping[str, Any] | None] | None = None
         offset = 0
-        for data in self._blocks:
-            block = BLOCKS[data["kind"]](data)
+        for data, block in zip(self._fitted, self._view.blocks, strict=True):
             part = out[:, offset : offset + block.width]
             if not _fill(data, columns, part):
                 if rows is None:
                     rows = [
-                        None if is_doubtful else self._derive.extended(row)
+                        None if is_doubtful else self._view.extended(row)
                         for row, is_doubtful in zip(columns.rows(), columns.doubtful, strict=True)
                     ]
                 for number, row in enumerate(rows):

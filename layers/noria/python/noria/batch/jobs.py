@@ -8,7 +8,7 @@ from noria.layout import JOB, batch_inbox_prefix, batch_key
 from noria.ports import ArtifactStore
 
 
-def read_job(
+def job_of_file(
     store: ArtifactStore, project: str, source_key: str
 ) -> tuple[str | None, dict[str, Any]]:
     """Return the id and the settings of the job that a file was uploaded for; (None, {}) of none.
@@ -31,5 +31,5 @@ def job_id_of(store: ArtifactStore, project: str, source_key: str, event: str) -
     event : str
         What S3 numbers the upload with: equal for doubled events, new for each upload.
     """
-    job_id, _ = read_job(store, project, source_key)
+    job_id, _ = job_of_file(store, project, source_key)
     return job_id or short_id(f"{source_key}\n{event}".encode())

@@ -6,10 +6,12 @@ goes on behind it. Splitting and reading use the same function, so a part holds 
 """
 
 import csv
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
+from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
@@ -88,8 +90,9 @@ def split_records(
     rows_per_part: int,
     budget: ByteBudget,
     filename: str,
+    limit: int | None = None,
 ) -> Iterator[Part]:
-    """Yield parts of at most `rows_per_part` records, in order.
+    """Yield parts of at most `rows_per_part` records, in order, of the first `limit` records.
 
     Parameters
     ----------
@@ -106,10 +109,11 @@ def split_records(
     """
     body: list[bytes] = []
     started, line, size, n = first_line, first_line, 0, 0
-    for piece, n_lines, n_records, room in _pieces(source, layout, rows_per_part, budget, filename):
+    quota = _Quota(rows_per_part, limit or sys.maxsize)
+    for piece, n_lines, n_records, is_full in _pieces(source, layout, quota, budget, filename):
         body.append(piece)
         line, size, n = line + n_lines, size + len(piece), n + n_records
-        if room == 0 or size >= _PART_BYTES:
+        if is_full or size >= _PART_BYTES:
             yield Part(started, b"".join(body), n)
             body, started, size, n = [], line, 0, 0
     if body:
@@ -117,27 +121,42 @@ def split_records(
 
 
 def _pieces(
-    source: BinaryIO, layout: FileLayout, rows_per_part: int, budget: ByteBudget, filename: str
-) -> Iterator[tuple[bytes, int, int, int]]:
-    """Yield (bytes, their lines, their records, records the part still lacks)."""
-    room = rows_per_part
-    while block := _whole_lines(source, filename):
+    source: BinaryIO, layout: FileLayout, quota: "_Quota", budget: ByteBudget, filename: str
+) -> Iterator[tuple[bytes, int, int, bool]]:
+    """Yield (bytes, their lines, their records, whether they fill a part)."""
+    while quota.left and (block := _whole_lines(source, filename)):
         ends = line_ends(block)
         is_quoted = b'"' in block and not layout.is_json
         if is_quoted or int(np.diff(ends, prepend=0).max()) >= MAX_LINE_BYTES:
             lines = read_lines(cast(BinaryIO, _Rest(block, source)), filename, budget)
-            for record in whole_records(lines, layout):
-                room = (room or rows_per_part) - 1
-                yield b"".join(record), len(record), 1, room
+            for record in islice(whole_records(lines, layout), quota.left):
+                yield b"".join(record), len(record), 1, quota.take(1)
             return
         budget.take(len(block), filename)
         first, at = 0, 0
-        while at < len(ends):
-            taken = min(room or rows_per_part, len(ends) - at)
-            room, at = (room or rows_per_part) - taken, at + taken
+        while at < len(ends) and quota.left:
+            taken = min(quota.room, len(ends) - at)
+            at += taken
             last = int(ends[at - 1])
-            yield block[first:last], taken, taken, room
+            yield block[first:last], taken, taken, quota.take(taken)
             first = last
+
+
+class _Quota:
+    """How many records the part at hand still takes, and all parts together."""
+
+    def __init__(self, per_part: int, left: int) -> None:
+        self._per_part, self.left = per_part, left
+        self.room = min(per_part, left)
+
+    def take(self, n: int) -> bool:
+        """Count records; return whether the part is full."""
+        self.left -= n
+        self.room -= n
+        if self.room:
+            return False
+        self.room = min(self._per_part, self.left)
+        return True
 
 
 def _whole_lines(source: BinaryIO, filename: str) -> bytes:

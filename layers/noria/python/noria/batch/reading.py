@@ -39,10 +39,13 @@ class Records(NamedTuple):
     bad: list[BadRecord]
 
 
-def read_part(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
-    """Return the records of a part; of the columns only those wanted."""
+def read_part(
+    part: Part, layout: FileLayout, columns: Sequence[str], ids: Sequence[str] = ()
+) -> Records:
+    """Return the records of a part: of their columns the model's and the ids."""
+    wanted = list(dict.fromkeys((*columns, *ids)))
     if layout.is_json:
-        return _read_json(part, layout, wanted)
+        return _read_json(part, layout, wanted, columns)
     if b'"' in part.body:
         return _read_quoted(part, layout, wanted)
     ends = line_ends(part.body) if part.body else np.zeros(0, dtype=np.int64)
@@ -213,7 +216,9 @@ def _one_chunk(column: Any) -> pa.Array:
     return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def _read_json(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
+def _read_json(
+    part: Part, layout: FileLayout, wanted: Sequence[str], needed: Sequence[str]
+) -> Records:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     bad: list[BadRecord] = []
@@ -223,7 +228,7 @@ def _read_json(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records
         for alias, name in layout.aliases.items():
             if alias in cells and name not in cells:
                 cells[name] = cells.pop(alias)
-        reason = record.fault or _json_fault(cells, wanted)
+        reason = record.fault or _json_fault(cells, wanted, needed)
         if reason:
             bad.append(BadRecord(line, reason, record.cells))
         else:
@@ -235,9 +240,9 @@ def _read_json(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records
     return Records(found, np.array(lines, dtype=np.int64), bad)
 
 
-def _json_fault(cells: dict[str, Any], wanted: Sequence[str]) -> str | None:
-    if not any(name in cells for name in wanted):
-        return f"none of the model's columns is there: {', '.join(sorted(wanted)[:20])}"
+def _json_fault(cells: dict[str, Any], wanted: Sequence[str], needed: Sequence[str]) -> str | None:
+    if not any(name in cells for name in needed):
+        return f"none of the model's columns is there: {', '.join(sorted(needed)[:20])}"
     nested = [name for name in wanted if isinstance(cells.get(name), dict | list)]
     return f"{nested[0]}: must be a text or a number" if nested else None
 

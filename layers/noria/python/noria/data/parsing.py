@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from math import isfinite
 from typing import Any, BinaryIO, NamedTuple
 
+from noria.catalog import ROW_SUFFIXES
 from noria.errors import DatasetSchemaError
 
 MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
@@ -21,7 +22,6 @@ MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends i
 MAX_COLUMNS = 2_000
 CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
 _JSON_LINES = (".jsonl", ".json")
-SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz")  # .json: JSON lines too
 
 
 class RawRecord(NamedTuple):
@@ -62,7 +62,7 @@ def read_records(
     ----------
     stream : binary stream, read once
     filename : str
-        Its suffix tells the format; allowed are those of `SUFFIXES`.
+        Its suffix tells the format; allowed are those of `ROW_SUFFIXES`.
     budget : ByteBudget
         Shared by all files of a run.
     delimiter : str
@@ -74,9 +74,10 @@ def read_records(
         The file as a whole is not readable: wrong suffix, truncated or oversized archive, no
         header, an undecodable or repeated header name, a quote that never closes.
     """
-    if not filename.endswith(SUFFIXES):
+    if not filename.endswith(ROW_SUFFIXES):
         raise DatasetSchemaError(
-            f"{filename}: unknown format; allowed suffixes: {', '.join(SUFFIXES)}", file=filename
+            f"{filename}: unknown format; allowed suffixes: {', '.join(ROW_SUFFIXES)}",
+            file=filename,
         )
     is_gzip = filename.endswith(".gz")
     source: Any = gzip.GzipFile(fileobj=stream) if is_gzip else stream

@@ -26,10 +26,10 @@ class FeatureView:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
-        self._derive = Deriver(data["derived"])
-        self._blocks: list[Block] = [BLOCKS[block["kind"]](block) for block in data["blocks"]]
+        self.extended = Deriver(data["derived"]).extended
+        self.blocks: list[Block] = [BLOCKS[block["kind"]](block) for block in data["blocks"]]
         self.is_all_text = all(block["kind"] in TEXT_BLOCKS for block in data["blocks"])
-        self.width = sum(block.width for block in self._blocks)
+        self.width = sum(block.width for block in self.blocks)
 
     @property
     def is_sparse(self) -> bool:
@@ -38,14 +38,14 @@ class FeatureView:
 
     def prepare(self, row: Mapping[str, Any]) -> list[Any]:
         """Return the stateless half of the transformation, one entry a block."""
-        extended = self._derive.extended(row)
-        return [block.prepare(extended) for block in self._blocks]
+        extended = self.extended(row)
+        return [block.prepare(extended) for block in self.blocks]
 
     def apply(self, prepared: Sequence[Any]) -> SparseRow:
         """Return the features of a prepared row: {column: value}, absent columns are 0."""
         out: SparseRow = {}
         offset = 0
-        for block, part in zip(self._blocks, prepared, strict=True):
+        for block, part in zip(self.blocks, prepared, strict=True):
             block.apply(part, offset, out)
             offset += block.width
         return out
@@ -60,13 +60,13 @@ class FeatureView:
 
     def names(self) -> list[str]:
         """Return what each feature column means, in column order."""
-        return [name for block in self._blocks for name in block.names()]
+        return [name for block in self.blocks for name in block.names()]
 
     def origins(self) -> list[Origin]:
         """Return where each feature column comes from, in column order."""
         return [
             Origin(fitted["name"], fitted["kind"] == "text")
-            for fitted, block in zip(self.data["blocks"], self._blocks, strict=True)
+            for fitted, block in zip(self.data["blocks"], self.blocks, strict=True)
             for _ in range(block.width)
         ]
 
@@ -85,7 +85,7 @@ class FeatureView:
         """
         wanted, blocks, offset = set(kept), [], 0
         places: dict[int, int] = {}
-        for fitted, block in zip(self.data["blocks"], self._blocks, strict=True):
+        for fitted, block in zip(self.data["blocks"], self.blocks, strict=True):
             columns = range(offset, offset + block.width)
             offset += block.width
             if not wanted.isdisjoint(columns):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from noria.catalog import BATCH_SUFFIXES
 from noria.errors import InvalidInputError, NoJobError
 from noria.hashing import canonical_json
 from noria.hours import new_prediction_id
@@ -23,7 +24,6 @@ from noria.ports import Clock, LinkedStore
 LINK_SECONDS = 900
 _LONGEST = timedelta(days=1)  # that the state machine gives a job
 MAX_LIMIT = 1_000_000
-_SUFFIXES = (".csv", ".jsonl", ".json", ".csv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
 
@@ -46,8 +46,8 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
     filename, limit = body["filename"], body.get("limit")
     if not isinstance(filename, str) or not _FILENAME.fullmatch(filename):
         raise _invalid("filename", "must be 1 to 121 letters, digits, dots, dashes, underscores")
-    if not filename.endswith(_SUFFIXES):
-        raise _invalid("filename", f"must end in one of: {', '.join(_SUFFIXES)}")
+    if not filename.endswith(BATCH_SUFFIXES):
+        raise _invalid("filename", f"must end in one of: {', '.join(BATCH_SUFFIXES)}")
     if limit is not None and (
         isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT
     ):
@@ -76,7 +76,7 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
     NoJobError when there is none of that id.
     """
     job, plan, outcome = (_document(store, project, job_id, name) for name in (JOB, PLAN, OUTCOME))
-    if not (job or plan):
+    if not (job or plan or outcome):
         raise NoJobError(
             f"project '{project}' has no batch job '{job_id[:80]}'", job_id=job_id[:80]
         )

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 
-from noria.aliases import AliasRecord, RolloutMode
+from noria.aliases import AliasRecord
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import (
     ModelError,
@@ -22,24 +23,30 @@ REFRESH_SECONDS = 10.0  # how old a read alias may be; a new champion serves wit
 
 
 class Rollout(NamedTuple):
-    """A challenger that sees some of the requests."""
+    """A challenger that sees some of the requests, as the alias record says."""
 
-    model_version: str
-    mode: RolloutMode
-    fraction: float  # of the requests, in [0, 1]
+    record: AliasRecord
     predictor: Predictor | None  # None when it cannot be loaded; the champion then answers all
-    record: AliasRecord  # says until when
 
-    def takes(self, unit: str) -> bool:
+    @property
+    def model_version(self) -> str:
+        """The challenger."""
+        return str(self.record.challenger)
+
+    def takes(self, unit: str, now: datetime) -> bool:
         """Return whether a request is the challenger's: the same unit always, other ones evenly.
 
         Parameters
         ----------
         unit : str
             The record id, or a hash of the inputs where there is none.
+        now : datetime
+            Behind the rollout's end the challenger gets nothing.
         """
+        if not self.record.is_rolling_out(now):
+            return False
         digest = sha256_hex(f"{self.model_version}:{unit}".encode())
-        return int(digest[:8], 16) < self.fraction * 2**32
+        return int(digest[:8], 16) < self.record.rollout_fraction * 2**32
 
 
 class Served(NamedTuple):
@@ -127,9 +134,7 @@ class ServedModels:
             return None
         known = served and served.rollout
         if known and known.model_version == record.challenger:
-            return known._replace(
-                mode=record.rollout_mode, fraction=record.rollout_fraction, record=record
-            )
+            return known._replace(record=record)
         predictor = None
         try:
             # A broken challenger shows in the log, and its rollout is reverted.
@@ -137,9 +142,7 @@ class ServedModels:
                 predictor = self._load(record.project, record.challenger)
         except (TransientError, SettingsError):
             return None  # the store's fault: tried again at the next refresh
-        return Rollout(
-            record.challenger, record.rollout_mode, record.rollout_fraction, predictor, record
-        )
+        return Rollout(record, predictor)
 
     def _load(self, project: str, model_version: str) -> Predictor:
         names = (BUNDLE_FILE, ARRAYS_FILE)

@@ -16,12 +16,16 @@ def render_page(template: str, pictures: Iterable[tuple[str, str]], **shown: Any
     pictures : pairs of (name, SVG text)
         In the template `pictures`, as addresses of images.
     """
-    text = files("noria.reporting").joinpath(f"templates/{template}").read_text("utf-8")
+    text, style = (_template(name) for name in (template, "page.css"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     images = {name: _image(svg) for name, svg in pictures}
-    return environment.from_string(text).render(pictures=images, **shown).encode()
+    return environment.from_string(text).render(pictures=images, style=style, **shown).encode()
+
+
+def _template(name: str) -> str:
+    return files("noria.reporting").joinpath(f"templates/{name}").read_text("utf-8")
 
 
 def _number(value: Any) -> str:

@@ -109,6 +109,9 @@ def _task_faults(spec: ProjectSpec) -> Iterator[str]:
         yield "target: min and max belong to regression"
     if task == "regression" and spec.decision.rule != "most_probable":
         yield "decision.rule: a regression decides nothing"
+    bands = spec.postprocess.bands if spec.postprocess else ()
+    if strangers := sorted(set(spec.batch.priorities) - set(bands)):
+        yield f"batch.priorities: {strangers} are no bands of postprocess: {sorted(bands)}"
     if (spec.decision.rule == "threshold" or spec.postprocess) and target.positive is None:
         yield "target.positive: needed by decision.rule = 'threshold' and by postprocess"
     unknown = sorted(set(target.map.values()) - set(target.labels)) if target.labels else []

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
 from noria.batch.results import merged
-from noria.data.parsing import SUFFIXES
+from noria.catalog import BATCH_SUFFIXES
 from noria.errors import ModelCorruptError
 from noria.hashing import canonical_json
 from noria.layout import (
@@ -172,7 +172,7 @@ class _Closing:
     def _stem(self) -> str:
         """Return the results' name: of the day and the job, or of the file alone."""
         name: str = self._plan["filename"]
-        for suffix in (*SUFFIXES, ".parquet"):
+        for suffix in BATCH_SUFFIXES:
             name = name.removesuffix(suffix)
         if self._spec.batch.results == "overwritten":
             return name

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from noria.batch.jobs import job_id_of, read_job
+from noria.batch.jobs import job_id_of, job_of_file
 from noria.batch.parquet import parquet_as_csv
 from noria.batch.parts import FileLayout, Part, read_header, split_records
 from noria.batch.results import merged_spread, quantile
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.data.parsing import SUFFIXES, ByteBudget, is_json_lines, read_lines
+from noria.catalog import BATCH_SUFFIXES, PARQUET
+from noria.data.parsing import ByteBudget, is_json_lines, read_lines
 from noria.errors import DatasetSchemaError, NoChampionError
 from noria.hashing import canonical_json
 from noria.inference.predictor import Predictor
 from noria.layout import (
+    OWNER,
     PLAN,
     batch_key,
     batch_values_prefix,
@@ -25,7 +27,6 @@ from noria.ports import Clock, ModelAliases, MonitoredStore
 from noria.registry.versions import read_files
 from noria.spec.model import ProjectSpec
 
-_PARQUET = ".parquet"
 _ADVICE = "batch.max_bytes; cut it into several"
 _MAX_PARTS = 10_000  # more do not fit into the state machine's payload
 _MAX_RATIO, _RATIO_FROM_BYTES = 200, 50_000_000  # of an archive; small ones may be repetitive
@@ -69,13 +70,13 @@ def plan_batch(
     """
     job_id = job_id_of(store, spec.name, request.source_key, request.event)
     key = batch_key(spec.name, job_id, PLAN)
-    claim = batch_key(spec.name, job_id, "owner.json")
+    claim = batch_key(spec.name, job_id, OWNER)
     if not store.put(claim, canonical_json({"owner": request.owner}), if_absent=True):
         if json.loads(store.get(claim))["owner"] != request.owner:
             return PlanBatchResult("duplicate", job_id, 0, 0, ())
         if store.exists(key):  # this very execution, asked again
             return _result(json.loads(store.get(key)), spec)
-    _, job = read_job(store, spec.name, request.source_key)
+    _, job = job_of_file(store, spec.name, request.source_key)
     plan: dict[str, Any] = {
         "project": spec.name,
         "job_id": job_id,
@@ -145,20 +146,19 @@ class _Planning:
         }
 
     def _opened(self) -> BinaryIO:
-        known = (*SUFFIXES, _PARQUET)
-        if not self._name.endswith(known):
+        if not self._name.endswith(BATCH_SUFFIXES):
             raise DatasetSchemaError(
-                f"{self._name}: unknown format; allowed suffixes: {', '.join(known)}",
+                f"{self._name}: unknown format; allowed suffixes: {', '.join(BATCH_SUFFIXES)}",
                 file=self._name,
             )
         source = self._store.open(self._plan["source_key"])
-        if self._name.endswith(_PARQUET):
+        if self._name.endswith(PARQUET):
             return parquet_as_csv(source, self._name, self._spec.batch.max_rows, self._budget())
         return source
 
     @property
     def _delimiter(self) -> str:
-        return "," if self._name.endswith(_PARQUET) else self._spec.dataset.delimiter
+        return "," if self._name.endswith(PARQUET) else self._spec.dataset.delimiter
 
     def _unpacked(self, stream: BinaryIO) -> tuple[BinaryIO, ByteBudget]:
         if not self._name.endswith(".gz"):
@@ -201,8 +201,9 @@ class _Planning:
     ) -> Iterator[dict[str, int]]:
         batch, n_rows = self._spec.batch, 0
         limit: int | None = self._plan["limit"]
-        per_part = min(batch.rows_per_part, limit) if limit else batch.rows_per_part
-        parts = split_records(source, layout, first_line, per_part, budget, self._name)
+        parts = split_records(
+            source, layout, first_line, batch.rows_per_part, budget, self._name, limit
+        )
         for number, part in enumerate(parts):
             n_rows += part.n_records
             if number >= _MAX_PARTS:
@@ -219,8 +220,6 @@ class _Planning:
                 )
             self._put(number, part)
             yield {"first_line": part.first_line, "n_bytes": len(part.body)}
-            if limit and n_rows >= limit:  # to the next part's end
-                return
 
     def _put(self, number: int, part: Part) -> None:
         key = part_key(self._spec.name, self._plan["job_id"], "input", number)

@@ -112,15 +112,11 @@ class Predictions:
         """
         request = _checked_item(item)._replace(prediction_id=new_prediction_id(self._clock.now()))
         rollout = served.rollout
-        if (
-            rollout is None
-            or not rollout.record.is_rolling_out(self._clock.now())
-            or not rollout.takes(request.unit())
-        ):
+        if rollout is None or not rollout.takes(request.unit(), self._clock.now()):
             answer, record = self._by(project, served, request, "champion")
             return answer, [record]
         seen = self._by_challenger(project, rollout, request)
-        if rollout.mode == "canary" and seen[0] is not None:
+        if rollout.record.rollout_mode == "canary" and seen[0] is not None:
             return seen[0], [seen[1]]
         answer, record = self._by(project, served, request, "champion")
         return answer, [record, seen[1]]
@@ -129,7 +125,7 @@ class Predictions:
         self, project: str, rollout: Rollout, request: _Request
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Return the challenger's answer, None where it has none, and the record of it."""
-        role = "challenger" if rollout.mode == "canary" else "shadow"
+        role = "challenger" if rollout.record.rollout_mode == "canary" else "shadow"
         failure = "it cannot be loaded"
         if rollout.predictor is not None:
             model = Served(rollout.predictor, rollout.model_version, None)

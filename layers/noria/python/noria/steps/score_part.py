@@ -55,7 +55,8 @@ def score_part(
     records = read_part(
         Part(plan["parts"][number]["first_line"], body),
         FileLayout.from_dict(plan["layout"]),
-        [*dict.fromkeys((*model.predictor.columns, *ids))],
+        list(model.predictor.columns),
+        ids,
     )
     answers = model.answer(records.cells, len(records.lines))
     table = part_table(records, answers, model.predictor, ids, _bands(plan, spec))
