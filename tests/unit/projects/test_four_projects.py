@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.samples import sample_files
+from noria.batch.analysis import SPARSE_COLUMNS, RowsAnalyzer
 from noria.batch.engine import BatchPredictor
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
+from noria.cells import normalized
 from noria.data.inference import resolved
 from noria.data.parsing import ByteBudget, read_records
 from noria.data.validation import Validator
@@ -23,6 +25,7 @@ from noria.features.fitting import RowPreparer
 from noria.features.matrix import from_bytes, stack_rows, take_columns
 from noria.features.view import FeatureView
 from noria.inference.predictor import Predictor
+from noria.layout import REFERENCE
 from noria.spec.loader import load_project
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
@@ -184,11 +187,7 @@ def test_a_file_of_hostile_rows_is_answered_as_each_row_alone(trained):
     @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     @given(trained.rows())
     def holds(rows):
-        cells = {
-            name: pa.array([_cell(row[name]) for row in rows], pa.string())
-            for name in trained.spec.dataset.columns
-        }
-        answers = batch.answer(cells, len(rows))
+        answers = batch.answer(_cells(trained, rows), len(rows))
         outputs = dict(zip(answers.places.tolist(), answers.outputs.tolist(), strict=True))
         for place, row in enumerate(rows):
             try:
@@ -198,6 +197,96 @@ def test_a_file_of_hostile_rows_is_answered_as_each_row_alone(trained):
                 continue
             expected = said.get("probabilities", {"": said["prediction"]}).values()
             assert outputs[place] == pytest.approx([*expected], rel=1e-9, abs=1e-12)
+
+    holds()
+
+
+def _analyzer(trained):
+    folder = f"runs/{trained.spec.name}/r/candidates/{_CHEAP[trained.spec.name]}"
+    names = (BUNDLE_FILE, ARRAYS_FILE, REFERENCE)
+    return RowsAnalyzer({name: trained.artifacts.get(f"{folder}/{name}") for name in names})
+
+
+def _cells(trained, rows):
+    return {
+        name: pa.array([_cell(row[name]) for row in rows], pa.string())
+        for name in trained.spec.dataset.columns
+    }
+
+
+def test_rows_of_a_file_are_profiled_as_the_log_would_profile_them(trained):
+    """Inputs to the last bit; answers are counted alike."""
+    analyzer = _analyzer(trained)
+
+    @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @given(trained.rows())
+    def holds(rows):
+        records, n_refused = [], 0
+        for row in rows:
+            try:
+                said = trained.predictor.answer(row)
+            except InvalidInputError:
+                n_refused += 1
+                continue
+            inputs, signals = trained.predictor.observed(row)
+            records.append({**said, "inputs": inputs, "signals": signals})
+        expected = analyzer.reference.of(records).to_dict()
+        found = analyzer.profile(_cells(trained, rows), len(rows))
+        got = found.window.to_dict()
+        assert (got["n_rows"], found.n_refused) == (expected["n_rows"], n_refused)
+        for name, source in analyzer.reference.sources.items():
+            if source[0] in ("input", "text"):
+                assert got["columns"][name] == expected["columns"][name], name
+            elif source == ("output", "prediction") and analyzer.reference.classes:
+                assert got["columns"][name] == expected["columns"][name]
+
+    holds()
+
+
+def test_a_profile_is_the_same_however_its_rows_are_cut_and_ordered(trained):
+    """To the last bit: thirty ways of cutting the training rows, far more than a window keeps."""
+    analyzer, rng = _analyzer(trained), np.random.default_rng(3)
+    rows = read_rows(trained.artifacts, trained.spec.name, trained.version, TRAIN)
+    rows = [rows[i] for i in rng.integers(0, len(rows), 2500)]
+    rows[::50] = [dict.fromkeys(row) for row in rows[::50]]  # some are refused
+    whole = analyzer.profile(_cells(trained, rows), len(rows)).to_bytes()
+    for n_cuts in (1, 7, 60):
+        for order in (range(len(rows)), rng.permutation(len(rows))):
+            merged = analyzer.empty()
+            for part in np.array_split(np.array(order), n_cuts):
+                cells = _cells(trained, [rows[i] for i in part])
+                merged.add(analyzer.read(analyzer.profile(cells, len(part)).to_bytes()))
+            assert json.loads(merged.to_bytes()) == json.loads(whole)
+
+
+def test_features_of_a_file_are_those_of_each_row(trained):
+    """The same numbers under the feature's own name, or as indices and values."""
+    analyzer = _analyzer(trained)
+    view, names = analyzer.predictor.view, analyzer.feature_columns()
+
+    @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @given(trained.rows())
+    def holds(rows):
+        found = analyzer.features(_cells(trained, rows), len(rows), ("id",))
+        assert found.schema.names == ["id", *names]
+        expected = []
+        for row in rows:
+            try:
+                trained.predictor.answer(row)
+            except InvalidInputError:
+                continue
+            read = {n: normalized(v, analyzer.predictor.columns[n]["type"], analyzer.predictor.missing)
+                    for n, v in row.items()}  # fmt: skip
+            expected.append(view.apply(view.prepare(read)))
+        assert found.num_rows == len(expected)
+        for got, features in zip(found.to_pylist(), expected, strict=True):
+            if names == SPARSE_COLUMNS:
+                pairs = dict(zip(got["indices"], got["values"], strict=True))
+                assert pairs == {i: v for i, v in features.items() if v}
+            else:
+                assert [got[name] for name in names] == pytest.approx(
+                    [features.get(i, 0.0) for i in range(view.width)], nan_ok=True
+                )
 
     holds()
 

@@ -29,6 +29,7 @@ class Answers:
     values: Floats | None  # business value, NaN without one; None where the project has none
     refused: dict[int, list[dict[str, str]]]  # place of a row: its faults, by field
     n_outside: int  # answered rows with a number outside the range seen in training
+    columns: Columns  # all rows given
 
 
 class BatchPredictor:
@@ -42,7 +43,7 @@ class BatchPredictor:
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
-        self._view = BatchView(predictor.view)
+        self.view = BatchView(predictor.view)
         self._score = load_scorer(predictor)
         self._link = LINKS[predictor.model["link"]]
 
@@ -56,7 +57,7 @@ class BatchPredictor:
         """
         predictor = self.predictor
         columns = read_columns(cells, n_rows, predictor.columns, predictor.missing)
-        raw = [self._score(features) for features in self._view.transform(columns)]
+        raw = [self._score(features) for features in self.view.transform(columns)]
         outputs = self._link(np.vstack(raw), predictor.model) if raw else self._none()
         columns.doubtful |= ~np.isfinite(outputs).all(axis=1)
         refused = self._answer_alone(cells, columns, outputs)
@@ -69,6 +70,7 @@ class BatchPredictor:
             values=self._values(columns, places, kept),
             refused=refused,
             n_outside=int(np.count_nonzero(columns.outside[places])),
+            columns=columns,
         )
 
     def _none(self) -> Floats:

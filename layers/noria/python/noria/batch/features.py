@@ -49,7 +49,27 @@ class BatchView:
         else:
             yield self._by_column(columns)
 
-    def _by_column(self, columns: Columns) -> Rows:
+    def features(
+        self, columns: Columns, places: NDArray[np.int64]
+    ) -> Floats | list[dict[int, float]]:
+        """Return the features of some rows: a matrix, or of a sparse view each row's entries.
+
+        Doubtful rows go through the row code; others give what they are scored by.
+        """
+        view = self._view
+        is_by_row = view.is_sparse or view.is_all_text
+        alone = places if is_by_row else places[columns.doubtful[places]]
+        rows = columns.rows() if len(alone) else []
+        found = [view.apply(view.prepare(rows[place])) for place in alone.tolist()]
+        if view.is_sparse:
+            return found
+        out = np.zeros((columns.n_rows, view.width)) if is_by_row else self._by_column(columns)
+        for place, features in zip(alone.tolist(), found, strict=True):
+            out[place] = 0.0
+            out[place, list(features)] = list(features.values())
+        return out[places]
+
+    def _by_column(self, columns: Columns) -> Floats:
         out = np.zeros((columns.n_rows, self._view.width))
         rows: list[Mapping[str, Any] | None] | None = None
         offset = 0

@@ -51,7 +51,7 @@ class Predictor:
             self.postprocess_data: Mapping[str, Any] | None = document["postprocess"]
             self.postprocess = load_postprocess(self.postprocess_data)
             self._explainer = Explainer(document, self.view, self.scorer)
-            self._observer = TextObserver(document["watched"])
+            self.observer = TextObserver(document["watched"])
         except (LookupError, TypeError, ValueError, AttributeError, re.error) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
@@ -126,7 +126,7 @@ class Predictor:
             for name, value in inputs.items()
             if self.columns[name]["pii"] != "drop"
         }
-        return shown, self._observer.observe(inputs)
+        return shown, self.observer.observe(inputs)
 
     def _normalized(self, inputs: Any) -> Row:
         """Read values as training did: blanks around categories, words that mean "missing"."""

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from noria.data.profiles import ColumnProfile
+from noria.data.profiles import ColumnProfile, LevelProfile, NumberProfile
 from noria.monitoring.drift.registry import STATISTICS
+
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,36 @@ def check_columns(
             )
         )
     return sorted(findings, key=lambda f: (not f.is_drifted, _rank(f.p_adjusted), f.column))
+
+
+def then_and_now(
+    reference: Mapping[str, ColumnProfile], current: Mapping[str, ColumnProfile]
+) -> dict[str, Any]:
+    """Return what every column was and is, as JSON data to show."""
+    return {
+        name: {"then": _shown(then), "now": _shown(current[name])}
+        for name, then in reference.items()
+    }
+
+
+def quantiles(profile: NumberProfile) -> dict[str, float | None]:
+    """Return the quantiles that are shown of numbers, as p0 to p100."""
+    return {f"p{int(100 * q)}": profile.quantile(q) for q in _QUANTILES}
+
+
+def _shown(profile: ColumnProfile) -> dict[str, Any]:
+    shown: dict[str, Any] = {"n": profile.n, "n_missing": profile.n_missing}
+    if isinstance(profile, NumberProfile):
+        edges, counts = profile.edges, profile.counts
+        return shown | {
+            "mean": profile.mean,
+            "std": profile.std,
+            "quantiles": quantiles(profile),
+            "edges": edges.tolist(),
+            "counts": counts.tolist(),
+        }
+    names = (*profile.levels, "(other)") if isinstance(profile, LevelProfile) else profile.terms
+    return shown | {"levels": dict(zip(names, profile.counts.tolist(), strict=True))}
 
 
 def _rank(p_adjusted: float | None) -> float:

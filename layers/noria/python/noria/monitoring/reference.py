@@ -10,7 +10,9 @@ import numpy as np
 
 from noria.data.profiles import (
     KEPT_IN_REFERENCE,
+    KEPT_IN_WINDOW,
     ColumnProfile,
+    Counts,
     Floats,
     Frame,
     NumberProfile,
@@ -30,6 +32,7 @@ _FEW_VALUES = 10  # numbers with at most as many distinct values are compared as
 _PROBABILITY_EDGES = np.linspace(0.0, 1.0, 201)[1:-1]
 _LATENCY_EDGES = np.geomspace(0.05, 30_000.0, 120)  # ms; neighbours differ by 12 %
 _N_ERROR_GROUPS = 10
+_UNIT = 2.0**-30  # of probabilities that are summed: a thousand-millionth; 2³³ rows fit
 
 Row = Mapping[str, Any]
 Records = Sequence[Mapping[str, Any]]  # of the prediction log
@@ -42,16 +45,21 @@ class WindowProfile:
 
     columns: dict[str, ColumnProfile]
     latency: NumberProfile  # ms
-    expected: Floats  # sum of p(true class) by (class, decided class); empty for regression
+    shares: Counts  # sum of p(true class) in `_UNIT` by (class, decided class)
     n_rows: int = 0
     n_failed: int = 0  # requests the version could not answer; another one did
+
+    @property
+    def expected(self) -> Floats:
+        """Sum of p(true class) by (class, decided class); empty for regression."""
+        return np.asarray(self.shares * _UNIT, dtype=np.float64)
 
     def add(self, other: "WindowProfile") -> None:
         """Take the profile of more records in."""
         for name, column in self.columns.items():
             column.add(other.columns[name])  # type: ignore[arg-type]
         self.latency.add(other.latency)
-        self.expected = self.expected + other.expected
+        self.shares = self.shares + other.shares
         self.n_rows += other.n_rows
         self.n_failed += other.n_failed
 
@@ -62,11 +70,11 @@ class WindowProfile:
             "n_failed": self.n_failed,
             "columns": {name: column.to_dict() for name, column in self.columns.items()},
             "latency": self.latency.to_dict(),
-            "expected": self.expected.tolist(),
+            "shares": self.shares.tolist(),
         }
 
 
-_NOTHING = WindowProfile({}, NumberProfile.of(_LATENCY_EDGES, ()), np.zeros((0, 0)))
+_NOTHING = WindowProfile({}, NumberProfile.of(_LATENCY_EDGES, ()), np.zeros((0, 0), dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -104,9 +112,31 @@ class Reference:
         return WindowProfile(
             self.frame.profile(values),
             NumberProfile.of(_LATENCY_EDGES, latencies),
-            _expected(self.classes, answered),
+            shares_of(self.classes, *_decided(self.classes, answered)),
             len(answered),
             len(records) - len(answered),
+        )
+
+    def of_columns(self, values: Mapping[str, Any], shares: Counts, n_rows: int) -> WindowProfile:
+        """Return the profile of answered rows that are there by column.
+
+        Parameters
+        ----------
+        values : mapping of the frame's columns
+            Numbers as an array, levels by how often they occur, terms as lists of places.
+        shares : array of shape (n_classes, n_classes)
+            Of `shares_of`.
+
+        Notes
+        -----
+        Such profiles keep as many values as a window does, so that the merged one is the same
+        however the rows were cut.
+        """
+        return WindowProfile(
+            self.frame.profile(values, keep=KEPT_IN_WINDOW),
+            NumberProfile.of(_LATENCY_EDGES, ()),
+            shares,
+            n_rows,
         )
 
     def read(self, data: Mapping[str, Any]) -> WindowProfile:
@@ -114,7 +144,7 @@ class Reference:
         return WindowProfile(
             self.frame.read(data["columns"]),
             NumberProfile.from_dict(_LATENCY_EDGES, data["latency"]),
-            _square(data["expected"], len(self.classes)),
+            _square(data["shares"], len(self.classes)),
             data["n_rows"],
             data["n_failed"],
         )
@@ -235,9 +265,9 @@ def build_reference(
         for name, profile in frame.profile(values).items()
     }
     nothing = NumberProfile.of(_LATENCY_EDGES, ())
-    expected = _expected(tuple(classes), answers)
-    profile = WindowProfile(columns, nothing, np.zeros_like(expected), len(rows))
-    out_of_fold = WindowProfile(frame.profile(given), nothing, expected, len(answers))
+    shares = shares_of(classes, *_decided(classes, answers))
+    profile = WindowProfile(columns, nothing, np.zeros_like(shares), len(rows))
+    out_of_fold = WindowProfile(frame.profile(given), nothing, shares, len(answers))
     return Reference(frame, sources | outputs, tuple(classes), profile, out_of_fold, scores, errors)
 
 
@@ -330,16 +360,36 @@ def _kept(profile: ColumnProfile, values: Sequence[Any]) -> ColumnProfile:
     return profile
 
 
-def _expected(classes: tuple[str, ...], records: Records) -> Floats:
-    """Return the sum of each class's probability over the records decided for each class."""
-    place = {name: i for i, name in enumerate(classes)}
-    table = np.zeros((len(classes), len(classes)))
-    if classes:
-        for record in records:
-            shares = record["probabilities"]
-            table[:, place[record["prediction"]]] += [shares[name] for name in classes]
+def shares_of(classes: Sequence[str], outputs: Floats, decided: Counts) -> Counts:
+    """Return the sum of each class's probability over the rows decided for each class, in `_UNIT`.
+
+    Parameters
+    ----------
+    outputs : array of shape (n, n_classes)
+        Probabilities.
+    decided : array of shape (n,)
+        Numbers of the classes decided for.
+
+    Notes
+    -----
+    Each probability is rounded to the unit, so that sums are exact, whatever their order.
+    """
+    units = np.rint(outputs / _UNIT).astype(np.int64)
+    table = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for place in range(len(classes)):
+        table[:, place] = units[decided == place].sum(axis=0)
     return table
 
 
-def _square(data: Any, n: int) -> Floats:
-    return np.array(data, dtype=np.float64).reshape(n, n)
+def _decided(classes: Sequence[str], records: Records) -> tuple[Floats, Counts]:
+    """Return the probabilities of records and the numbers of their classes."""
+    place = {name: i for i, name in enumerate(classes)}
+    rows = records if classes else ()
+    outputs = [[record["probabilities"][name] for name in classes] for record in rows]
+    decided = [place[record["prediction"]] for record in rows]
+    shaped = np.array(outputs, dtype=np.float64).reshape(len(rows), len(classes))
+    return shaped, np.array(decided, dtype=np.int64)
+
+
+def _square(data: Any, n: int) -> Counts:
+    return np.array(data, dtype=np.int64).reshape(n, n)

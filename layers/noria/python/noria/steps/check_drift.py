@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from noria.data.profiles import ColumnProfile, LevelProfile, NumberProfile
 from noria.errors import NoChampionError
 from noria.hashing import canonical_json
 from noria.inference.monitored import baseline_window
 from noria.layout import BASELINE, DRIFT, check_key, monitoring_key
-from noria.monitoring.drift_check import ColumnFinding, check_columns
+from noria.monitoring.drift_check import ColumnFinding, check_columns, quantiles, then_and_now
 from noria.monitoring.log import read_reference, read_window
 from noria.monitoring.reference import OUTPUTS, Reference, WindowProfile
 from noria.monitoring.rules import RULES, RuleFinding, Window
@@ -21,7 +20,6 @@ from noria.spec.model import ProjectSpec
 
 STREAKS = "streaks.json"
 Verdict = Literal["stable", "drift", "insufficient_data"]
-_QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
 @dataclass(frozen=True)
@@ -120,8 +118,8 @@ class _Check:
             "window_hours": monitoring.window_hours,
             "short_window_hours": monitoring.short_window_hours,
             "windows": windows,
-            "columns": _columns(self._reference.profile, long),
-            "latency_ms": _quantiles(long.latency),
+            "columns": then_and_now(self._reference.profile.columns, long.columns),
+            "latency_ms": quantiles(long.latency),
             "n_failed": long.n_failed,
         }
 
@@ -228,30 +226,3 @@ def _verdict(document: Mapping[str, Any]) -> Verdict:
     if not any(window["is_sufficient"] for window in document["windows"].values()):
         return "insufficient_data"
     return "stable"
-
-
-def _columns(reference: WindowProfile, current: WindowProfile) -> dict[str, Any]:
-    """Return then and now of every column, to show."""
-    return {
-        name: {"then": _shown(then), "now": _shown(current.columns[name])}
-        for name, then in reference.columns.items()
-    }
-
-
-def _shown(profile: ColumnProfile) -> dict[str, Any]:
-    shown: dict[str, Any] = {"n": profile.n, "n_missing": profile.n_missing}
-    if isinstance(profile, NumberProfile):
-        edges, counts = profile.edges, profile.counts
-        return shown | {
-            "mean": profile.mean,
-            "std": profile.std,
-            "quantiles": _quantiles(profile),
-            "edges": edges.tolist(),
-            "counts": counts.tolist(),
-        }
-    names = (*profile.levels, "(other)") if isinstance(profile, LevelProfile) else profile.terms
-    return shown | {"levels": dict(zip(names, profile.counts.tolist(), strict=True))}
-
-
-def _quantiles(profile: NumberProfile) -> dict[str, float | None]:
-    return {f"p{int(100 * q)}": profile.quantile(q) for q in _QUANTILES}
