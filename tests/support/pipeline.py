@@ -48,8 +48,8 @@ def run_training(
     if not dataset.accepted or dataset.dataset_version is None:
         return Run("DatasetRejected", "; ".join(dataset.reasons))
     version = dataset.dataset_version
-    features = fit_feature_views(FitFeatureViewsRequest(name, run_id, version), **here)
-    for candidate in features.candidates:
+    fit_feature_views(FitFeatureViewsRequest(name, run_id, version), **here)
+    for candidate in dataset.plan.candidates:
         train_candidate(
             TrainCandidateRequest(name, run_id, version, candidate),
             clock=clock,

@@ -115,6 +115,11 @@ def batch_values_prefix(project: str) -> str:
     return f"batch-results/{project}/values/"
 
 
+def analysis_key(project: str, analysis_id: str, name: str) -> str:
+    """Return a file of one analysis of rows: `drift.json`, `rows/…`, `features/…`."""
+    return f"analyses/{project}/{analysis_id}/{name}"
+
+
 def check_key(project: str, check_id: str, name: str) -> str:
     """Return a file of one monitoring check."""
     return f"monitoring/{project}/checks/{check_id}/{name}"

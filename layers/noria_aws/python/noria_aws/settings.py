@@ -1,6 +1,7 @@
 """Where things are: the only module that reads the environment."""
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from noria.errors import SettingsError
@@ -39,6 +40,11 @@ def setting(name: str) -> str:
 def optional_setting(name: str) -> str | None:
     """Return an environment variable that a deployment may leave out."""
     return os.environ.get(name) or None
+
+
+def take_settings(values: Mapping[str, str]) -> None:
+    """Set variables of this process, which got them as arguments: a Glue job has no others."""
+    os.environ.update(values)
 
 
 def admin_key_ids() -> frozenset[str]:

@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from noria.batch.columns import Cells
 from noria.batch.engine import Answers, BatchPredictor
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.predictor import Predictor
 from noria.layout import REFERENCE
 from noria.monitoring.drift_check import check_columns, then_and_now
 from noria.monitoring.reference import Reference, WindowProfile, shares_of
 from noria.spec.model import ProjectSpec
 
+ANALYZED_WITH = (BUNDLE_FILE, ARRAYS_FILE, REFERENCE)  # files of a model version
 SPARSE_COLUMNS = ("indices", "values")  # of features without one column each
 _MOST_FEATURE_COLUMNS = 1000
 
@@ -61,7 +63,7 @@ class RowsAnalyzer:
     Parameters
     ----------
     files : mapping of file name to content
-        The version's serving bundle and reference profile.
+        The version's `ANALYZED_WITH`.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:

@@ -211,11 +211,27 @@ class BusinessValueSection(Section):
 class TrainingSection(Section):
     """Where candidates are trained."""
 
-    backend: Literal["lambda", "sagemaker"] = "lambda"
-    # Of a SageMaker training job, one a candidate.
-    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9.]+$")] = "ml.m5.xlarge"
-    spot: bool = False  # cheaper, may be interrupted; the search goes on where it was
+    backend: Literal["lambda", "sagemaker", "glue"] = "lambda"
+    # Of the jobs of SageMaker and Glue: one a candidate.
+    instance_type: str = Field(default="", pattern=r"^(|ml\.[a-z0-9.]+|G\.[0-9]+X)$")
+    workers: int = Field(default=2, ge=2, le=299)  # of Glue: machines of that type
+    spot: bool = False  # spare capacity (Glue: FLEX): cheaper, may be interrupted or wait
     max_hours: float = Field(default=4.0, gt=0.0, le=120.0)
+
+    @model_validator(mode="after")
+    def _instance_is_of_the_backend(self) -> "TrainingSection":
+        kind = {"sagemaker": "ml.", "glue": "G."}.get(self.backend, "")
+        if self.instance_type and not (kind and self.instance_type.startswith(kind)):
+            raise ValueError(
+                f"instance_type '{self.instance_type}' is none of backend '{self.backend}'; "
+                "SageMaker's are like ml.m5.xlarge, Glue's like G.2X"
+            )
+        return self
+
+    @property
+    def machine(self) -> str:
+        """The instance type, the usual one where none is named."""
+        return self.instance_type or {"glue": "G.2X"}.get(self.backend, "ml.m5.xlarge")
 
 
 class EvaluationSection(Section):
@@ -291,3 +307,15 @@ class ProjectSpec(Section):
     def name(self) -> str:
         """The project's name."""
         return self.project.name
+
+    @property
+    def id_columns(self) -> list[str]:
+        """Columns of a file that come back with each of its rows."""
+        known = [*self.batch.id_columns, *([self.dataset.id] if self.dataset.id else [])]
+        return list(dict.fromkeys(known))
+
+    @property
+    def column_aliases(self) -> dict[str, str]:
+        """Other names of columns in files, and the columns they stand for."""
+        columns = self.dataset.columns.items()
+        return {alias: name for name, column in columns for alias in column.aliases}

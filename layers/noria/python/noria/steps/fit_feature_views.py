@@ -3,7 +3,7 @@
 import csv
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from typing import Any
@@ -43,22 +43,34 @@ class FitFeatureViewsRequest:
 
 @dataclass(frozen=True)
 class FitFeatureViewsResult:
-    """What the candidates of this run are."""
+    """How much was computed."""
 
-    candidates: tuple[str, ...]
-    backend: str
-    instance_type: str  # of a SageMaker job, as the two below
-    spot: bool
-    max_seconds: int
     n_folds: int
     n_features: int
 
 
+def prepared_here(spec: ProjectSpec, rows: Sequence[dict[str, Any]]) -> list[Any]:
+    """Return the rows as `RowPreparer` prepares them."""
+    preparer = RowPreparer(spec)
+    return [preparer.prepare(row) for row in rows]
+
+
 def fit_feature_views(
-    request: FitFeatureViewsRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
+    request: FitFeatureViewsRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    prepare_rows: Callable[[ProjectSpec, Sequence[dict[str, Any]]], list[Any]] = prepared_here,
 ) -> FitFeatureViewsResult:
     """Compute the features of every fold and of the whole training set.
 
+    Parameters
+    ----------
+    prepare_rows : function
+        The part that takes the time and knows each row alone; a Spark job spreads it.
+
+    Notes
+    -----
     Reads the training rows; writes `runs/<project>/<run_id>/features/` and, to look at,
     `layers/`: the rows with their derived columns, and the first rows of the feature matrix with
     the columns' names. The test rows are not touched. Text is cleaned and stemmed once for all
@@ -67,7 +79,7 @@ def fit_feature_views(
     spec = resolved(artifacts, spec, request.dataset_version)
     rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
     try:
-        fitting = _Fitting(spec, rows)
+        fitting = _Fitting(spec, prepare_rows(spec, rows))
     except ModelIncompatibleError as error:
         raise TrainingFailedError(error.message, **error.details) from error
     folds = fold_indices(rows, list(spec.dataset.columns), spec.split, spec.evaluation.folds)
@@ -101,25 +113,17 @@ def fit_feature_views(
     files[TARGETS] = buffer.getvalue()
     for name, content in files.items():
         artifacts.put(run_key(spec.name, request.run_id, name), content)
-    return FitFeatureViewsResult(
-        candidates=tuple(candidate.name for candidate in spec.candidates),
-        backend=spec.training.backend,
-        instance_type=spec.training.instance_type,
-        spot=spec.training.spot,
-        max_seconds=int(spec.training.max_hours * 3600),
-        n_folds=len(folds),
-        n_features=view.width,
-    )
+    return FitFeatureViewsResult(n_folds=len(folds), n_features=view.width)
 
 
 class _Fitting:
     """The training rows, prepared once."""
 
-    def __init__(self, spec: ProjectSpec, rows: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, spec: ProjectSpec, prepared: Sequence[Any]) -> None:
         self._features = spec.features
         self._preparer = RowPreparer(spec)
         self.extended = self._preparer.extended
-        self._prepared = [self._preparer.prepare(row) for row in rows]
+        self._prepared = prepared
 
     def features(
         self, fit: Sequence[int], score: Sequence[int]

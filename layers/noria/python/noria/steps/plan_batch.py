@@ -130,7 +130,7 @@ class _Planning:
             is_json = is_json_lines(self._name)
             lines = read_lines(source, self._name, budget)
             header, n_header = ((), 0) if is_json else self._header(lines)
-            aliases = self._aliases() if is_json else {}
+            aliases = self._spec.column_aliases if is_json else {}
             layout = FileLayout(is_json, header, self._delimiter, aliases)
             if not is_json:
                 self._require_columns(predictor, header)
@@ -172,14 +172,10 @@ class _Planning:
     def _header(self, lines: Iterator[bytes]) -> tuple[tuple[str, ...], int]:
         header, n_lines = read_header(lines, self._name, self._delimiter)
         names = list(header)
-        for alias, name in self._aliases().items():
+        for alias, name in self._spec.column_aliases.items():
             if alias in names and name not in names:  # the first alias there is stands for it
                 names[names.index(alias)] = name
         return tuple(names), n_lines
-
-    def _aliases(self) -> dict[str, str]:
-        columns = self._spec.dataset.columns.items()
-        return {alias: name for name, column in columns for alias in column.aliases}
 
     def _require_columns(self, predictor: Predictor, header: tuple[str, ...]) -> None:
         required = {name for name, column in predictor.columns.items() if column["required"]}

@@ -40,6 +40,18 @@ class PrepareDatasetRequest:
 
 
 @dataclass(frozen=True)
+class TrainingPlan:
+    """What the run trains on these rows, and where."""
+
+    candidates: tuple[str, ...]
+    backend: str
+    machine: str  # of a job of SageMaker or Glue, as the three below
+    workers: int
+    spot: bool
+    max_seconds: int
+
+
+@dataclass(frozen=True)
 class PrepareDatasetResult:
     """The dataset version, or why there is none."""
 
@@ -50,6 +62,7 @@ class PrepareDatasetResult:
     n_rejected: int
     report_key: str
     reasons: tuple[str, ...]  # why the dataset was rejected; empty when accepted
+    plan: TrainingPlan
 
 
 def prepare_dataset(
@@ -103,6 +116,14 @@ def prepare_dataset(
         n_rejected=len(validation.rejected),
         report_key=report_key,
         reasons=tuple(faults),
+        plan=TrainingPlan(
+            candidates=tuple(candidate.name for candidate in spec.candidates),
+            backend=spec.training.backend,
+            machine=spec.training.machine,
+            workers=spec.training.workers,
+            spot=spec.training.spot,
+            max_seconds=int(spec.training.max_hours * 3600),
+        ),
     )
 
 

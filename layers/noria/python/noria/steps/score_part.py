@@ -50,7 +50,7 @@ def score_part(
         raise BatchCancelledError(f"batch job {job_id} was cancelled", job_id=job_id)
     plan = json.loads(artifacts.get(batch_key(project, job_id, PLAN)))
     model = models.get(project, plan["model_version"])
-    ids = id_columns(spec)
+    ids = spec.id_columns
     body = artifacts.get(part_key(project, job_id, "input", number))
     records = read_part(
         Part(plan["parts"][number]["first_line"], body),
@@ -70,12 +70,6 @@ def score_part(
     artifacts.put(part_key(project, job_id, "refused", number), refused)
     artifacts.put(part_key(project, job_id, "summary", number), canonical_json(summary))
     return ScorePartResult(summary["n_answered"], summary["n_refused"])
-
-
-def id_columns(spec: ProjectSpec) -> list[str]:
-    """Return the columns that come back with each answer."""
-    known = [*spec.batch.id_columns, *([spec.dataset.id] if spec.dataset.id else [])]
-    return list(dict.fromkeys(known))
 
 
 def _bands(plan: dict[str, Any], spec: ProjectSpec) -> Bands | None:

@@ -1,0 +1,40 @@
+"""Spark for tests: a session on this machine, or the reason why there is none."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+
+def missing() -> str | None:
+    """Return what Spark lacks on this machine; None where it runs."""
+    if shutil.which("java") is None:
+        return "Spark needs Java 17: apt-get install openjdk-17-jre-headless"
+    if find_spec("pyspark") is None:
+        return "PySpark is not installed: make spark"
+    return None
+
+
+needs_spark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+
+@contextmanager
+def spark_session() -> Iterator[Any]:
+    """Yield the job's own session, on two cores with 2 GB."""
+    from noria_aws.spark_rows import session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "PYSPARK_PYTHON", sys.executable)
+        patch.setitem(os.environ, "SPARK_LOCAL_IP", "127.0.0.1")
+        how = "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false pyspark-shell"
+        patch.setitem(os.environ, "PYSPARK_SUBMIT_ARGS", how)
+        made = session("tests")
+        try:
+            yield made
+        finally:
+            made.stop()
