@@ -9,12 +9,14 @@ import gzip
 import hashlib
 import io
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,32 +66,17 @@ def code_version(architecture: Architecture) -> str:
     return source_hash(ROOT / "layers" / "noria", architecture)[:12]
 
 
-def source_archive_file() -> Path:
-    """Return `source_archive` as a file, named by its content; kept in the venv like the layers."""
-    body = source_archive()
-    folder = Path(sys.prefix) / "noria-layers" / hashlib.sha256(body).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "sourcedir.tar.gz"
-    path.write_bytes(body)
-    return path
-
-
 def source_archive() -> bytes:
     """Return the code of a SageMaker training job as .tar.gz: equal sources, equal bytes.
 
     The packages, the specs, the program and the requirements that the image installs.
     """
     out = io.BytesIO()
-    files = {"requirements.txt": ROOT / "layers" / "training_runtime" / "requirements.txt"}
-    for layer in ("noria", "noria_aws", "projects"):
-        root = ROOT / "layers" / layer / "python"
-        files |= {
-            str(path.relative_to(root)): path
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-    program = b"from noria_aws.sagemaker_job import main\n\nmain()\n"
-    contents = {name: path.read_bytes() for name, path in files.items()} | {"train.py": program}
+    requirements = ROOT / "layers" / "training_runtime" / "requirements.txt"
+    contents = _packages() | {
+        "requirements.txt": requirements.read_bytes(),
+        "train.py": b"from noria_aws.sagemaker_job import main\n\nmain()\n",
+    }
     with (
         gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as archive,
@@ -99,6 +86,61 @@ def source_archive() -> bytes:
             entry.size = len(body)
             archive.addfile(entry, io.BytesIO(body))
     return out.getvalue()
+
+
+def glue_archive() -> bytes:
+    """Return the packages of a Glue job as .zip, the kernel for its machines among them."""
+    (source,) = (ROOT / "layers" / "batch_runtime").glob("*.c")
+    library = _glue_kernel(source)
+    contents = _packages() | {
+        f"{_KERNEL}/__init__.py": b"",
+        f"{_KERNEL}/{library.name}": library.read_bytes(),
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, body in sorted(contents.items()):
+            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _glue_kernel(source: Path) -> Path:
+    """Return the library for Glue's machines, which are all of one kind; compiled once."""
+    digest = hashlib.sha256(_BUILDER_VERSION.encode() + source.read_bytes()).hexdigest()
+    package = Path(sys.prefix) / "noria-layers" / f"glue-{digest}"
+    library = package / source.with_suffix(".so").name
+    if not library.is_file():
+        package.parent.mkdir(exist_ok=True)
+        _compile_c(source, package, "x86_64")
+    return library
+
+
+def glue_modules() -> str:
+    """Return what a Glue job installs besides: names and versions, separated by commas."""
+    found = set()
+    for layer in ("training_runtime", "batch_runtime"):
+        text = (ROOT / "layers" / layer / "requirements.txt").read_text(encoding="utf-8")
+        found |= set(re.findall(r"^([A-Za-z0-9_.-]+==[^ \\\n]+)", text, re.MULTILINE))
+    return ",".join(sorted(found))
+
+
+def kept_file(name: str, body: bytes) -> Path:
+    """Return a file with this content, by which its folder is named; in the venv like the layers."""
+    folder = Path(sys.prefix) / "noria-layers" / hashlib.sha256(body).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(body)
+    return path
+
+
+def _packages() -> dict[str, bytes]:
+    """Return our own packages, by path."""
+    found = {}
+    for layer in ("noria", "noria_aws", "projects"):
+        root = ROOT / "layers" / layer / "python"
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[str(path.relative_to(root))] = path.read_bytes()
+    return found
 
 
 def require_size(folders: Iterable[Path], limit: int) -> int:

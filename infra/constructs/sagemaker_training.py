@@ -41,7 +41,11 @@ class SagemakerTraining(Construct):
             )
 
     def _add_job_parts(self, storage: StorageStack) -> None:
-        source = assets.Asset(self, "Source", path=str(bundling.source_archive_file()))
+        source = assets.Asset(
+            self,
+            "Source",
+            path=str(bundling.kept_file("sourcedir.tar.gz", bundling.source_archive())),
+        )
         self._role = iam.Role(
             self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
         )

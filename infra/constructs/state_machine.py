@@ -10,6 +10,7 @@ from constructs import Construct
 
 from infra.config import ROOT, Deployment
 from infra.constructs.function import allow, log_group
+from infra.constructs.glue_jobs import GlueJobs
 from infra.constructs.sagemaker_training import SagemakerTraining
 from infra.constructs.steps import Steps
 
@@ -26,14 +27,15 @@ class NoriaStateMachine(Construct):
         steps: Steps,
         alerts: sns.ITopic,
         starts: Mapping[str, sfn.IStateMachine],
-        jobs: SagemakerTraining,
+        training_jobs: SagemakerTraining,
+        glue_jobs: GlueJobs,
     ) -> None:
         """`starts` are the machines it may start, by their name in the file."""
         super().__init__(scope, name)
         path = ROOT / "statemachines" / f"{name.lower()}.asl.json"
         text = path.read_text(encoding="utf-8")
         known = {**steps.substitutions(), "AlertTopic": alerts.topic_arn}
-        known |= jobs.substitutions
+        known |= {**training_jobs.substitutions, **glue_jobs.substitutions}
         known |= {f"{other}StateMachine": m.state_machine_arn for other, m in starts.items()}
         used = {key: value for key, value in known.items() if f"${{{key}}}" in text}
         self.state_machine = sfn.StateMachine(
@@ -51,8 +53,11 @@ class NoriaStateMachine(Construct):
         functions = [value for key, value in used.items() if key.endswith("Function")]
         self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
         self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
-        if "sagemaker:createTrainingJob" in text:
-            for statement in jobs.statements():
+        for service, jobs in (
+            ("sagemaker:createTrainingJob", training_jobs),
+            ("glue:startJobRun", glue_jobs),
+        ):
+            for statement in jobs.statements() if service in text else ():
                 self.state_machine.add_to_role_policy(statement)
         if '"DISTRIBUTED"' in text:
             self._may_run_itself()

@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: six patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: seven patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -20,6 +20,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
+from infra.local.glue_jobs import GlueJobError, run_glue_job
 from infra.local.training_jobs import TrainingJobError, run_training_job
 
 _ERROR = "__lambda_error__"
@@ -43,6 +44,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     wait_on_simulated_time(clock_file)
     map_over_computed_items()
     run_training_jobs()
+    run_glue_jobs()
 
 
 def report_error_names() -> None:
@@ -197,6 +199,21 @@ def run_training_jobs() -> None:
         try:
             return run_training_job(request)
         except TrainingJobError as error:
+            raise stepfunctions._ExecutionError("States.TaskFailed", str(error)) from error
+
+    dispatch[service] = run
+
+
+def run_glue_jobs() -> None:
+    """AWS: `glue:startJobRun.sync` runs the job; MiniStack refuses the integration."""
+    dispatch = stepfunctions._SERVICE_DISPATCH
+    service = "arn:aws:states:::glue:startJobRun"
+    _require(service not in dispatch, "the absence of Glue's integration")
+
+    def run(resource: str, request: Any) -> Any:
+        try:
+            return run_glue_job(request)
+        except GlueJobError as error:
             raise stepfunctions._ExecutionError("States.TaskFailed", str(error)) from error
 
     dispatch[service] = run

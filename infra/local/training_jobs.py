@@ -65,18 +65,19 @@ def run_training_job(request: Mapping[str, Any]) -> dict[str, Any]:
         output = (
             f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output/model.tar.gz"
         )
-        bucket, key = _place(output)
+        bucket, key = place(output)
         client.put_object(Bucket=bucket, Key=key, Body=_archive(root / "model"))
         return {**described, "ModelArtifacts": {"S3ModelArtifacts": output}}
 
 
-def _place(uri: str) -> tuple[str, str]:
+def place(uri: str) -> tuple[str, str]:
+    """Return bucket and key of an address in S3."""
     parts = urlsplit(uri)
     return parts.netloc, parts.path.lstrip("/")
 
 
 def _code(client: Any, uri: str, root: Path) -> Path:
-    bucket, key = _place(uri)
+    bucket, key = place(uri)
     code = root / "code"
     code.mkdir(parents=True)
     body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -91,19 +92,24 @@ def _write_inputs(client: Any, request: Mapping[str, Any], root: Path) -> None:
     parameters = {name: str(value) for name, value in request["HyperParameters"].items()}
     (config / "hyperparameters.json").write_text(json.dumps(parameters))
     for channel in request["InputDataConfig"]:
-        bucket, prefix = _place(channel["DataSource"]["S3DataSource"]["S3Uri"])
-        folder = root / "input" / "data" / channel["ChannelName"]
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        found = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        if not found:
-            raise TrainingJobError(json.dumps({"FailureReason": f"no objects under {prefix}"}))
-        for key in found:
-            inside = key.removeprefix(prefix).lstrip("/") or key.rpartition("/")[2]
-            path = folder / inside
-            path.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file(bucket, key, str(path))
+        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+        if not download(client, uri, root / "input" / "data" / channel["ChannelName"]):
+            raise TrainingJobError(json.dumps({"FailureReason": f"no objects under {uri}"}))
     for name in ("model", "output"):
         (root / name).mkdir()
+
+
+def download(client: Any, uri: str, folder: Path) -> int:
+    """Fetch the objects below an address, or the one it names; return how many."""
+    bucket, prefix = place(uri)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    for key in found:
+        inside = key.removeprefix(prefix).lstrip("/") or key.rpartition("/")[2]
+        path = folder / inside
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, key, str(path))
+    return len(found)
 
 
 def _environment(request: Mapping[str, Any], root: Path, code: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from infra.config import Deployment, project_names
 from infra.constructs.alerting import Alerts
 from infra.constructs.batch_inbox import BatchInbox
 from infra.constructs.code import Layers
+from infra.constructs.glue_jobs import GlueJobs
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.observability import Observability
 from infra.constructs.prediction_api import PredictionApi
@@ -83,12 +84,12 @@ class PlatformStack(Stack):
 
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
         """Return the machines by name; training starts a rollout, monitoring a training."""
-        jobs = SagemakerTraining(
-            self, "TrainingJobs", deployment=self._deployment, storage=self._storage
-        )
+        common: dict[str, Any] = {"deployment": self._deployment, "storage": self._storage}
+        training_jobs = SagemakerTraining(self, "TrainingJobs", **common)
+        glue_jobs = GlueJobs(self, "GlueJobs", **common)
         machines: dict[str, sfn.StateMachine] = {}
-        for name in ("Batch", "Rollout", "Training", "Monitoring"):
-            before = [] if name == "Rollout" else list(machines.items())[-1:]
+        for name in ("Analysis", "Batch", "Rollout", "Training", "Monitoring"):
+            before = list(machines.items())[-1:] if name in ("Training", "Monitoring") else []
             machines[name] = NoriaStateMachine(
                 self,
                 name,
@@ -96,7 +97,8 @@ class PlatformStack(Stack):
                 steps=self._steps,
                 alerts=self._alerts.topic,
                 starts=dict(before),
-                jobs=jobs,
+                training_jobs=training_jobs,
+                glue_jobs=glue_jobs,
             ).state_machine
         return machines
 

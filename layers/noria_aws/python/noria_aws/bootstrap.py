@@ -1,8 +1,9 @@
 """The composition root of the pipeline functions: settings in, adapters out, made on first use."""
 
+from contextlib import ExitStack
 from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from platform import python_version
 
@@ -38,6 +39,7 @@ _TRAINING_LIBRARIES = (
     "optuna",
     "snowballstemmer",
 )
+_UNPACKED = ExitStack()  # as long as the process
 
 
 class Services:
@@ -110,9 +112,10 @@ def bootstrap() -> Services:
     return Services()
 
 
+@lru_cache(maxsize=1)
 def projects_folder() -> Path:
-    """Return the folder of the deployed project specs."""
-    return Path(str(files("projects")))
+    """Return the folder of the deployed project specs, unpacked where the code is an archive."""
+    return _UNPACKED.enter_context(as_file(files("projects")))
 
 
 def _config() -> Config:

@@ -7,8 +7,7 @@ them equal. The library is data of the batch layer, found on the import path; it
 
 import ctypes
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import as_file, files
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,15 +118,14 @@ def _at(values: NDArray[Any]) -> ctypes.c_void_p:
 @lru_cache(maxsize=1)
 def _library() -> Any:
     """Return the loaded library; None where nobody built it for this machine."""
-    found = find_spec(PACKAGE)
-    for folder in (found and found.submodule_search_locations) or ():
-        try:
-            library = ctypes.CDLL(str(Path(folder) / LIBRARY))
-        except OSError:
-            continue
-        library.noria_dense.restype = library.noria_sparse.restype = None
-        return library
-    return None
+    try:
+        # A Glue job has its code as an archive; the file stays unpacked while it is loaded.
+        with as_file(files(PACKAGE) / LIBRARY) as path:
+            library = ctypes.CDLL(str(path))
+    except (ModuleNotFoundError, OSError):
+        return None
+    library.noria_dense.restype = library.noria_sparse.restype = None
+    return library
 
 
 def _require_closed(tables: dict[str, NDArray[Any]], model: Any, width: int) -> None:

@@ -1,18 +1,14 @@
 """Read a file to score once: refuse it with a reason, or cut it into parts of whole records."""
 
-import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any
 
+from noria.batch.files import RowsFile, opened_rows
 from noria.batch.jobs import job_id_of, job_of_file
-from noria.batch.parquet import parquet_as_csv
-from noria.batch.parts import FileLayout, Part, read_header, split_records
 from noria.batch.results import merged_spread, quantile
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.catalog import BATCH_SUFFIXES, PARQUET
-from noria.data.parsing import ByteBudget, is_json_lines, read_lines
 from noria.errors import DatasetSchemaError, NoChampionError
 from noria.hashing import canonical_json
 from noria.inference.predictor import Predictor
@@ -27,9 +23,7 @@ from noria.ports import Clock, ModelAliases, MonitoredStore
 from noria.registry.versions import read_files
 from noria.spec.model import ProjectSpec
 
-_ADVICE = "batch.max_bytes; cut it into several"
 _MAX_PARTS = 10_000  # more do not fit into the state machine's payload
-_MAX_RATIO, _RATIO_FROM_BYTES = 200, 50_000_000  # of an archive; small ones may be repetitive
 _MIN_VALUES, _BATCHES = 100, 10  # business values that fix the bands: of how many batches at most
 
 
@@ -119,107 +113,36 @@ class _Planning:
 
     def __init__(self, spec: ProjectSpec, store: MonitoredStore, plan: Mapping[str, Any]) -> None:
         self._spec, self._store, self._plan = spec, store, plan
-        self._name: str = plan["filename"]
 
     def run(self, model_version: str) -> dict[str, Any]:
         """Write the parts; return what the plan knows of them and of the model."""
         files = read_files(self._store, self._spec.name, model_version, (BUNDLE_FILE, ARRAYS_FILE))
         predictor = Predictor(files)
-        with self._opened() as stream:
-            source, budget = self._unpacked(stream)
-            is_json = is_json_lines(self._name)
-            lines = read_lines(source, self._name, budget)
-            header, n_header = ((), 0) if is_json else self._header(lines)
-            aliases = self._spec.column_aliases if is_json else {}
-            layout = FileLayout(is_json, header, self._delimiter, aliases)
-            if not is_json:
-                self._require_columns(predictor, header)
-            parts = list(self._written(source, layout, n_header + 1, budget))
+        source, name = self._plan["source_key"], self._plan["filename"]
+        with opened_rows(lambda: self._store.open(source), name, self._spec) as file:
+            file.require_columns(predictor.columns)
+            parts = list(self._written(file))
         if not parts:
-            raise DatasetSchemaError(f"{self._name}: the file holds no records", file=self._name)
+            raise DatasetSchemaError(f"{name}: the file holds no records", file=name)
         return {
             "model_version": model_version,
-            "layout": layout.to_dict(),
+            "layout": file.layout.to_dict(),
             "parts": parts,
-            "n_bytes": budget.taken,
+            "n_bytes": file.budget.taken,
             "edges": self._edges(predictor),
         }
 
-    def _opened(self) -> BinaryIO:
-        if not self._name.endswith(BATCH_SUFFIXES):
-            raise DatasetSchemaError(
-                f"{self._name}: unknown format; allowed suffixes: {', '.join(BATCH_SUFFIXES)}",
-                file=self._name,
-            )
-        source = self._store.open(self._plan["source_key"])
-        if self._name.endswith(PARQUET):
-            return parquet_as_csv(source, self._name, self._spec.batch.max_rows, self._budget())
-        return source
-
-    @property
-    def _delimiter(self) -> str:
-        return "," if self._name.endswith(PARQUET) else self._spec.dataset.delimiter
-
-    def _unpacked(self, stream: BinaryIO) -> tuple[BinaryIO, ByteBudget]:
-        if not self._name.endswith(".gz"):
-            return stream, self._budget()
-        counted = _Counted(stream)
-        return counted.unpacked(), _ArchiveBudget(self._spec.batch.max_bytes, _ADVICE, counted)
-
-    def _budget(self) -> ByteBudget:
-        return ByteBudget(self._spec.batch.max_bytes, _ADVICE)
-
-    def _header(self, lines: Iterator[bytes]) -> tuple[tuple[str, ...], int]:
-        header, n_lines = read_header(lines, self._name, self._delimiter)
-        names = list(header)
-        for alias, name in self._spec.column_aliases.items():
-            if alias in names and name not in names:  # the first alias there is stands for it
-                names[names.index(alias)] = name
-        return tuple(names), n_lines
-
-    def _require_columns(self, predictor: Predictor, header: tuple[str, ...]) -> None:
-        required = {name for name, column in predictor.columns.items() if column["required"]}
-        if absent := sorted(required - set(header)):
-            raise DatasetSchemaError(
-                f"{self._name}: columns {absent} are missing; the model needs them; "
-                f"got {list(header)[:20]}",
-                file=self._name,
-            )
-        if not set(header) & set(predictor.columns):
-            raise DatasetSchemaError(
-                f"{self._name}: none of the model's columns is there: "
-                f"{sorted(predictor.columns)[:20]}; got {list(header)[:20]}",
-                file=self._name,
-            )
-
-    def _written(
-        self, source: BinaryIO, layout: FileLayout, first_line: int, budget: ByteBudget
-    ) -> Iterator[dict[str, int]]:
-        batch, n_rows = self._spec.batch, 0
-        limit: int | None = self._plan["limit"]
-        parts = split_records(
-            source, layout, first_line, batch.rows_per_part, budget, self._name, limit
-        )
-        for number, part in enumerate(parts):
-            n_rows += part.n_records
+    def _written(self, file: RowsFile) -> Iterator[dict[str, int]]:
+        for number, part in enumerate(file.parts(self._plan["limit"])):
             if number >= _MAX_PARTS:
                 raise DatasetSchemaError(
-                    f"{self._name}: more than {_MAX_PARTS:,} parts; raise batch.rows_per_part or "
+                    f"{file.name}: more than {_MAX_PARTS:,} parts; raise batch.rows_per_part or "
                     "cut it into several",
-                    file=self._name,
+                    file=file.name,
                 )
-            if n_rows > batch.max_rows:
-                raise DatasetSchemaError(
-                    f"{self._name}: more than {batch.max_rows:,} rows (batch.max_rows); "
-                    "cut it into several",
-                    file=self._name,
-                )
-            self._put(number, part)
+            key = part_key(self._spec.name, self._plan["job_id"], "input", number)
+            self._store.put(key, part.body)
             yield {"first_line": part.first_line, "n_bytes": len(part.body)}
-
-    def _put(self, number: int, part: Part) -> None:
-        key = part_key(self._spec.name, self._plan["job_id"], "input", number)
-        self._store.put(key, part.body)
 
     def _edges(self, predictor: Predictor) -> dict[str, Any] | None:
         """Return where bands of business value end: of earlier batches, else of training."""
@@ -232,40 +155,3 @@ class _Planning:
             return {"from": "training", "at": data["edges"], "names": data["bands"]}
         at = [quantile(spread, share) for share in section.band_quantiles]
         return {"from": f"{len(found)} earlier batches", "at": at, "names": data["bands"]}
-
-
-class _ArchiveBudget(ByteBudget):
-    """A budget that also looks at how much an archive grows."""
-
-    def __init__(self, max_bytes: int, advice: str, source: "_Counted") -> None:
-        super().__init__(max_bytes, advice)
-        self._source = source
-
-    def take(self, n_bytes: int, filename: str) -> None:
-        """Count bytes; DatasetSchemaError for too many, or for an archive that explodes."""
-        super().take(n_bytes, filename)
-        if self.taken > max(_RATIO_FROM_BYTES, _MAX_RATIO * self._source.n_bytes):
-            raise DatasetSchemaError(
-                f"{filename}: the archive grows more than {_MAX_RATIO} times; "
-                "send the file uncompressed if that is right",
-                file=filename,
-            )
-
-
-class _Counted:
-    """A stream that knows how much was read of it."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self.n_bytes = stream, 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Read on."""
-        body = self._stream.read(size)
-        self.n_bytes += len(body)
-        return body
-
-    def unpacked(self) -> BinaryIO:
-        """Return the content of the archive."""
-        packed: Any = self
-        unpacked: Any = gzip.GzipFile(fileobj=packed)
-        return cast(BinaryIO, unpacked)
