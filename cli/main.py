@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import batch, operations
+from cli import analysis, batch, operations
 from cli import demo as demo_module
 from cli.display import (
     console,
@@ -47,6 +47,7 @@ app = typer.Typer(
 
 operations.register(app)
 batch.register(app)
+analysis.register(app)
 
 
 @app.command()

@@ -1,35 +1,42 @@
-"""One spec line moves a project: the same machine trains on Lambda and as SageMaker jobs."""
+"""One spec line moves a project: the same machine trains on Lambda, SageMaker and Glue."""
 
 import json
 
 import pytest
 
 from cli.samples import sample_files
-from cli.training import new_run_id, run_training, upload, wait_for
+from cli.training import new_run_id, upload, wait_for
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.layout import model_key
+from noria.spec.model import TrainingSection
+from tests.support.spark import missing, needs_spark
 
 PROJECT = "housing"
 
 
+BACKENDS = ("lambda", "sagemaker", *(() if missing() else ("glue",)))
+
+
 @pytest.fixture(scope="module")
 def ends(target):
-    """The same rows, trained on either backend."""
+    """The same rows, trained on each backend."""
     keys = upload(target, PROJECT, sample_files(PROJECT))
-    here = run_training(target, PROJECT, keys, new_run_id(), lambda *_: None)
-    return {"lambda": here, "sagemaker": _on_sagemaker(target, keys)}
+    return {backend: _trained(target, keys, backend) for backend in BACKENDS}
 
 
-def _on_sagemaker(target, keys):
-    """Run the deployed definition as it would be with `backend = "sagemaker"` in the spec."""
+def _trained(target, keys, backend):
+    """Run the deployed definition as it would be with this backend in the spec."""
     client = target.client("stepfunctions")
     arn = target.outputs["TrainingStateMachine"]
     found = client.describe_state_machine(stateMachineArn=arn)
     definition = json.loads(found["definition"])
-    moved = {"features": "{% $merge([$states.result, {'backend': 'sagemaker'}]) %}"}
-    definition["States"]["FitFeatureViews"]["Assign"] = moved
+    plan = TrainingSection(backend=backend)
+    moved = json.dumps({"backend": plan.backend, "machine": plan.machine})
+    definition["States"]["PrepareDataset"]["Assign"]["plan"] = (
+        f"{{% $merge([$states.result.plan, {moved}]) %}}"
+    )
     copy = client.create_state_machine(
-        name="on-sagemaker", definition=json.dumps(definition), roleArn=found["roleArn"]
+        name=f"on-{backend}", definition=json.dumps(definition), roleArn=found["roleArn"]
     )
     run_id = new_run_id()
     message = {"project": PROJECT, "source_keys": keys, "run_id": run_id}
@@ -44,14 +51,13 @@ def _lineage(target, end):
     return json.loads(target.artifacts.get(key))["lineage"]
 
 
-def test_both_backends_give_the_same_model_of_the_same_rows(target, ends):
+def test_every_backend_gives_the_same_model_of_the_same_rows(target, ends):
     """Equal dataset version, equal bundle to the byte; each names its backend."""
     assert all(end.status == "SUCCEEDED" for end in ends.values()), ends
     lineages = {name: _lineage(target, end) for name, end in ends.items()}
-    assert {name: lineage["backend"] for name, lineage in lineages.items()} == {
-        "lambda": "lambda",
-        "sagemaker": "sagemaker",
-    }
+    for name, lineage in lineages.items():
+        assert lineage["backend"] == name
+        assert {"noria", "python", "scikit-learn"} <= set(lineage["code"])
     assert len({lineage["dataset_version"] for lineage in lineages.values()}) == 1
     for name in (BUNDLE_FILE, ARRAYS_FILE):
         bodies = {
@@ -59,6 +65,12 @@ def test_both_backends_give_the_same_model_of_the_same_rows(target, ends):
             for end in ends.values()
         }
         assert len(bodies) == 1, name
+
+
+@needs_spark
+def test_glue_was_among_them(ends):
+    """Where Spark is missing, the two others are compared, and this says so."""
+    assert "glue" in ends
 
 
 def test_each_job_leaves_its_archive_in_the_run(target, ends):

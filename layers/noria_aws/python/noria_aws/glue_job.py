@@ -109,11 +109,11 @@ def analyze(options: Mapping[str, str], services: Services) -> None:
         aliases=spec.column_aliases,
     )
     document = compared(spec, analyzer.reference, profile_rows(rows, files), version)
-    document |= {"rows": options["rows"], "features": None}
     document["code"] = services.code_versions() | {"backend": "glue", "spark": spark.version}
+    document["features"] = None
     if options["features_to"] != NOTHING:
         n_rows = write_features(rows, files, kept, options["features_to"])
-        document["features"] = {"at": options["features_to"], "n_rows": n_rows}
+        document["features"] = {"n_rows": n_rows}
     key = analysis_key(spec.name, options["analysis_id"], DRIFT)
     services.artifacts.put(key, canonical_json(document))
     log_event("rows_analyzed", verdict=document["verdict"], n_rows=document["n_rows"])

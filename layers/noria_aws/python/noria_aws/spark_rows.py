@@ -151,9 +151,8 @@ def profile_rows(frame: DataFrame, files: Files) -> RowsProfile:
         total = analyzer.empty()
         for batch in batches:
             cells, n_unreadable = _cells(batch)
-            total.add(analyzer.profile(cells, batch.num_rows - n_unreadable))
-            for _ in range(n_unreadable):
-                total.refuse([{"field": "(record)", "reason": "cannot be read"}])
+            unreadable = ["cannot be read"] * n_unreadable
+            total.add(analyzer.profile(cells, batch.num_rows - n_unreadable, unreadable))
         yield pa.RecordBatch.from_pydict({"profile": [total.to_bytes()]})
 
     def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

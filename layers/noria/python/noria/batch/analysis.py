@@ -6,7 +6,7 @@ to the last bit, because counts and sums are exact.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from noria.batch.columns import Cells
 from noria.batch.engine import Answers, BatchPredictor
+from noria.batch.files import RowsFile
+from noria.batch.reading import read_part
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.predictor import Predictor
 from noria.layout import REFERENCE
@@ -83,8 +85,14 @@ class RowsAnalyzer:
         refused = {name: (n, reason) for name, (n, reason) in data["refused"].items()}
         return RowsProfile(self.reference.read(data["window"]), data["n"], refused)
 
-    def profile(self, cells: Cells, n_rows: int) -> RowsProfile:
-        """Return the profile of rows given as columns of text cells."""
+    def profile(self, cells: Cells, n_rows: int, unreadable: Iterable[str] = ()) -> RowsProfile:
+        """Return the profile of rows given as columns of text cells.
+
+        Parameters
+        ----------
+        unreadable : texts
+            Why each record beside these rows is none.
+        """
         answers = self._model.answer(cells, n_rows)
         signals = self._signals(answers)
         values = {
@@ -98,6 +106,8 @@ class RowsAnalyzer:
         made = RowsProfile(self.reference.of_columns(values, shares, len(answers.places)))
         for faults in answers.refused.values():
             made.refuse(faults)
+        for reason in unreadable:
+            made.refuse([{"field": "(record)", "reason": reason}])
         return made
 
     def features(self, cells: Cells, n_rows: int, kept: Sequence[str]) -> pa.RecordBatch:
@@ -159,6 +169,13 @@ class RowsAnalyzer:
                 if column == name:
                     signals[column, part] = [row.get(name, {}).get(part) for row in seen]
         return signals
+
+
+def read_cells(file: RowsFile, columns: Sequence[str]) -> Iterator[tuple[Cells, int, list[str]]]:
+    """Yield a file's records part by part: cells by column, how many, and why others are none."""
+    for part in file.parts():
+        found = read_part(part, file.layout, columns)
+        yield found.cells, len(found.lines), [bad.reason for bad in found.bad]
 
 
 def compared(

@@ -1,0 +1,199 @@
+"""Rows beside what a model version was trained on: here, or as a Spark job."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet
+import typer
+
+from cli.display import console, table
+from cli.shared import Json, Project, Stage, checked, show, told
+from cli.target import Target
+from cli.training import follow_execution, new_run_id
+from infra.config import LOCAL_STAGE as LOCAL
+from infra.config import SPECS
+from noria.batch.analysis import ANALYZED_WITH, RowsAnalyzer, compared, read_cells
+from noria.batch.files import RowsFile, opened_rows
+from noria.errors import NoChampionError
+from noria.hashing import canonical_json
+from noria.layout import DRIFT, REPORT_HTML, analysis_key
+from noria.registry.versions import read_files
+from noria.reporting.analysis_report import render
+from noria.spec.loader import load_project
+from noria.spec.model import ProjectSpec
+
+_S3 = "s3://"
+_NOTHING = "-"  # no features, as the job knows it
+_FEATURES = "features"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("analyze")(analyze)
+
+
+def analyze(
+    project: Project,
+    rows: Annotated[
+        list[str], typer.Argument(help="Files, or one s3:// address of files of one kind.")
+    ],
+    spark: Annotated[
+        bool, typer.Option(help="As a Glue job, whatever the size; an s3:// address always is.")
+    ] = False,
+    features: Annotated[
+        bool, typer.Option("--features", help="Write the rows' features too, as Parquet.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Machines of the job.", min=2, max=299)] = 2,
+    output: Annotated[Path | None, typer.Option(help="Folder for what is found.")] = None,
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Compare rows with what the model was trained on; optionally build their features."""
+    with told():
+        target, spec = Target(stage), load_project(checked(project), SPECS)
+        work = _Analysis(target, spec, _champion(target, project), features=features)
+        folder = output or Path("analyses") / work.analysis_id
+        is_far = len(rows) == 1 and rows[0].startswith(_S3)
+        if not is_far:
+            _require_files(rows)
+        if is_far or spark:
+            finding = work.on_spark(rows[0] if is_far else work.uploaded(rows), workers)
+        else:
+            finding = work.here(rows, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DRIFT).write_bytes(canonical_json(finding))
+        (folder / REPORT_HTML).write_bytes(render(finding))
+        show(as_json, finding, lambda: _summary(finding))
+        if not as_json:
+            for path in (folder / REPORT_HTML, folder / DRIFT):
+                console.print(path, markup=False)
+            if finding["features"]:
+                console.print(finding["features"]["at"], markup=False)
+
+
+class _Analysis:
+    """One analysis with one model version."""
+
+    def __init__(self, target: Target, spec: ProjectSpec, version: str, *, features: bool) -> None:
+        self._target, self._spec, self._version = target, spec, version
+        self._has_features = features
+        self.analysis_id = new_run_id()
+
+    def here(self, rows: list[str], folder: Path) -> dict[str, Any]:
+        """Read the files on this machine."""
+        files = read_files(self._target.artifacts, self._spec.name, self._version, ANALYZED_WITH)
+        analyzer = RowsAnalyzer(files)
+        total, written = analyzer.empty(), _FeatureFile(folder / f"{_FEATURES}.parquet")
+        kept = self._kept()
+        with console.status("reading"):
+            for file in self._files(rows):
+                file.require_columns(analyzer.predictor.columns)
+                for cells, n_rows, faults in read_cells(file, [*analyzer.predictor.columns, *kept]):
+                    total.add(analyzer.profile(cells, n_rows, faults))
+                    if self._has_features:
+                        written.add(analyzer.features(cells, n_rows, kept))
+        finding = compared(self._spec, analyzer.reference, total, self._version)
+        return {**finding, "rows": ", ".join(rows), "features": written.closed()}
+
+    def on_spark(self, rows: str, workers: int) -> dict[str, Any]:
+        """Run the job over an address."""
+        bucket = self._target.outputs["DataBucket"]
+        features = f"{_S3}{bucket}/{self._key(_FEATURES)}"
+        message = {
+            "project": self._spec.name,
+            "model_version": self._version,
+            "analysis_id": self.analysis_id,
+            "rows": rows,
+            "features_to": features if self._has_features else _NOTHING,
+            "workers": workers,
+        }
+        with console.status(f"analysis {self.analysis_id}: the job runs"):
+            end = follow_execution(
+                self._target, "AnalysisStateMachine", self.analysis_id, message, lambda *_: None
+            )
+        if end.status != "SUCCEEDED":
+            raise RuntimeError(f"analysis {self.analysis_id} {end.status}: {end.output}")
+        found: dict[str, Any] = json.loads(self._target.artifacts.get(self._key(DRIFT)))
+        if found["features"]:
+            found["features"]["at"] = features
+        return {**found, "rows": rows}
+
+    def uploaded(self, rows: list[str]) -> str:
+        """Put the files where the job reads them; return the address."""
+        client, bucket = self._target.client("s3"), self._target.outputs["DataBucket"]
+        for path in rows:
+            client.upload_file(path, bucket, self._key(f"rows/{Path(path).name}"))
+        return f"{_S3}{bucket}/{self._key('rows/')}"
+
+    def _key(self, name: str) -> str:
+        return analysis_key(self._spec.name, self.analysis_id, name)
+
+    def _kept(self) -> list[str]:
+        return list(dict.fromkeys((*self._spec.id_columns, self._spec.target.column)))
+
+    def _files(self, rows: list[str]) -> Iterator[RowsFile]:
+        for name in rows:
+            path = Path(name)
+            with opened_rows(partial(_opened, path), path.name, self._spec) as file:
+                yield file
+
+
+class _FeatureFile:
+    """A Parquet file that is there once something is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._n_rows = path, 0
+        self._writer: pyarrow.parquet.ParquetWriter | None = None
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Write rows."""
+        if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pyarrow.parquet.ParquetWriter(self._path, rows.schema)
+        self._writer.write_batch(rows)
+        self._n_rows += rows.num_rows
+
+    def closed(self) -> dict[str, Any] | None:
+        """Return where the rows are and how many."""
+        if self._writer is None:
+            return None
+        self._writer.close()
+        return {"at": str(self._path), "n_rows": self._n_rows}
+
+
+def _champion(target: Target, project: str) -> str:
+    champion = target.aliases.read(project).champion
+    if champion is None:
+        raise NoChampionError(
+            f"project '{project}' has no champion yet; train one: noria train {project}",
+            project=project,
+        )
+    return champion
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _require_files(rows: list[str]) -> None:
+    if absent := [name for name in rows if not Path(name).is_file()]:
+        raise ValueError(f"no such file: {', '.join(absent)}")
+
+
+def _summary(finding: dict[str, Any]) -> Any:
+    shown = [
+        (f["column"], f["statistic"], f"{f['effect']:.3f}", f"{f['threshold']:g}",
+         f["detail"], "yes" if f["is_drifted"] else "")
+        for f in finding["findings"]
+        if f["threshold"] is not None
+    ]  # fmt: skip
+    title = (
+        f"{finding['project']}: {finding['verdict']}; {finding['n_rows']:,} rows beside what "
+        f"{finding['model_version']} was trained on, {finding['n_refused']:,} refused"
+    )
+    columns = ("column", "statistic", "effect", "matters from", "then and now", "drifted")
+    return table(title, columns, shown)
