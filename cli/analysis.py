@@ -16,7 +16,13 @@ from cli.target import Target
 from cli.training import follow_execution, new_run_id
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
-from noria.batch.analysis import ANALYZED_WITH, RowsAnalyzer, compared, read_cells
+from noria.batch.analysis import (
+    ANALYZED_WITH,
+    RowsAnalyzer,
+    compared,
+    kept_columns,
+    read_cells,
+)
 from noria.batch.files import RowsFile, opened_rows
 from noria.errors import NoChampionError
 from noria.hashing import canonical_json
@@ -29,6 +35,7 @@ from noria.spec.model import ProjectSpec
 _S3 = "s3://"
 _NOTHING = "-"  # no features, as the job knows it
 _FEATURES = "features"
+_MAX_SHOWN = 10  # columns
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +62,7 @@ def analyze(
     """Compare rows with what the model was trained on; optionally build their features."""
     with told():
         target, spec = Target(stage), load_project(checked(project), SPECS)
-        work = _Analysis(target, spec, _champion(target, project), features=features)
+        work = Analysis(target, spec, _champion(target, project), features=features)
         folder = output or Path("analyses") / work.analysis_id
         is_far = len(rows) == 1 and rows[0].startswith(_S3)
         if not is_far:
@@ -75,7 +82,7 @@ def analyze(
                 console.print(finding["features"]["at"], markup=False)
 
 
-class _Analysis:
+class Analysis:
     """One analysis with one model version."""
 
     def __init__(self, target: Target, spec: ProjectSpec, version: str, *, features: bool) -> None:
@@ -88,7 +95,7 @@ class _Analysis:
         files = read_files(self._target.artifacts, self._spec.name, self._version, ANALYZED_WITH)
         analyzer = RowsAnalyzer(files)
         total, written = analyzer.empty(), _FeatureFile(folder / f"{_FEATURES}.parquet")
-        kept = self._kept()
+        kept = kept_columns(self._spec)
         with console.status("reading"):
             for file in self._files(rows):
                 file.require_columns(analyzer.predictor.columns)
@@ -97,7 +104,7 @@ class _Analysis:
                     if self._has_features:
                         written.add(analyzer.features(cells, n_rows, kept))
         finding = compared(self._spec, analyzer.reference, total, self._version)
-        return {**finding, "rows": ", ".join(rows), "features": written.closed()}
+        return {**finding, "rows": _named(rows), "features": written.closed()}
 
     def on_spark(self, rows: str, workers: int) -> dict[str, Any]:
         """Run the job over an address."""
@@ -116,8 +123,10 @@ class _Analysis:
                 self._target, "AnalysisStateMachine", self.analysis_id, message, lambda *_: None
             )
         if end.status != "SUCCEEDED":
-            raise RuntimeError(f"analysis {self.analysis_id} {end.status}: {end.output}")
+            raise RuntimeError(f"analysis {self.analysis_id} {end.status}: {end.output['cause']}")
         found: dict[str, Any] = json.loads(self._target.artifacts.get(self._key(DRIFT)))
+        if found["verdict"] == "rejected":
+            raise ValueError(f"{rows}: {found['reason']}")
         if found["features"]:
             found["features"]["at"] = features
         return {**found, "rows": rows}
@@ -131,9 +140,6 @@ class _Analysis:
 
     def _key(self, name: str) -> str:
         return analysis_key(self._spec.name, self.analysis_id, name)
-
-    def _kept(self) -> list[str]:
-        return list(dict.fromkeys((*self._spec.id_columns, self._spec.target.column)))
 
     def _files(self, rows: list[str]) -> Iterator[RowsFile]:
         for name in rows:
@@ -184,12 +190,20 @@ def _require_files(rows: list[str]) -> None:
         raise ValueError(f"no such file: {', '.join(absent)}")
 
 
+def _named(rows: list[str]) -> str:
+    return ", ".join(rows) if len(rows) <= 3 else f"{rows[0]} and {len(rows) - 1} other files"
+
+
 def _summary(finding: dict[str, Any]) -> Any:
+    # The surest first; one line a column, the page has all.
+    surest: dict[str, dict[str, Any]] = {}
+    for found in finding["findings"]:
+        if found["threshold"] is not None:
+            surest.setdefault(found["column"], found)
     shown = [
         (f["column"], f["statistic"], f"{f['effect']:.3f}", f"{f['threshold']:g}",
          f["detail"], "yes" if f["is_drifted"] else "")
-        for f in finding["findings"]
-        if f["threshold"] is not None
+        for f in list(surest.values())[:_MAX_SHOWN]
     ]  # fmt: skip
     title = (
         f"{finding['project']}: {finding['verdict']}; {finding['n_rows']:,} rows beside what "

@@ -66,7 +66,9 @@ def run_glue_job(request: Mapping[str, Any]) -> dict[str, Any]:
             check=False,
         )
         if done.returncode != 0:
-            message = done.stdout.strip()[-_SHOWN:]
+            log_file = Path(tempfile.gettempdir()) / f"{described['Id']}.log"
+            log_file.write_text(done.stdout)
+            message = f"{done.stdout.strip().splitlines()[-1][:_SHOWN]} (all of it: {log_file})"
             failed = {**described, "JobRunState": "FAILED", "ErrorMessage": message}
             raise GlueJobError(json.dumps(failed))
         folders.upload()

@@ -113,7 +113,8 @@ class PlatformStack(Stack):
             "Observability",
             deployment=self._deployment,
             alerts=self._alerts.topic,
-            machines=machines,
+            # An analysis fails before the eyes of whoever started it.
+            machines={name: m for name, m in machines.items() if name != "Analysis"},
             server_errors=prediction.api.metric_server_error(period=Duration.minutes(5)),
             dead_letters={
                 "Events": self._steps.dead_letters,

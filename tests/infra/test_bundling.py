@@ -1,5 +1,6 @@
 """Layers as they are deployed: small enough, complete, and the same each time."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra import bundling
-from infra.config import ROOT, machine
+from infra.config import ROOT, machine, project_names
 from infra.constructs.code import LAYERS
 from infra.constructs.steps import STEPS
 
@@ -112,3 +113,29 @@ def test_the_hash_follows_source_and_architecture(tmp_path):
     )
     (tmp_path / "a.py").write_text("x = 2")
     assert first != bundling.source_hash(tmp_path, "arm64")
+
+
+def test_the_archive_of_a_glue_job_works_as_it_lies(tmp_path):
+    """Imported from the .zip: specs, stop words and the kernel are found inside; equal bytes."""
+    body = bundling.glue_archive()
+    assert body == bundling.glue_archive()
+    path = tmp_path / "noria.zip"
+    path.write_bytes(body)
+    program = """
+import noria, sys
+assert noria.__file__.startswith(sys.argv[1]), noria.__file__
+from noria.batch.kernel import TreeKernel
+from noria_aws.bootstrap import projects_folder
+from noria.features.fitting import stop_words
+from noria.spec.loader import project_names
+print(TreeKernel.is_built(), len(stop_words("spanish")) > 100, *project_names(projects_folder()))
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env={"PYTHONPATH": str(path)}, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    is_built, has_words, *names = finished.stdout.split()
+    assert has_words == "True"
+    assert is_built == str(platform.machine() == "x86_64")
+    assert names == project_names()

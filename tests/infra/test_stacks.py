@@ -322,6 +322,30 @@ def test_training_jobs_have_their_role_code_and_nothing_else():
     assert not [r for listed, r in found if "s3:GetObject" in listed and "datasets/*/test" in r]
 
 
+def test_the_glue_job_has_its_code_and_never_the_test_rows(platform):
+    """One job for all machines that start it; it costs nothing while it does not run."""
+    (job,) = _resources(platform, "AWS::Glue::Job").values()
+    properties = job["Properties"]
+    assert (properties["GlueVersion"], properties["Command"]["Name"]) == ("6.0", "glueetl")
+    modules = properties["DefaultArguments"]["--additional-python-modules"].split(",")
+    assert all("==" in module for module in modules)
+    names = {module.partition("==")[0] for module in modules}
+    assert {"numpy", "scikit-learn", "pyarrow", "pydantic"} <= names
+    found = [
+        (owner, listed, json.dumps(statement["Resource"]))
+        for owner, _, listed, statement in _statements(platform)
+    ]
+    own = [(listed, resource) for owner, listed, resource in found if "GlueJobs" in owner]
+    assert own
+    assert not [r for listed, r in own if "s3:GetObject" in listed and "datasets/*/test" in r]
+    assert all("*" not in action for listed, _ in own for action in listed)
+    starters = {owner for owner, listed, _ in found if "glue:StartJobRun" in listed}
+    assert {next(n for n in ("Training", "Analysis") if n in owner) for owner in starters} == {
+        "Training",
+        "Analysis",
+    }
+
+
 def test_without_an_image_no_project_may_train_on_sagemaker(platform, monkeypatch):
     """Said at synthesis, not by a failed training."""
     assert "sagemaker" not in json.dumps(_resources(platform, "AWS::IAM::Policy"))

@@ -1,13 +1,18 @@
 """One spec line moves a project: the same machine trains on Lambda, SageMaker and Glue."""
 
 import json
+from io import BytesIO
 
+import pyarrow.parquet as pq
 import pytest
 
+from cli.analysis import Analysis
 from cli.samples import sample_files
 from cli.training import new_run_id, upload, wait_for
+from infra.config import SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.layout import model_key
+from noria.spec.loader import load_project
 from noria.spec.model import TrainingSection
 from tests.support.spark import missing, needs_spark
 
@@ -79,3 +84,40 @@ def test_each_job_leaves_its_archive_in_the_run(target, ends):
     found = [o.key for o in target.artifacts.under(f"runs/{PROJECT}/{run_id}/jobs/")]
     assert found
     assert all(key.endswith("/output/model.tar.gz") for key in found)
+
+
+@needs_spark
+def test_a_spark_job_finds_in_rows_what_this_machine_finds(target, ends, tmp_path):
+    """By the deployed machine, to the last bit; the features too."""
+    assert ends["lambda"].output["outcome"] == "ChallengerPromoted"
+    ((name, body),) = sample_files(PROJECT)
+    rows = tmp_path / name
+    rows.write_bytes(body + b"broken\n")
+    champion = target.aliases.read(PROJECT).champion
+    work = Analysis(target, load_project(PROJECT, SPECS), champion, features=True)
+    here = work.here([str(rows)], tmp_path)
+    far = work.on_spark(work.uploaded([str(rows)]), workers=2)
+    assert far["code"]["backend"] == "glue"
+    for key in ("model_version", "verdict", "n_rows", "n_refused", "findings", "columns"):
+        assert far[key] == here[key], key
+    assert far["n_refused"] == 1
+    bucket = f"s3://{target.outputs['DataBucket']}/"
+    tables = [
+        pq.read_table(BytesIO(target.artifacts.get(found.key)))
+        for found in target.artifacts.under(far["features"]["at"].removeprefix(bucket))
+        if found.key.endswith(".parquet")
+    ]
+    expected = pq.read_table(here["features"]["at"]).to_pylist()
+    assert sum(table.num_rows for table in tables) == far["features"]["n_rows"] == len(expected)
+    found = [row for table in tables for row in table.to_pylist()]
+    assert sorted(map(str, found)) == sorted(map(str, expected))
+
+
+@needs_spark
+def test_an_address_without_rows_is_answered_and_alerts_nobody(target, ends):
+    """The reason, not a stack trace."""
+    champion = target.aliases.read(PROJECT).champion
+    work = Analysis(target, load_project(PROJECT, SPECS), champion, features=False)
+    address = f"s3://{target.outputs['DataBucket']}/analyses/{PROJECT}/nothing/"
+    with pytest.raises(ValueError, match=f"{address}: the address holds no files of rows"):
+        work.on_spark(address, workers=2)

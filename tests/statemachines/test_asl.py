@@ -3,11 +3,14 @@
 import json
 import re
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 
 from infra.config import ROOT
 from noria import errors
 from noria.alerts import EVENTS
+from noria_aws import glue_job
 
 PATHS = sorted((ROOT / "statemachines").glob("*.asl.json"))
 TEXTS = {path.name.removesuffix(".asl.json"): path.read_text(encoding="utf-8") for path in PATHS}
@@ -31,6 +34,7 @@ ERRORS = {
     if isinstance(kind, type) and issubclass(kind, errors.NoriaError)
 }
 ENDS = {
+    "analysis": {"RowsAnalyzed"},
     "training": {"ChallengerPromoted", "RolloutStarted", "ChampionKept", "ChallengerRefused",
                  "DatasetRejected"},
     "rollout": {"ChallengerPromoted", "RolloutReverted", "ApprovalExpired", "RolloutSuperseded"},
@@ -39,7 +43,8 @@ ENDS = {
 }  # fmt: skip
 
 
-OF_A_MAP = {"TrainCandidate", "TrainOnSagemaker", "ScorePart"}  # their Map catches
+OF_A_MAP = {"TrainCandidate", "TrainOnSagemaker", "TrainOnGlue", "ScorePart"}  # their Map catches
+GLUE = "arn:aws:states:::glue:startJobRun.sync"
 
 
 def _ids(keys):
@@ -78,6 +83,9 @@ def test_every_task_times_out_retries_with_jitter_and_is_caught(key):
         assert task["TimeoutSeconds"] == "{% $rollout.approval_seconds %}"
     elif key[1] == "TrainOnSagemaker":  # the job's own limit is the spec's
         assert "max_seconds" in task["Arguments"]["StoppingCondition"]
+    elif task["Resource"] == GLUE:  # in minutes; the spec's, or two days of any size
+        limit = task["Arguments"]["Timeout"]
+        assert limit == 2880 or "max_seconds" in limit
     else:
         assert 0 < task["TimeoutSeconds"] <= 900
     assert all(retry["JitterStrategy"] == "FULL" for retry in task["Retry"])
@@ -113,6 +121,7 @@ def test_every_named_error_exists():
                         "SNS.",
                         "StepFunctions.",
                         "SageMaker.",
+                        "Glue.",
                         "Sandbox.",
                         "Runtime.",
                     )
@@ -154,6 +163,27 @@ def test_faults_alert_and_fail_and_business_ends_succeed(machine):
     ends = {n: s["Type"] for n, s in MACHINES[machine]["States"].items() if "Next" not in s and s["Type"] in ("Succeed", "Fail")}  # fmt: skip
     assert {n for n, kind in ends.items() if kind == "Succeed"} == ENDS[machine]
     assert {n for n, kind in ends.items() if kind == "Fail"} == {"RunFailed"}
+
+
+def test_the_job_knows_every_task_and_gets_the_arguments_it_reads():
+    """A misspelt argument would fail an hour into a run."""
+    jobs = [s for s in TASKS.values() if s["Resource"] == GLUE]
+    assert {s["Arguments"]["Arguments"]["--task"] for s in jobs} == set(glue_job.OPTIONS)
+    given_by_default = {"data_bucket", "code_version"}
+    for state in jobs:
+        given = {name.removeprefix("--") for name in state["Arguments"]["Arguments"]}
+        read = {*glue_job.ALWAYS, *glue_job.OPTIONS[state["Arguments"]["Arguments"]["--task"]]}
+        assert given | given_by_default == read
+
+
+def test_jobs_of_glue_are_requests_that_the_service_takes():
+    """By the service's own model."""
+    shape = botocore.session.get_session().get_service_model("glue").shape_for("StartJobRunRequest")
+    for state in TASKS.values():
+        if state["Resource"] == GLUE:
+            numbers = {"NumberOfWorkers": 2, "Timeout": 60}
+            report = ParamValidator().validate({**state["Arguments"], **numbers}, shape)
+            assert not report.has_errors(), report.generate_report()
 
 
 def test_no_promotion_is_reachable_but_through_the_gate():

@@ -62,3 +62,13 @@ def test_another_wait_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(stepfunctions, "_jsonata_wait_seconds", lambda state: 1)
     with pytest.raises(RuntimeError, match="parameters of <lambda>"):
         patches.wait_on_simulated_time(tmp_path / "clock")
+
+
+@pytest.mark.parametrize("service", ["sagemaker:createTrainingJob", "glue:startJobRun"])
+def test_an_emulator_that_runs_jobs_itself_is_refused(monkeypatch, service):
+    """Ours would hide its own."""
+    arn = f"arn:aws:states:::{service}"
+    monkeypatch.setattr(stepfunctions, "_SERVICE_DISPATCH", {arn: None})
+    patch = {"sagemaker": patches.run_training_jobs, "glue": patches.run_glue_jobs}
+    with pytest.raises(RuntimeError, match="MiniStack has changed"):
+        patch[service.partition(":")[0]]()

@@ -7,9 +7,10 @@ other functions find there comes as arguments too.
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from noria.batch.analysis import ANALYZED_WITH, RowsAnalyzer, compared
-from noria.errors import TrainingFailedError
+from noria.batch.analysis import ANALYZED_WITH, RowsAnalyzer, compared, kept_columns
+from noria.errors import DatasetSchemaError, TrainingFailedError
 from noria.hashing import canonical_json
 from noria.layout import DRIFT, analysis_key
 from noria.registry.versions import read_files
@@ -20,8 +21,9 @@ from noria_aws.runtime import log_event
 from noria_aws.settings import CODE_VERSION, DATA_BUCKET, take_settings
 
 NOTHING = "-"  # an argument that is not given: Glue knows no empty ones
-_ALWAYS = ("task", "data_bucket", "code_version", "project")
-_OF_TASK = {
+# What the job reads of its arguments: always, and of each task.
+ALWAYS = ("task", "data_bucket", "code_version", "project")
+OPTIONS = {
     "fit": ("run_id", "dataset_version"),
     "train": ("run_id", "dataset_version", "candidate", "refit_of"),
     "analyze": ("analysis_id", "model_version", "rows", "features_to"),
@@ -31,7 +33,7 @@ _OF_TASK = {
 def main() -> None:
     """Run the task that the arguments name; a fault ends the job with its reason."""
     task = job_options(sys.argv, ("task",))["task"]
-    options = job_options(sys.argv, (*_ALWAYS, *_OF_TASK[task]))
+    options = job_options(sys.argv, (*ALWAYS, *OPTIONS[task]))
     take_settings({DATA_BUCKET: options["data_bucket"], CODE_VERSION: options["code_version"]})
     _TASKS[task](options, bootstrap())
 
@@ -93,30 +95,44 @@ def train(options: Mapping[str, str], services: Services) -> None:
 
 
 def analyze(options: Mapping[str, str], services: Services) -> None:
-    """Compare rows with a model version's reference profile; build their features if asked to."""
+    """Compare rows with a model version's reference profile; build their features if asked to.
+
+    Rows that cannot be read are an answer, not a fault.
+    """
+    project = options["project"]
+    try:
+        finding = _found(options, services)
+    except DatasetSchemaError as error:
+        finding = {"project": project, "verdict": "rejected", "reason": error.message}
+    services.artifacts.put(
+        analysis_key(project, options["analysis_id"], DRIFT), canonical_json(finding)
+    )
+    log_event("rows_analyzed", verdict=finding["verdict"], n_rows=finding.get("n_rows"))
+
+
+def _found(options: Mapping[str, str], services: Services) -> dict[str, Any]:
     from noria_aws.spark_rows import profile_rows, read_rows, session, write_features
 
     spec, version = services.spec(options["project"]), options["model_version"]
     files = read_files(services.artifacts, spec.name, version, ANALYZED_WITH)
     analyzer = RowsAnalyzer(files)
-    kept = list(dict.fromkeys((*spec.id_columns, spec.target.column)))
+    kept = kept_columns(spec)
     spark = session(f"noria analyze {spec.name}")
     rows = read_rows(
         spark,
         options["rows"],
-        [*analyzer.predictor.columns, *kept],
+        analyzer.predictor.columns,
+        kept,
         delimiter=spec.dataset.delimiter,
         aliases=spec.column_aliases,
     )
-    document = compared(spec, analyzer.reference, profile_rows(rows, files), version)
-    document["code"] = services.code_versions() | {"backend": "glue", "spark": spark.version}
-    document["features"] = None
+    finding = compared(spec, analyzer.reference, profile_rows(rows, files), version)
+    finding["code"] = services.code_versions() | {"backend": "glue", "spark": spark.version}
+    finding["features"] = None
     if options["features_to"] != NOTHING:
         n_rows = write_features(rows, files, kept, options["features_to"])
-        document["features"] = {"n_rows": n_rows}
-    key = analysis_key(spec.name, options["analysis_id"], DRIFT)
-    services.artifacts.put(key, canonical_json(document))
-    log_event("rows_analyzed", verdict=document["verdict"], n_rows=document["n_rows"])
+        finding["features"] = {"n_rows": n_rows}
+    return finding
 
 
 _TASKS: Mapping[str, Callable[[Mapping[str, str], Services], None]] = {

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, functions, types
 
 from noria.batch.analysis import SPARSE_COLUMNS, RowsAnalyzer, RowsProfile
+from noria.batch.files import require_columns
 from noria.catalog import PARQUET, ROW_SUFFIXES
 from noria.errors import DatasetSchemaError
 from noria.features.fitting import RowPreparer
@@ -46,58 +47,60 @@ def session(name: str) -> SparkSession:
 def read_rows(
     spark: SparkSession,
     uri: str,
-    columns: Sequence[str],
+    columns: Mapping[str, Mapping[str, Any]],
+    kept: Sequence[str] = (),
     *,
     delimiter: str = ",",
     aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> DataFrame:
-    """Return rows as text cells of the named columns; absent columns are left out.
+    """Return rows as text cells of the model's columns and the kept ones, those that are there.
 
     Parameters
     ----------
     uri : str
         A file, or a folder of files of one kind: CSV with a header, JSON lines (both also .gz),
         Parquet.
+    columns : mapping
+        Of the serving bundle.
+    kept : sequence of column names
+        Ids and the like.
     aliases : mapping of other name to column
         The other name stands for a column that is not there itself.
 
     Raises
     ------
     DatasetSchemaError
-        No files, of several kinds, or none of the columns in them.
+        No files, of several kinds, or without a column that the model needs.
     """
     kind = _kind(spark, uri)
-    if kind == "parquet":
-        frame = spark.read.parquet(uri)
-    elif kind == "csv":
-        frame = _read_csv(spark, uri, delimiter)
+    wanted = list(dict.fromkeys((*columns, *kept)))
+    if kind == "json":
+        frame = _read_json(spark, uri, wanted, aliases)
     else:
-        frame = spark.read.json(
-            uri,
-            schema=_texts((*columns, *aliases, _UNREADABLE)),
-            columnNameOfCorruptRecord=_UNREADABLE,
-        )
+        frame = spark.read.parquet(uri) if kind == "parquet" else _read_csv(spark, uri, delimiter)
     plain = {f.name for f in frame.schema.fields if not isinstance(f.dataType, _NESTED)}
-    chosen = {name: name for name in columns if name in plain}
-    if kind == "json":  # an absent column is one that no row has
-        for alias, name in aliases.items():
-            frame = frame.withColumn(
-                name, functions.coalesce(functions.col(f"`{name}`"), functions.col(f"`{alias}`"))
-            )
-    else:
-        for alias, name in aliases.items():
-            if alias in plain:
-                chosen.setdefault(name, alias)
-    if not chosen:
-        raise DatasetSchemaError(
-            f"{uri}: none of the model's columns is there: {sorted(columns)[:20]}; "
-            f"got {frame.columns[:20]}"
-        )
+    chosen = {name: name for name in wanted if name in plain}
+    for alias, name in aliases.items():
+        if alias in plain:
+            chosen.setdefault(name, alias)
+    require_columns("the rows", [name for name in wanted if name in chosen], columns)
     if _UNREADABLE in plain:
         chosen[_UNREADABLE] = _UNREADABLE
     return frame.select(
-        *(functions.col(f"`{there}`").cast("string").alias(name) for name, there in chosen.items())
+        *(functions.col(f"`{there}`").cast("string").alias(n) for n, there in chosen.items())
     )
+
+
+def _read_json(
+    spark: SparkSession, uri: str, wanted: Sequence[str], aliases: Mapping[str, str]
+) -> DataFrame:
+    """Return records with all columns: one that is nowhere is null everywhere."""
+    schema = _texts((*wanted, *aliases, _UNREADABLE))
+    frame = spark.read.json(uri, schema=schema, columnNameOfCorruptRecord=_UNREADABLE)
+    for alias, name in aliases.items():
+        own, other = functions.col(f"`{name}`"), functions.col(f"`{alias}`")
+        frame = frame.withColumn(name, functions.coalesce(own, other))
+    return frame
 
 
 def _read_csv(spark: SparkSession, uri: str, delimiter: str) -> DataFrame:
@@ -227,7 +230,7 @@ def _kind(spark: SparkSession, uri: str) -> str:
     if len(kinds) != 1:
         what = f"files of several kinds ({sorted(kinds)})" if kinds else "no files of rows"
         raise DatasetSchemaError(
-            f"{uri}: {what}; it takes one kind of {', '.join((*ROW_SUFFIXES, PARQUET))}"
+            f"the address holds {what}; it takes one kind of {', '.join((*ROW_SUFFIXES, PARQUET))}"
         )
     return kinds.pop()
 

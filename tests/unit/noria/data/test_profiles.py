@@ -1,4 +1,5 @@
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from noria.data.profiles import (
     LevelProfile,
     NumberProfile,
     TermProfile,
+    exact_sum,
     frequent_levels,
     number_edges,
 )
@@ -28,10 +30,34 @@ def test_merged_numbers_are_the_profile_of_all_of_them(left, right):
         merged.add(NumberProfile.of(EDGES, second))
         assert merged.counts.tolist() == whole.counts.tolist()
         assert merged.n_missing == whole.n_missing
-        assert merged.mean == pytest.approx(whole.mean, abs=1e-6)
-        # Sums of squares lose the digits that the numbers' size takes.
-        largest = max((abs(x) for x in left + right if x is not None), default=0.0)
-        assert merged.std == pytest.approx(whole.std, rel=1e-6, abs=1e-3 + 1e-7 * largest)
+        assert (merged.mean, merged.std) == (whole.mean, whole.std)  # to the last bit
+
+
+@given(st.lists(st.floats(-1e140, 1e140), max_size=200))
+def test_a_sum_is_that_of_fractions(values):
+    """Whatever their sizes; no digit is lost."""
+    assert exact_sum(np.array(values)) == sum(map(Fraction, values))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50), st.floats(-1e12, 1e12))
+def test_moments_are_right_far_from_zero(values, offset):
+    """By fractions, of the numbers as they are stored."""
+    moved = [value + offset for value in values]
+    profile = NumberProfile.of(np.array([offset]), moved)
+    centred = [Fraction(x - offset) for x in moved]
+    mean = sum(centred) / len(moved)
+    assert profile.mean == pytest.approx(float(mean) + offset, rel=1e-15)
+    spread = sum((x - mean) ** 2 for x in centred) / (len(moved) - 1)
+    # Squares are rounded once, before they are summed.
+    scale = float(max(abs(x) for x in centred))
+    assert profile.std == pytest.approx(float(spread) ** 0.5, rel=1e-9, abs=1e-7 * scale)
+
+
+def test_numbers_too_large_to_square_do_no_harm():
+    """They count; their moments are those of a very large number."""
+    profile = NumberProfile.of(EDGES, [1.0, 1e300, -1e300])
+    assert profile.n == 3
+    assert np.isfinite([profile.mean, profile.std]).all()
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=30),

@@ -171,6 +171,11 @@ class RowsAnalyzer:
         return signals
 
 
+def kept_columns(spec: ProjectSpec) -> list[str]:
+    """Return the columns of a file that stay beside its features: ids and the target."""
+    return list(dict.fromkeys((*spec.id_columns, spec.target.column)))
+
+
 def read_cells(file: RowsFile, columns: Sequence[str]) -> Iterator[tuple[Cells, int, list[str]]]:
     """Yield a file's records part by part: cells by column, how many, and why others are none."""
     for part in file.parts():

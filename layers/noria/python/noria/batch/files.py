@@ -1,7 +1,7 @@
 """A file of rows, whatever its kind, in parts of whole records."""
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
@@ -69,23 +69,9 @@ class RowsFile:
         self.layout = FileLayout(is_json, header, delimiter, aliases if is_json else {})
 
     def require_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
-        """Refuse a table that lacks a column the model needs, or all that it takes."""
-        header = self.layout.header
-        if self.layout.is_json:
-            return  # each row has its own columns
-        required = {name for name, column in columns.items() if column["required"]}
-        if absent := sorted(required - set(header)):
-            raise DatasetSchemaError(
-                f"{self.name}: columns {absent} are missing; the model needs them; "
-                f"got {list(header)[:20]}",
-                file=self.name,
-            )
-        if not set(header) & set(columns):
-            raise DatasetSchemaError(
-                f"{self.name}: none of the model's columns is there: "
-                f"{sorted(columns)[:20]}; got {list(header)[:20]}",
-                file=self.name,
-            )
+        """Refuse a table that the model cannot take; of JSON each row has its own columns."""
+        if not self.layout.is_json:
+            require_columns(self.name, self.layout.header, columns)
 
     def parts(self, limit: int | None = None) -> Iterator[Part]:
         """Yield the records in parts, the first `limit` of them; too many are refused."""
@@ -106,6 +92,30 @@ class RowsFile:
                     file=self.name,
                 )
             yield part
+
+
+def require_columns(
+    name: str, header: Sequence[str], columns: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse a table that lacks a column the model needs, or all that it takes.
+
+    Parameters
+    ----------
+    columns : mapping
+        Of the serving bundle.
+    """
+    required = {column for column, about in columns.items() if about["required"]}
+    if absent := sorted(required - set(header)):
+        raise DatasetSchemaError(
+            f"{name}: columns {absent} are missing; the model needs them; got {list(header)[:20]}",
+            file=name,
+        )
+    if not set(header) & set(columns):
+        raise DatasetSchemaError(
+            f"{name}: none of the model's columns is there: "
+            f"{sorted(columns)[:20]}; got {list(header)[:20]}",
+            file=name,
+        )
 
 
 def _named(header: tuple[str, ...], aliases: Mapping[str, str]) -> tuple[str, ...]:
