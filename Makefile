@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements-dev.txt
 SETUP := $(VENV)/.set-up
+SPARK := $(VENV)/.spark
 SHELL := /bin/bash
 # CDK and jsii find node in the venv first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench bench-batch bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
+.PHONY: help demo spark test check synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -32,10 +33,20 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	@$(BIN)/python -m infra.bundling
 	@touch $@
 
+# Spark (450 MB) is for Glue jobs on this machine and their tests; without Java they skip.
+$(SPARK): $(SETUP) requirements-spark.txt
+	@if command -v java >/dev/null; then \
+	  echo "installing Spark (half a minute, once)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.txt; \
+	else echo "no java: tests of Spark will be skipped (apt-get install openjdk-17-jre-headless)"; fi
+	@touch $@
+
 demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 	@$(BIN)/noria demo $(PROJECT)
 
-test: $(SETUP) ## Run all tests, offline
+spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glue" on this machine
+
+test: $(SPARK) ## Run all tests, offline
 	@$(BIN)/python -m pytest
 
 check: $(SETUP) ## Format, lint, types, direction of imports
@@ -65,6 +76,9 @@ bench-estimates: $(SETUP) ## Performance estimated without labels beside the lab
 bench-batch: $(SETUP) ## Whole files beside pandas + scikit-learn, file to file: build/batch.json
 	@$(BIN)/python -m tests.benchmarks.batch
 
+bench-spark: $(SPARK) ## Profile and drift of ten million rows in a 2 GB driver: build/spark.json
+	@$(BIN)/python -m tests.benchmarks.spark
+
 bench-scale: $(SETUP) ## On paper: a day's rows in hours and dollars on each path
 	@$(BIN)/python -m tests.benchmarks.scale
 
@@ -76,7 +90,8 @@ lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	lock requirements.in -o requirements.txt; \
 	for layer in training serving report batch tracking; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
 	  -o layers/$${layer}_runtime/requirements.txt; done; \
-	lock -c requirements.txt -c layers/training_runtime/requirements.txt requirements-dev.in -o $(REQUIREMENTS)
+	lock -c requirements.txt -c layers/training_runtime/requirements.txt requirements-dev.in -o $(REQUIREMENTS); \
+	lock requirements-spark.in -o requirements-spark.txt
 
 clean: ## Stop the emulator; remove its state, builds and caches
 	@if [ -x $(BIN)/noria ]; then $(BIN)/noria down; fi

@@ -3,11 +3,12 @@
 It costs nothing while it does not run, so every deployment has it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
@@ -36,26 +37,8 @@ class GlueJobs(Construct):
         code = assets.Asset(
             self, "Code", path=str(bundling.kept_file("noria.zip", bundling.glue_archive()))
         )
-        bucket = storage.bucket
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("glue.amazonaws.com"))
-        logs = Stack.of(self).format_arn(
-            service="logs",
-            resource="log-group",
-            resource_name="/aws-glue/*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        for statement in (
-            allow(["s3:ListBucket"], [bucket.bucket_arn]),
-            allow(["s3:GetObject"], [bucket.arn_for_objects(key) for key in _READS]),
-            allow(["s3:PutObject"], [bucket.arn_for_objects(key) for key in _WRITES]),
-            # Spark writes a folder's files under a temporary name first.
-            allow(["s3:DeleteObject"], [bucket.arn_for_objects("analyses/*")]),
-            *(
-                allow(["s3:GetObject"], [file.bucket.arn_for_objects(file.s3_object_key)])
-                for file in (program, code)
-            ),
-            allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [logs]),
-        ):
+        for statement in self._rights(storage.bucket, (program, code)):
             role.add_to_policy(statement)
         self._job = glue.CfnJob(
             self,
@@ -76,12 +59,31 @@ class GlueJobs(Construct):
             default_arguments={
                 "--additional-python-modules": bundling.glue_modules(),
                 "--extra-py-files": code.s3_object_url,
-                "--data_bucket": bucket.bucket_name,
+                "--data_bucket": storage.bucket.bucket_name,
                 "--code_version": bundling.code_version(deployment.architecture),
                 "--enable-continuous-cloudwatch-log": "true",
             },
         )
         self.substitutions: Mapping[str, str] = {"GlueJob": self._job.ref}
+
+    def _rights(
+        self, bucket: s3.IBucket, files: Sequence[assets.Asset]
+    ) -> Iterator[iam.PolicyStatement]:
+        """Yield what the job may do."""
+        logs = Stack.of(self).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name="/aws-glue/*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        yield allow(["s3:ListBucket"], [bucket.bucket_arn])
+        yield allow(["s3:GetObject"], [bucket.arn_for_objects(key) for key in _READS])
+        yield allow(["s3:PutObject"], [bucket.arn_for_objects(key) for key in _WRITES])
+        # Spark writes a folder's files under a temporary name first.
+        yield allow(["s3:DeleteObject"], [bucket.arn_for_objects("analyses/*")])
+        for file in files:
+            yield allow(["s3:GetObject"], [file.bucket.arn_for_objects(file.s3_object_key)])
+        yield allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [logs])
 
     def statements(self) -> list[iam.PolicyStatement]:
         """Return what a state machine needs to run the job and wait for it."""

@@ -67,6 +67,7 @@ def test_the_environment_is_read_in_one_place():
         "infra/local/deploy.py",
         "infra/local/emulator.py",
         "infra/local/training_jobs.py",
+        "infra/local/glue_jobs.py",
     }
 
 

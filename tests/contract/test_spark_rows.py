@@ -2,64 +2,20 @@
 
 import json
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
 
-from cli.samples import sample_files
-from noria.batch.analysis import ANALYZED_WITH, RowsAnalyzer
-from noria.data.versions import TRAIN, read_rows
+from noria.batch.analysis import RowsAnalyzer
 from noria.errors import DatasetSchemaError
 from noria.features.fitting import RowPreparer
-from noria.layout import candidate_key
-from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
-from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
-from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from tests.support.fakes import MemoryArtifacts, SteppingClock
+from noria.spec.loader import load_project
+from tests.conftest import PROJECTS
+from tests.support.analyzed import AnalyzedModel
 from tests.support.spark import needs_spark, spark_session
 
 pytestmark = needs_spark
-
-
-class _Model:
-    """A project with one trained candidate, and its rows as text cells."""
-
-    def __init__(self, spec, candidate, n_rows):
-        self.spec = spec.model_copy(
-            update={"candidates": tuple(c for c in spec.candidates if c.name == candidate)}
-        )
-        self.store, keys = MemoryArtifacts(), []
-        for file, body in sample_files(spec.name, n_rows=n_rows):
-            keys.append(f"inbox/{file}")
-            self.store.put(keys[-1], body)
-        here = {"spec": self.spec, "artifacts": self.store}
-        request = PrepareDatasetRequest(spec.name, "r", tuple(keys))
-        self.version = prepare_dataset(request, **here).dataset_version
-        fit_feature_views(FitFeatureViewsRequest(spec.name, "r", self.version), **here)
-        train_candidate(
-            TrainCandidateRequest(spec.name, "r", self.version, candidate),
-            clock=SteppingClock(), code={}, **here,
-        )  # fmt: skip
-        self.files = {
-            name: self.store.get(candidate_key(spec.name, "r", candidate, name))
-            for name in ANALYZED_WITH
-        }
-        self.rows = read_rows(self.store, spec.name, self.version, TRAIN)
-        self.names = list(spec.dataset.columns)
-
-    def table(self, n_rows):
-        """Return so many rows as a table of text, some that nobody can answer."""
-        rng = np.random.default_rng(8)
-        rows = [self.rows[i] for i in rng.integers(0, len(self.rows), n_rows)]
-        kinds = self.spec.dataset.columns
-        bad = {name: "abc" if kinds[name].type == "number" else None for name in self.names}
-        rows[::97] = [bad for _ in rows[::97]]
-        cells = {
-            name: pa.array([None if r[name] is None else str(r[name]) for r in rows], pa.string())
-            for name in self.names
-        }
-        return pa.table({**cells, "id": [str(i) for i in range(n_rows)]})
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +28,9 @@ def spark():
 @pytest.fixture(scope="module", params=["customers", "tickets"])
 def model(request):
     """Numbers and categories; texts."""
-    from noria.spec.loader import load_project
-    from tests.conftest import PROJECTS
-
     chosen = {"customers": "lightgbm", "tickets": "linear_svm_everything"}[request.param]
     spec = load_project(request.param, PROJECTS)
-    return _Model(spec, chosen, 600 if request.param == "customers" else 200)
+    return AnalyzedModel(spec, chosen, 600 if request.param == "customers" else 200)
 
 
 def _rows(spark, model, path, **how):
@@ -101,6 +54,30 @@ def test_every_number_of_partitions_gives_one_profile(spark, model, tmp_path):
     for n_partitions in (1, 2, 7, 64):
         found = profile_rows(frame.repartition(n_partitions), model.files)
         assert json.loads(found.to_bytes()) == expected, n_partitions
+
+
+def test_numbers_may_be_numbers(spark, model, tmp_path):
+    """Parquet knows types: what is written of them as text reads back as the same number."""
+    from noria_aws.spark_rows import profile_rows
+
+    names = [n for n, c in model.spec.dataset.columns.items() if c.type == "number"]
+    if not names:
+        pytest.skip("a project of texts")
+    table = model.table(400).slice(1, 96)
+    typed = table
+    for position, name in enumerate(names):
+        values = table[name].cast(pa.float64())
+        kind = (pa.float64(), pa.float32(), pa.int64(), pa.decimal128(20, 6))[position % 4]
+        values = pc.round(values) if kind == pa.int64() else values
+        typed = typed.set_column(
+            typed.column_names.index(name), name, values.cast(kind, safe=False)
+        )
+    pa.parquet.write_table(typed, tmp_path / "rows.parquet")
+    analyzer = RowsAnalyzer(model.files)
+    cells = {name: typed[name].combine_chunks().cast(pa.string()) for name in model.names}
+    expected = json.loads(analyzer.profile(cells, 96).to_bytes())
+    found = profile_rows(_rows(spark, model, tmp_path / "rows.parquet"), model.files)
+    assert json.loads(found.to_bytes()) == expected
 
 
 def test_more_partitions_than_the_driver_takes_are_merged_by_workers(spark, model, tmp_path):

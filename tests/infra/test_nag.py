@@ -15,6 +15,8 @@ ACCEPTED = {
     "AwsSolutions-APIG3": "a web ACL costs money when idle; attach one where the API is public",
     "AwsSolutions-APIG4": "API keys with scopes and usage plans are what the requirements ask for",
     "AwsSolutions-COG4": "as APIG4; users are machines of one team",
+    "AwsSolutions-GL1": "a key of one's own costs a dollar a month; the service encrypts logs anyway",
+    "AwsSolutions-GL3": "the job keeps no bookmarks",
     "AwsSolutions-IAM4": "API Gateway's own role to write logs, one an account",
     "AwsSolutions-IAM5": "key prefixes inside one bucket; X-Ray and log delivery know no resource",
     "AwsSolutions-L1": "Python 3.13 is the newest that Glue 6.0 has too",

@@ -116,14 +116,19 @@ def prepare_dataset(
         n_rejected=len(validation.rejected),
         report_key=report_key,
         reasons=tuple(faults),
-        plan=TrainingPlan(
-            candidates=tuple(candidate.name for candidate in spec.candidates),
-            backend=spec.training.backend,
-            machine=spec.training.machine,
-            workers=spec.training.workers,
-            spot=spec.training.spot,
-            max_seconds=int(spec.training.max_hours * 3600),
-        ),
+        plan=_plan(spec),
+    )
+
+
+def _plan(spec: ProjectSpec) -> TrainingPlan:
+    training = spec.training
+    return TrainingPlan(
+        candidates=tuple(candidate.name for candidate in spec.candidates),
+        backend=training.backend,
+        machine=training.machine,
+        workers=training.workers,
+        spot=training.spot,
+        max_seconds=int(training.max_hours * 3600),
     )
 
 
