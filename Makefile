@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 REQUIREMENTS := requirements-dev.txt
 SETUP := $(VENV)/.set-up
 SPARK := $(VENV)/.spark
+PEERS := $(VENV)/.peers
 SHELL := /bin/bash
 # CDK and jsii find node in the venv first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -41,6 +42,10 @@ $(SPARK): $(SETUP) requirements-spark.txt
 	else echo "no java: tests of Spark will be skipped (apt-get install openjdk-17-jre-headless)"; fi
 	@touch $@
 
+$(PEERS): $(SETUP) requirements-bench.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
 demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 	@$(BIN)/noria demo $(PROJECT)
 
@@ -73,7 +78,7 @@ bench-drift: $(SETUP) ## Drift: real pairs, false alarms, delay, ten million row
 bench-estimates: $(SETUP) ## Performance estimated without labels beside the labels: build/estimates.json
 	@$(BIN)/python -m tests.benchmarks.estimates
 
-bench-batch: $(SETUP) ## Whole files beside pandas + scikit-learn, file to file: build/batch.json
+bench-batch: $(PEERS) ## Whole files beside pandas + scikit-learn, file to file: build/batch.json
 	@$(BIN)/python -m tests.benchmarks.batch
 
 bench-spark: $(SPARK) ## Profile and drift of ten million rows in a 2 GB driver: build/spark.json
@@ -91,7 +96,8 @@ lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	for layer in training serving report batch tracking; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
 	  -o layers/$${layer}_runtime/requirements.txt; done; \
 	lock -c requirements.txt -c layers/training_runtime/requirements.txt requirements-dev.in -o $(REQUIREMENTS); \
-	lock requirements-spark.in -o requirements-spark.txt
+	lock requirements-spark.in -o requirements-spark.txt; \
+	lock -c $(REQUIREMENTS) requirements-bench.in -o requirements-bench.txt
 
 clean: ## Stop the emulator; remove its state, builds and caches
 	@if [ -x $(BIN)/noria ]; then $(BIN)/noria down; fi

@@ -17,6 +17,7 @@ from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.layout import APPROVAL, monitoring_key
+from noria_aws.task_tokens import TaskTokens
 
 _MAX_LABELS = 1000  # a request
 
@@ -113,17 +114,12 @@ def approve(
             waiting = json.loads(target.artifacts.get(monitoring_key(checked(project), APPROVAL)))
         except KeyError as error:
             raise ValueError(f"nothing of {project} waits for a word") from error
-        client, token = target.client("stepfunctions"), waiting["task_token"]
-        try:
-            if reject:
-                client.send_task_failure(taskToken=token, error="Rejected", cause="by a person")
-            else:
-                client.send_task_success(taskToken=token, output="{}")
-        except (client.exceptions.TaskTimedOut, client.exceptions.InvalidToken) as error:
+        tokens = TaskTokens(target.client("stepfunctions"))
+        if not tokens.answer(waiting["task_token"], is_approved=not reject, by="a person"):
             raise ValueError(
                 f"{waiting['model_version']} waits no more (until {waiting['expires_at'][:16]}); "
                 f"promote it by hand: noria promote {project} {waiting['model_version']}"
-            ) from error
+            )
         done = "rejected" if reject else "approved"
         console.print(f"{done}: {waiting['model_version']}", markup=False)
 

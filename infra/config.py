@@ -43,6 +43,10 @@ class Deployment(BaseModel):
     log_retention_days: RetentionDays = 30
     prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
     sagemaker_image: str | None = None  # for projects whose candidates train there
+    # Model versions are put into groups of this name, a hyphen and the project.
+    model_package_prefix: Annotated[
+        str | None, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,29}$")
+    ] = None
     mlflow_tracking_uri: str | None = None  # training runs are logged there too
     clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key

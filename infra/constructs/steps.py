@@ -64,6 +64,7 @@ STEPS: dict[str, Step] = {
     "check_rollout": Step((*_LOOKS, "models/*"), (), ("dynamodb:GetItem",), is_heavy=True),
     "revert_rollout": Step((), (), _MOVES_ALIASES),
     "request_approval": Step((), ("monitoring/*",)),
+    "follow_approval": Step(("monitoring/*",)),
     # Of monitoring.
     "profile_log_chunk": Step(("predictions/*", "models/*"), ("profiles/*", "answers/*")),
     "check_drift": Step(
@@ -110,7 +111,9 @@ STEPS: dict[str, Step] = {
 }
 _LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
 _CORE_MB = 1769  # what Lambda gives one virtual CPU for
-UNATTENDED = frozenset({"profile_log_chunk"})  # started by events, not by a state machine
+UNATTENDED = frozenset(
+    {"profile_log_chunk", "follow_approval"}
+)  # started by events, not by a state machine
 
 
 class Steps(Construct):

@@ -12,6 +12,7 @@ from infra.constructs.alerting import Alerts
 from infra.constructs.batch_inbox import BatchInbox
 from infra.constructs.code import Layers
 from infra.constructs.glue_jobs import GlueJobs
+from infra.constructs.model_packages import ModelPackages
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.observability import Observability
 from infra.constructs.prediction_api import PredictionApi
@@ -68,6 +69,7 @@ class PlatformStack(Stack):
             machine=machines["Batch"],
             dead_letters=self._steps.dead_letters,
         )
+        ModelPackages(self, "ModelPackages", deployment=deployment, steps=self._steps)
         streams = PredictionLogStreams(
             self,
             "PredictionLog",
@@ -155,6 +157,8 @@ def _environment(deployment: Deployment, storage: StorageStack, alerts: Alerts) 
         environment["NORIA_CHANNELS_SECRET"] = alerts.channels.secret_name
     if deployment.clock_file:
         environment["NORIA_CLOCK_FILE"] = deployment.clock_file
+    if deployment.model_package_prefix:
+        environment["NORIA_MODEL_PACKAGE_PREFIX"] = deployment.model_package_prefix
     if deployment.mlflow_tracking_uri:
         environment["NORIA_MLFLOW_TRACKING_URI"] = deployment.mlflow_tracking_uri
         # MLflow's own patience, 7 times 120 s, is longer than a function lives.

@@ -8,7 +8,7 @@ from infra.constructs.steps import STEPS
 from noria_aws.http_api import ROUTES
 
 # Not in a state machine: behind the API, started by events, or reading queues.
-ONLINE = {"predict", "profile_log_chunk", "notify"}
+ONLINE = {"predict", "profile_log_chunk", "follow_approval", "notify"}
 WITHOUT_STEP = {"replay_log"}  # moves bytes; nothing in it to know of the domain
 
 
@@ -40,7 +40,7 @@ def test_states_handlers_steps_and_functions_have_the_same_names():
     modules = {p.stem for p in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py")}
     assert handlers == states | ONLINE | WITHOUT_STEP
     assert modules == states | ONLINE
-    assert set(STEPS) == states | {"profile_log_chunk"}
+    assert set(STEPS) == states | {"profile_log_chunk", "follow_approval"}
 
 
 def test_api_gateway_and_the_handler_have_the_same_routes():

@@ -346,6 +346,32 @@ def test_the_glue_job_has_its_code_and_never_the_test_rows(platform):
     }
 
 
+def test_packages_are_written_and_followed_only_where_a_group_is_named(platform):
+    """Each right at the group's name; no rule, no right without one."""
+    assert "sagemaker" not in json.dumps(_resources(platform, "AWS::Events::Rule"))
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    named = {"aws:cdk:bundling-stacks": [], "noria:model_package_prefix": "team"}
+    app = App(context={**context, **named})
+    deployment = read_deployment(app.node.get_all_context())
+    storage = StorageStack(app, "storage", deployment=deployment)
+    stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    template = Template.from_stack(stack)
+    (rule,) = [r["Properties"] for r in _resources(template, "AWS::Events::Rule").values()
+               if "aws.sagemaker" in json.dumps(r)]  # fmt: skip
+    detail = rule["EventPattern"]["detail"]
+    assert detail["ModelPackageGroupName"] == [{"prefix": "team-"}]
+    assert detail["ModelApprovalStatus"] == ["Approved", "Rejected"]
+    found = {
+        action: (name, json.dumps(statement["Resource"]))
+        for name, _, listed, statement in _statements(template)
+        for action in listed
+    }
+    assert "registermodelversion" in found["sagemaker:CreateModelPackage"][0].lower()
+    assert "model-package/team-*" in found["sagemaker:CreateModelPackage"][1]
+    assert "followapproval" in found["sagemaker:DescribeModelPackage"][0].lower()
+    assert "Answers" in found["states:SendTaskSuccess"][0]
+
+
 def test_without_an_image_no_project_may_train_on_sagemaker(platform, monkeypatch):
     """Said at synthesis, not by a failed training."""
     assert "sagemaker" not in json.dumps(_resources(platform, "AWS::IAM::Policy"))

@@ -7,7 +7,7 @@ that look at what the steps leave behind.
 from dataclasses import dataclass
 
 from noria.errors import AliasConflictError
-from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.ports import ArtifactStore, Clock, ModelAliases, PackageRegistry
 from noria.spec.model import ProjectSpec
 from noria.steps.decide_promotion import DecidePromotionRequest, decide_promotion
 from noria.steps.evaluate_challenger import EvaluateChallengerRequest, evaluate_challenger
@@ -39,6 +39,7 @@ def run_training(
     artifacts: ArtifactStore,
     aliases: ModelAliases,
     clock: Clock,
+    packages: PackageRegistry | None = None,
 ) -> Run:
     """Run every step from source file to promotion; returns the outcome's name."""
     name = spec.name
@@ -70,6 +71,7 @@ def run_training(
     registered = register_model_version(
         RegisterModelVersionRequest(name, run_id, version, chosen, "local", "lambda"),
         clock=clock,
+        packages=packages,
         **here,
     )
     model_version = registered.model_version

@@ -123,6 +123,28 @@ class MetricSink(Protocol):
         ...
 
 
+class PackageRegistry(Protocol):
+    """Another registry of the user's choice, where people look at versions and approve them."""
+
+    def mirror(
+        self, project: str, model_version: str, status: str, properties: Mapping[str, str]
+    ) -> None:
+        """Add a model version; SettingsError or StoreUnavailableError when it cannot be."""
+        ...
+
+    def model_version_of(self, package: str) -> tuple[str, str]:
+        """Return (project, model version); KeyError when the package is none of Noria's."""
+        ...
+
+
+class WaitingExecutions(Protocol):
+    """Executions that wait for a person's word."""
+
+    def answer(self, token: str, *, is_approved: bool, by: str) -> bool:
+        """Give the word; False when nothing waits for it any more."""
+        ...
+
+
 class Claims(Protocol):
     """Who may do a thing once, kept where every process sees it. Keys belong to a project."""
 

@@ -18,6 +18,7 @@ from noria_aws.alerting import SecretWebhooks, SnsAlertTopic
 from noria_aws.claims import DynamoDbClaims
 from noria_aws.client_errors import translated
 from noria_aws.clock import deployed_clock
+from noria_aws.model_packages import ModelPackages
 from noria_aws.settings import (
     ALERT_TOPIC,
     ALIAS_TABLE,
@@ -25,9 +26,11 @@ from noria_aws.settings import (
     CODE_VERSION,
     DATA_BUCKET,
     MLFLOW_TRACKING_URI,
+    MODEL_PACKAGE_PREFIX,
     optional_setting,
     setting,
 )
+from noria_aws.task_tokens import TaskTokens
 
 _TRAINING_LIBRARIES = (
     "numpy",
@@ -90,6 +93,18 @@ class Services:
         from noria_aws.mlflow_sink import MlflowSink  # two seconds that only its users pay
 
         return MlflowSink(uri)
+
+    def model_packages(self) -> ModelPackages | None:
+        """Return SageMaker's registry; None where no groups are named."""
+        prefix = optional_setting(MODEL_PACKAGE_PREFIX)
+        if prefix is None:
+            return None
+        return ModelPackages(boto3.client("sagemaker", config=_config()), prefix)
+
+    @cached_property
+    def waiting_executions(self) -> TaskTokens:
+        """Executions that wait for a person's word."""
+        return TaskTokens(boto3.client("stepfunctions", config=_config()))
 
     def spec(self, project: str) -> ProjectSpec:
         """Return the spec of a deployed project."""

@@ -7,7 +7,7 @@ import pytest
 
 from cli.samples import sample_files
 from noria.data.versions import TEST
-from noria.errors import ModelVersionConflictError
+from noria.errors import ModelVersionConflictError, SettingsError, StoreUnavailableError
 from noria.layout import model_key
 from noria.registry.versions import verify_version
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
@@ -60,14 +60,14 @@ class _World:
         self.clock, spec = SteppingClock(), quick_tickets()
         self.spec = spec.model_copy(update={"candidates": spec.candidates[:n_candidates]})
 
-    def train(self, run_id="run", body=None, **settings):
+    def train(self, run_id="run", body=None, packages=None, **settings):
         key = f"inbox/{run_id}.csv"
         self.artifacts.objects[key] = (
             ticket_csv(**{"n_rows": 300, **settings}) if body is None else body
         )
         return run_training(
             self.spec, key, run_id,
-            artifacts=self.artifacts, aliases=self.aliases, clock=self.clock,
+            artifacts=self.artifacts, aliases=self.aliases, clock=self.clock, packages=packages,
         )  # fmt: skip
 
     def versions(self):
@@ -85,6 +85,44 @@ def test_the_first_good_model_becomes_champion_with_its_lineage():
     assert lineage["run_id"] == "run"
     assert lineage["parent_champion"] is None
     assert {"dataset_version", "spec_sha256", "code", "execution_id"} <= set(lineage)
+
+
+class _Packages:
+    """Another registry, which may be out of order."""
+
+    def __init__(self, fault=None):
+        self.got, self._fault = [], fault
+
+    def mirror(self, project, model_version, status, properties):
+        if self._fault:
+            raise self._fault
+        self.got.append((project, model_version, status, properties))
+
+
+def test_another_registry_gets_each_version_with_what_the_gate_says():
+    """Approved, or to be approved by a person where the rollout asks; an equal one is not."""
+    world, packages = _World(n_candidates=1), _Packages()
+    first = world.train("run1", packages=packages)
+    second = world.train("run2", packages=packages)
+    assert [got[:3] for got in packages.got] == [
+        ("quick", first.model_version, "Approved"),
+        ("quick", second.model_version, "Rejected"),
+    ]
+    properties = packages.got[0][3]
+    assert (properties["backend"], properties["decision"]) == ("lambda", "promote")
+    assert float(properties["metric.f1_weighted"]) > 0.6
+    asking = world.spec.rollout.model_copy(update={"approval": "required"})
+    world = _World(n_candidates=1)
+    world.spec = world.spec.model_copy(update={"rollout": asking})
+    world.train(packages=packages)
+    assert packages.got[-1][2] == "PendingManualApproval"
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailableError("down"), SettingsError("no right")])
+def test_another_registry_that_fails_costs_no_model(fault):
+    """The version is registered and promoted all the same."""
+    world = _World(n_candidates=1)
+    assert world.train(packages=_Packages(fault)).outcome == "ChallengerPromoted"
 
 
 def test_unchanged_data_keep_the_champion_and_train_the_same_bundle():

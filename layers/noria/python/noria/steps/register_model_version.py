@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.errors import SettingsError, StoreUnavailableError
 from noria.hashing import sha256_hex
 from noria.layout import (
     DECISION,
@@ -15,7 +16,7 @@ from noria.layout import (
     candidate_key,
     run_key,
 )
-from noria.ports import ArtifactStore, Clock
+from noria.ports import ArtifactStore, Clock, PackageRegistry
 from noria.registry.versions import write_version
 from noria.spec.loader import spec_hash
 from noria.spec.model import ProjectSpec
@@ -39,6 +40,7 @@ class RegisterModelVersionResult:
     """The version's name."""
 
     model_version: str
+    mirror_fault: str | None = None  # why it is not in the other registry, where there is one
 
 
 def register_model_version(
@@ -47,11 +49,17 @@ def register_model_version(
     spec: ProjectSpec,
     artifacts: ArtifactStore,
     clock: Clock,
+    packages: PackageRegistry | None,
 ) -> RegisterModelVersionResult:
     """Copy the challenger's artifacts into `models/<project>/<version>/`, manifest last.
 
     The version is named after the run and the bundle's hash, so a repeated run that trains the
     same model registers the same version, and one that does not cannot overwrite it.
+
+    Parameters
+    ----------
+    packages : PackageRegistry or None
+        Another registry that gets a pointer to it; its faults cost no model.
     """
 
     def candidate_file(name: str) -> bytes:
@@ -80,4 +88,24 @@ def register_model_version(
         "metrics": evaluation["metrics"],
     }
     write_version(artifacts, spec.name, version, files, facts)
+    if packages is None:
+        return RegisterModelVersionResult(version)
+    decision = json.loads(files[DECISION])
+    properties = {
+        "dataset_version": request.dataset_version,
+        "backend": request.backend,
+        "decision": decision["outcome"],
+        **{f"metric.{name}": f"{value:.6g}" for name, value in evaluation["metrics"].items()},
+    }
+    try:
+        packages.mirror(spec.name, version, _status(spec, decision["outcome"]), properties)
+    except (SettingsError, StoreUnavailableError) as error:
+        return RegisterModelVersionResult(version, error.message)
     return RegisterModelVersionResult(version)
+
+
+def _status(spec: ProjectSpec, outcome: str) -> str:
+    """Return what the gate says in the other registry's words."""
+    if outcome != "promote":
+        return "Rejected"
+    return "PendingManualApproval" if spec.rollout.approval == "required" else "Approved"

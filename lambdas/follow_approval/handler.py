@@ -1,0 +1,21 @@
+"""Take what somebody said in SageMaker's registry as the word that a rollout waits for."""
+
+from noria.steps.follow_approval import (
+    FollowApprovalRequest,
+    FollowApprovalResult,
+    follow_approval,
+)
+from noria_aws.bootstrap import bootstrap
+from noria_aws.runtime import step_handler
+
+
+@step_handler(FollowApprovalRequest)
+def lambda_handler(request: FollowApprovalRequest) -> FollowApprovalResult:
+    """Run the step on the deployment."""
+    services = bootstrap()
+    return follow_approval(
+        request,
+        artifacts=services.artifacts,
+        packages=services.model_packages(),
+        waiting=services.waiting_executions,
+    )

@@ -1,0 +1,54 @@
+"""Take what somebody said in another registry as the word that a rollout waits for."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from noria.layout import APPROVAL, monitoring_key
+from noria.ports import ArtifactStore, PackageRegistry, WaitingExecutions
+
+APPROVED = "Approved"
+
+
+@dataclass(frozen=True)
+class FollowApprovalRequest:
+    """Which package got which status."""
+
+    package: str  # as the other registry names it
+    status: str  # "Approved" or "Rejected"
+
+
+@dataclass(frozen=True)
+class FollowApprovalResult:
+    """What came of it."""
+
+    outcome: Literal["answered", "nothing_waits", "not_ours"]
+
+
+def follow_approval(
+    request: FollowApprovalRequest,
+    *,
+    artifacts: ArtifactStore,
+    packages: PackageRegistry | None,
+    waiting: WaitingExecutions,
+) -> FollowApprovalResult:
+    """Answer the rollout that waits for this very version, and no other.
+
+    A status that nothing waits for changes nothing: promotion needs the gate, and a rollout.
+    """
+    if packages is None:
+        return FollowApprovalResult("not_ours")
+    try:
+        project, model_version = packages.model_version_of(request.package)
+    except KeyError:
+        return FollowApprovalResult("not_ours")
+    try:
+        asked = json.loads(artifacts.get(monitoring_key(project, APPROVAL)))
+    except KeyError:
+        return FollowApprovalResult("nothing_waits")
+    if asked["model_version"] != model_version:
+        return FollowApprovalResult("nothing_waits")
+    is_answered = waiting.answer(
+        asked["task_token"], is_approved=request.status == APPROVED, by="SageMaker's registry"
+    )
+    return FollowApprovalResult("answered" if is_answered else "nothing_waits")

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from noria.steps.follow_approval import FollowApprovalRequest, follow_approval
+from tests.support.fakes import MemoryArtifacts
+
+
+class Packages:
+    """A registry with one package of ours."""
+
+    def mirror(self, *_):
+        """Take anything."""
+
+    def model_version_of(self, package):
+        """Know one."""
+        return {"ours": ("p", "v1")}[package]
+
+
+class Waiting:
+    """Executions; the last one answered is gone."""
+
+    def __init__(self, *, is_there=True):
+        self.answers, self._is_there = [], is_there
+
+    def answer(self, token, *, is_approved, by):
+        """Remember the word."""
+        self.answers.append((token, is_approved, by))
+        return self._is_there
+
+
+def _follow(package="ours", status="Approved", version="v1", *, is_there=True, packages=None):
+    store, waiting = MemoryArtifacts(), Waiting(is_there=is_there)
+    if version:
+        asked = {"model_version": version, "task_token": "t"}
+        store.put("monitoring/p/approval.json", json.dumps(asked).encode())
+    result = follow_approval(
+        FollowApprovalRequest(package, status),
+        artifacts=store,
+        packages=packages or Packages(),
+        waiting=waiting,
+    )
+    return result.outcome, waiting.answers
+
+
+@pytest.mark.parametrize(("status", "is_approved"), [("Approved", True), ("Rejected", False)])
+def test_the_word_is_given_to_the_version_that_waits(status, is_approved):
+    """Approved goes on, rejected is taken back."""
+    outcome, answers = _follow(status=status)
+    assert outcome == "answered"
+    assert answers == [("t", is_approved, "SageMaker's registry")]
+
+
+@pytest.mark.parametrize("version", [None, "v2"])
+def test_no_other_version_is_answered(version):
+    """A status that nothing waits for changes nothing."""
+    assert _follow(version=version) == ("nothing_waits", [])
+
+
+def test_a_word_that_comes_too_late_is_none():
+    """The rollout has expired, or was answered."""
+    assert _follow(is_there=False)[0] == "nothing_waits"
+
+
+def test_packages_of_others_are_left_alone():
+    """Whatever their status."""
+    assert _follow("theirs") == ("not_ours", [])
