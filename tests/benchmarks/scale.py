@@ -1,7 +1,8 @@
 """`make bench-scale`: what a day's rows cost in time and dollars on each path, on paper.
 
 A model, not a measurement: its only measured numbers are rows a second of one core, read from
-`build/batch.json` (`make bench-batch`), and bytes a row of the same files. Prices are list prices
+`build/batch.json` (`make bench-batch`) and, for an analysis by Spark, from `build/spark.json`
+(`make bench-spark`), and bytes a row of the same files. Prices are list prices
 of us-east-1 in November 2026, quotas the documented defaults; both are constants below.
 """
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.config import ROOT
+from tests.benchmarks.spark import ANALYSIS, N_ROWS
 
 _DAYS = (1_000_000, 100_000_000, 1_000_000_000)
 _CORE_SHARE = 0.6  # of this machine's core that a Lambda vCPU is taken for
@@ -26,6 +28,11 @@ _ROWS_A_PART, _PARTS_A_JOB, _FUNCTION_SECONDS = 20_000, 10_000, 900
 _START_SECONDS = 2.0  # of a function with Arrow, once a worker
 _PREDICT_SECONDS, _PREDICT_GB, _LOGGED_BYTES = 0.03, 0.5, 600  # a request of one row
 _API_A_SECOND, _FIREHOSE_A_SECOND = 10_000, 2_000  # default quotas: requests
+_S3_PUTS_A_SECOND, _S3_GETS_A_SECOND = 3_500, 5_500  # of one prefix
+_TABLE_READS_A_SECOND = 3_000  # of one DynamoDB partition: a project's aliases
+_REFRESH_SECONDS = 10.0  # after which a warm function reads the aliases again
+_WORKER_CORES, _WORKER_HOUR = 4, 0.44  # of Glue's G.1X: one DPU
+_SPARK_START_SECONDS, _CORES_HERE = 90.0, 2
 _PEAK = 3.0  # of a day's mean
 
 
@@ -67,6 +74,9 @@ def batch(rows: int, rate: float, row_bytes: float, concurrency: int) -> Estimat
         limits.append(f"10,000 parts a job: {jobs} files, or more rows a part")
     if concurrency > 1000:
         limits.append("Lambda's 1,000 at once: ask for more")
+    at_once = min(parts, concurrency) / a_part
+    if 5 * at_once > _S3_PUTS_A_SECOND or 6 * at_once > _S3_GETS_A_SECOND:
+        limits.append("S3's requests a second and prefix: larger parts")
     return Estimate(
         # Several files go side by side.
         f"files, {concurrency} parts at once", rows, (scoring + ends / jobs) / 3600, dollars,
@@ -91,12 +101,28 @@ def online(rows: int, rows_a_request: int) -> Estimate:
     at_once = a_second * busy
     if at_once > 1000:
         limits.append(f"{at_once:,.0f} functions at once")
+    if at_once / _REFRESH_SECONDS > _TABLE_READS_A_SECOND:
+        limits.append("reads of one DynamoDB partition")
     shown = "one row" if rows_a_request == 1 else f"{rows_a_request} rows"
     return Estimate(f"requests of {shown}", rows, None, dollars, "; ".join(limits) or "none")
 
 
+def analysis(rows: int, rate: float, workers: int) -> Estimate:
+    """Return a day's rows beside the training rows, by Spark on Glue.
+
+    Parameters
+    ----------
+    rate : float
+        Rows a second of one core here.
+    """
+    cores = _WORKER_CORES * (workers - 1)  # one worker is the driver
+    seconds = _SPARK_START_SECONDS + rows / (rate * _CORE_SHARE * cores)
+    dollars = max(seconds, 60.0) / 3600 * workers * _WORKER_HOUR
+    return Estimate(f"analysis, {workers} workers", rows, seconds / 3600, dollars, "none")
+
+
 def estimates(rate: float, row_bytes: float) -> Iterator[Estimate]:
-    """Yield every path at every size."""
+    """Yield every path of scoring at every size."""
     for rows in _DAYS:
         yield batch(rows, rate, row_bytes, 50)
         yield batch(rows, rate, row_bytes, 1000)
@@ -126,6 +152,19 @@ def main() -> None:
                 found.path, f"{found.rows:,}", hours, f"{found.dollars:,.2f}", found.limits
             )
         Console(width=150).print(table)
+    (spark,) = [
+        result
+        for result in json.loads((ROOT / "build/spark.json").read_text())
+        if result["name"] == ANALYSIS
+    ]
+    rate = N_ROWS / spark["value"] / _CORES_HERE
+    print(f"{ANALYSIS}: {rate:,.0f} rows a second and core here")
+    for rows in _DAYS:
+        for workers in (3, 11):
+            found = analysis(rows, rate, workers)
+            print(
+                f"  {rows:>13,} rows, {found.path}: {found.hours:.2f} h, {found.dollars:.2f} dollars"
+            )
 
 
 if __name__ == "__main__":

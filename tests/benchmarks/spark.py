@@ -27,6 +27,7 @@ from tests.benchmarks.report import Result, publish
 from tests.support.analyzed import AnalyzedModel
 from tests.support.spark import missing
 
+ANALYSIS, N_ROWS = "profile and drift", 10_000_000
 _N_FILES, _ROWS_A_FILE, _BATCH = 50, 200_000, 20_000
 _MOST_OVERHEAD = 2.0  # of Spark on the cores that one process has too
 _MOVED = "ingreso_mensual"
@@ -58,7 +59,7 @@ def main() -> None:
         seconds = (spark["seconds"], own["seconds"])
         publish(
             [
-                Result.against("profile and drift", "s", seconds, "one process", _MOST_OVERHEAD),
+                Result.against(ANALYSIS, "s", seconds, "one process", _MOST_OVERHEAD),
                 Result.within("java, heap of 2 GB", "bytes", spark["java"], 3e9),
                 Result.within("greatest Python worker", "bytes", spark["worker"], 1e9),
             ],
