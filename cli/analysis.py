@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -98,8 +99,7 @@ class Analysis:
         kept = kept_columns(self._spec)
         with console.status("reading"):
             for file in self._files(rows):
-                file.require_columns(analyzer.predictor.columns)
-                for cells, n_rows, faults in read_cells(file, [*analyzer.predictor.columns, *kept]):
+                for cells, n_rows, faults in read_cells(file, analyzer.predictor.columns, kept):
                     total.add(analyzer.profile(cells, n_rows, faults))
                     if self._has_features:
                         written.add(analyzer.features(cells, n_rows, kept))
@@ -123,7 +123,7 @@ class Analysis:
                 self._target, "AnalysisStateMachine", self.analysis_id, message, lambda *_: None
             )
         if end.status != "SUCCEEDED":
-            raise RuntimeError(f"analysis {self.analysis_id} {end.status}: {end.output['cause']}")
+            raise RuntimeError(f"analysis {self.analysis_id} {end.status}: {_reason(end.output)}")
         found: dict[str, Any] = json.loads(self._target.artifacts.get(self._key(DRIFT)))
         if found["verdict"] == "rejected":
             raise ValueError(f"{rows}: {found['reason']}")
@@ -134,8 +134,8 @@ class Analysis:
     def uploaded(self, rows: list[str]) -> str:
         """Put the files where the job reads them; return the address."""
         client, bucket = self._target.client("s3"), self._target.outputs["DataBucket"]
-        for path in rows:
-            client.upload_file(path, bucket, self._key(f"rows/{Path(path).name}"))
+        for number, path in enumerate(rows):  # two folders may have files of one name
+            client.upload_file(path, bucket, self._key(f"rows/{number:04}-{Path(path).name}"))
         return f"{_S3}{bucket}/{self._key('rows/')}"
 
     def _key(self, name: str) -> str:
@@ -188,6 +188,14 @@ def _opened(path: Path) -> BinaryIO:
 def _require_files(rows: list[str]) -> None:
     if absent := [name for name in rows if not Path(name).is_file()]:
         raise ValueError(f"no such file: {', '.join(absent)}")
+
+
+def _reason(output: dict[str, Any]) -> str:
+    """Return what a failed job says, of all that Step Functions tells about it."""
+    cause = str(output["cause"])
+    with suppress(ValueError, KeyError, TypeError):
+        cause = json.loads(cause)["ErrorMessage"]
+    return cause
 
 
 def _named(rows: list[str]) -> str:

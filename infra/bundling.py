@@ -114,13 +114,14 @@ def _glue_kernel(source: Path) -> Path:
     return library
 
 
-def glue_modules() -> str:
-    """Return what a Glue job installs besides: names and versions, separated by commas."""
-    found = set()
+def glue_requirements() -> bytes:
+    """Return what a Glue job installs besides, with hashes: of training and of batch, each once."""
+    found: dict[str, str] = {}
     for layer in ("training_runtime", "batch_runtime"):
         text = (ROOT / "layers" / layer / "requirements.txt").read_text(encoding="utf-8")
-        found |= set(re.findall(r"^([A-Za-z0-9_.-]+==[^ \\\n]+)", text, re.MULTILINE))
-    return ",".join(sorted(found))
+        for entry in re.split(r"\n(?=\S)", text.strip()):
+            found[entry.partition("==")[0]] = entry
+    return "".join(f"{entry}\n" for _, entry in sorted(found.items())).encode()
 
 
 def kept_file(name: str, body: bytes) -> Path:

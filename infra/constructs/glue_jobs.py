@@ -1,9 +1,10 @@
-"""The Glue job of heavy work: its code, its role, and a state machine's right to start it.
+"""The Glue jobs of heavy work: their code, their roles, and a state machine's right to start them.
 
-It costs nothing while it does not run, so every deployment has it.
+They cost nothing while they do not run, so every deployment has them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_glue as glue
@@ -18,36 +19,75 @@ from infra.constructs.function import allow
 from infra.stacks.storage import StorageStack
 
 _PROGRAM = b"from noria_aws.glue_job import main\n\nmain()\n"
-_READS = (
-    "datasets/*/train/*", "datasets/*/manifest.json", "runs/*", "models/*", "analyses/*",
-    "inbox/*", "batch-inbox/*",
-)  # fmt: skip
-_WRITES = ("runs/*", "analyses/*")
-_MOST_AT_ONCE = 10  # candidates of the Map
+_MOST_AT_ONCE = 50  # runs of one job: a training asks for ten at most
+
+
+class _Rights(NamedTuple):
+    """What a job may touch; keys are below the data bucket."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    deletes: tuple[str, ...] = ()
+
+
+# Whatever trains never sees the test rows: not in a dataset, and not in the inbox.
+_JOBS = {
+    "Training": _Rights(
+        ("datasets/*/train/*", "datasets/*/manifest.json", "runs/*", "models/*"), ("runs/*",)
+    ),
+    # Spark writes a folder's files under a temporary name first.
+    "Analysis": _Rights(
+        ("inbox/*", "batch-inbox/*", "models/*", "analyses/*"), ("analyses/*",), ("analyses/*",)
+    ),
+}
 
 
 class GlueJobs(Construct):
-    """One job for all tasks; the test rows are out of its reach."""
+    """One job for training, one for archives, of the same code."""
 
     def __init__(
         self, scope: Construct, name: str, *, deployment: Deployment, storage: StorageStack
     ) -> None:
         super().__init__(scope, name)
-        program = assets.Asset(self, "Program", path=str(bundling.kept_file("job.py", _PROGRAM)))
-        code = assets.Asset(
-            self, "Code", path=str(bundling.kept_file("noria.zip", bundling.glue_archive()))
+        self._storage, self._version = storage, bundling.code_version(deployment.architecture)
+        self._program, self._code, self._modules = (
+            assets.Asset(self, of, path=str(bundling.kept_file(file, body)))
+            for of, file, body in (
+                ("Program", "job.py", _PROGRAM),
+                ("Code", "noria.zip", bundling.glue_archive()),
+                ("Modules", "requirements.txt", bundling.glue_requirements()),
+            )
         )
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("glue.amazonaws.com"))
-        for statement in self._rights(storage.bucket, (program, code)):
+        self._jobs = {of: self._job(of, rights) for of, rights in _JOBS.items()}
+        self.substitutions: Mapping[str, str] = {
+            f"Glue{of}Job": job.ref for of, job in self._jobs.items()
+        }
+
+    def statements(self, text: str) -> Iterator[iam.PolicyStatement]:
+        """Yield what a state machine needs to run the jobs that its text names."""
+        for of, job in self._jobs.items():
+            if f"${{Glue{of}Job}}" in text:
+                arn = Stack.of(self).format_arn(
+                    service="glue", resource="job", resource_name=job.ref
+                )
+                yield allow(
+                    ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns",
+                     "glue:BatchStopJobRun"],
+                    [arn],
+                )  # fmt: skip
+
+    def _job(self, of: str, rights: _Rights) -> glue.CfnJob:
+        role = iam.Role(self, f"{of}Role", assumed_by=iam.ServicePrincipal("glue.amazonaws.com"))
+        for statement in self._rights(self._storage.bucket, rights):
             role.add_to_policy(statement)
-        self._job = glue.CfnJob(
+        return glue.CfnJob(
             self,
-            "Job",
-            description="Noria: rows that outgrow one machine, and training where the spec says so",
+            of,
+            description=f"Noria: {of.lower()} that outgrows one function",
             role=role.role_arn,
             glue_version="6.0",  # Spark 4.1, Python 3.13 as everywhere
             command=glue.CfnJob.JobCommandProperty(
-                name="glueetl", python_version="3", script_location=program.s3_object_url
+                name="glueetl", python_version="3", script_location=self._program.s3_object_url
             ),
             worker_type="G.1X",
             number_of_workers=2,
@@ -57,19 +97,19 @@ class GlueJobs(Construct):
                 max_concurrent_runs=_MOST_AT_ONCE
             ),
             default_arguments={
-                "--additional-python-modules": bundling.glue_modules(),
-                "--extra-py-files": code.s3_object_url,
-                "--data_bucket": storage.bucket.bucket_name,
-                "--code_version": bundling.code_version(deployment.architecture),
+                "--python-modules-installer-option": "-r",
+                "--additional-python-modules": self._modules.s3_object_url,
+                "--extra-py-files": self._code.s3_object_url,
+                "--data_bucket": self._storage.bucket.bucket_name,
+                "--code_version": self._version,
                 "--enable-continuous-cloudwatch-log": "true",
             },
         )
-        self.substitutions: Mapping[str, str] = {"GlueJob": self._job.ref}
 
-    def _rights(
-        self, bucket: s3.IBucket, files: Sequence[assets.Asset]
-    ) -> Iterator[iam.PolicyStatement]:
-        """Yield what the job may do."""
+    def _rights(self, bucket: s3.IBucket, rights: _Rights) -> Iterator[iam.PolicyStatement]:
+        def keys(names: Sequence[str]) -> list[str]:
+            return [bucket.arn_for_objects(name) for name in names]
+
         logs = Stack.of(self).format_arn(
             service="logs",
             resource="log-group",
@@ -77,20 +117,10 @@ class GlueJobs(Construct):
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
         yield allow(["s3:ListBucket"], [bucket.bucket_arn])
-        yield allow(["s3:GetObject"], [bucket.arn_for_objects(key) for key in _READS])
-        yield allow(["s3:PutObject"], [bucket.arn_for_objects(key) for key in _WRITES])
-        # Spark writes a folder's files under a temporary name first.
-        yield allow(["s3:DeleteObject"], [bucket.arn_for_objects("analyses/*")])
-        for file in files:
+        yield allow(["s3:GetObject"], keys(rights.reads))
+        yield allow(["s3:PutObject"], keys(rights.writes))
+        if rights.deletes:
+            yield allow(["s3:DeleteObject", "s3:AbortMultipartUpload"], keys(rights.deletes))
+        for file in (self._program, self._code, self._modules):
             yield allow(["s3:GetObject"], [file.bucket.arn_for_objects(file.s3_object_key)])
         yield allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [logs])
-
-    def statements(self) -> list[iam.PolicyStatement]:
-        """Return what a state machine needs to run the job and wait for it."""
-        arn = Stack.of(self).format_arn(service="glue", resource="job", resource_name=self._job.ref)
-        return [
-            allow(
-                ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
-                [arn],
-            )
-        ]

@@ -53,12 +53,9 @@ class NoriaStateMachine(Construct):
         functions = [value for key, value in used.items() if key.endswith("Function")]
         self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
         self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
-        for service, jobs in (
-            ("sagemaker:createTrainingJob", training_jobs),
-            ("glue:startJobRun", glue_jobs),
-        ):
-            for statement in jobs.statements() if service in text else ():
-                self.state_machine.add_to_role_policy(statement)
+        own = training_jobs.statements() if "sagemaker:createTrainingJob" in text else ()
+        for statement in (*own, *glue_jobs.statements(text)):
+            self.state_machine.add_to_role_policy(statement)
         if '"DISTRIBUTED"' in text:
             self._may_run_itself()
         if starts:

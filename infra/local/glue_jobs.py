@@ -8,11 +8,13 @@ Glue's own `awsglue` package.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ def run_glue_job(request: Mapping[str, Any]) -> dict[str, Any]:
     GlueJobError
         The script failed.
     """
+    if request["Arguments"]["--task"] != "train" and (reason := missing_spark()):
+        raise GlueJobError(json.dumps({"JobRunState": "FAILED", "ErrorMessage": reason}))
     client = boto3.client("s3")
     job = boto3.client("glue").get_job(JobName=request["JobName"])["Job"]
     arguments = {**job["DefaultArguments"], **request.get("Arguments", {})}
@@ -54,6 +58,8 @@ def run_glue_job(request: Mapping[str, Any]) -> dict[str, Any]:
         ):
             bucket, key = place(uri)
             client.download_file(bucket, key, str(path))
+        for name in ("--additional-python-modules", "--python-modules-installer-option"):
+            arguments.pop(name)  # the venv has them
         folders = _Folders(client, root)
         given = {name: folders.local(value) for name, value in arguments.items()}
         done = subprocess.run(  # noqa: S603 - the script that this app has deployed
@@ -68,11 +74,27 @@ def run_glue_job(request: Mapping[str, Any]) -> dict[str, Any]:
         if done.returncode != 0:
             log_file = Path(tempfile.gettempdir()) / f"{described['Id']}.log"
             log_file.write_text(done.stdout)
-            message = f"{done.stdout.strip().splitlines()[-1][:_SHOWN]} (all of it: {log_file})"
+            message = f"{_last_words(done.stdout)} (all of it: {log_file})"
             failed = {**described, "JobRunState": "FAILED", "ErrorMessage": message}
             raise GlueJobError(json.dumps(failed))
         folders.upload()
     return {**described, "JobRunState": "SUCCEEDED"}
+
+
+def missing_spark() -> str | None:
+    """Return what Spark lacks on this machine, and what to do; None where it runs."""
+    if shutil.which("java") is None:
+        return "Spark needs Java 17: apt-get install openjdk-17-jre-headless"
+    if find_spec("pyspark") is None:
+        return "PySpark is not installed: make spark"
+    return None
+
+
+def _last_words(text: str) -> str:
+    """Return the error of a program's output: Java's frames behind it are left out."""
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith(("at ", "... "))]
+    return said[-1][:_SHOWN] if said else "the job ended without a word"
 
 
 class _Folders:

@@ -103,7 +103,8 @@ def download(client: Any, uri: str, folder: Path) -> int:
     """Fetch the objects below an address, or the one it names; return how many."""
     bucket, prefix = place(uri)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    found = [key for key in keys if key == prefix or key.startswith(prefix.rstrip("/") + "/")]
     for key in found:
         inside = key.removeprefix(prefix).lstrip("/") or key.rpartition("/")[2]
         path = folder / inside

@@ -38,6 +38,7 @@ class StorageStack(Stack):
                 _expire("runs/", _WORKING_FILES_DAYS),
                 _expire("batches/", _WORKING_FILES_DAYS),
                 _expire("batch-inbox/", _WORKING_FILES_DAYS),
+                _expire("analyses/", _WORKING_FILES_DAYS),
                 s3.LifecycleRule(
                     noncurrent_version_expiration=Duration.days(_OLD_OBJECT_VERSIONS_DAYS),
                     abort_incomplete_multipart_upload_after=Duration.days(1),

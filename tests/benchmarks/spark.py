@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.config import ROOT, SPECS
+from infra.local.glue_jobs import missing_spark
 from noria.batch.analysis import RowsAnalyzer, compared
 from noria.hashing import canonical_json
 from noria.spec.loader import load_project
 from tests.benchmarks.report import Result, publish
 from tests.support.analyzed import AnalyzedModel
-from tests.support.spark import missing
 
 ANALYSIS, N_ROWS = "profile and drift", 10_000_000
 _N_FILES, _ROWS_A_FILE, _BATCH = 50, 200_000, 20_000
@@ -36,7 +36,7 @@ _DRIVER = "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false py
 
 def main() -> None:
     """Write the rows, let both sides look at them, compare."""
-    if reason := missing():
+    if reason := missing_spark():
         raise SystemExit(reason)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

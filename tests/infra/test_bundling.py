@@ -1,6 +1,7 @@
 """Layers as they are deployed: small enough, complete, and the same each time."""
 
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,16 @@ print(TreeKernel.is_built(), len(stop_words("spanish")) > 100, *project_names(pr
     assert has_words == "True"
     assert is_built == str(platform.machine() == "x86_64")
     assert names == project_names()
+
+
+def test_a_glue_job_installs_each_package_once_and_by_its_hash():
+    """As layers do; what both layers need is one entry."""
+    entries = re.split(r"\n(?=\S)", bundling.glue_requirements().decode().strip())
+    names = [entry.partition("==")[0] for entry in entries]
+    assert len(names) == len(set(names))
+    assert {"numpy", "scikit-learn", "pyarrow", "pydantic"} <= set(names)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    for layer in ("training_runtime", "batch_runtime"):
+        text = (ROOT / "layers" / layer / "requirements.txt").read_text()
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE):
+            assert [e for e in entries if e.startswith(f"{name}=={version}")]

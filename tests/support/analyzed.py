@@ -43,6 +43,8 @@ class AnalyzedModel:
         }
         self.rows = read_rows(store, spec.name, version, TRAIN)
         self.spec = resolved(store, self.spec, version)  # columns found in the files too
+        ids = self.spec.batch.model_copy(update={"id_columns": ("id",)})
+        self.spec = self.spec.model_copy(update={"batch": ids})
         self.names = list(self.spec.dataset.columns)
 
     def table(self, n_rows: int) -> pa.Table:

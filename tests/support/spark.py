@@ -1,26 +1,16 @@
 """Spark for tests: a session on this machine, or the reason why there is none."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
+from infra.local.glue_jobs import missing_spark
 
-def missing() -> str | None:
-    """Return what Spark lacks on this machine; None where it runs."""
-    if shutil.which("java") is None:
-        return "Spark needs Java 17: apt-get install openjdk-17-jre-headless"
-    if find_spec("pyspark") is None:
-        return "PySpark is not installed: make spark"
-    return None
-
-
-needs_spark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+needs_spark = pytest.mark.skipif(missing_spark() is not None, reason=str(missing_spark()))
 
 
 @contextmanager

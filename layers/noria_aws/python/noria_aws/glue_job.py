@@ -111,26 +111,18 @@ def analyze(options: Mapping[str, str], services: Services) -> None:
 
 
 def _found(options: Mapping[str, str], services: Services) -> dict[str, Any]:
-    from noria_aws.spark_rows import profile_rows, read_rows, session, write_features
+    from noria_aws.spark_rows import profile_rows, rows_at, session, write_features
 
     spec, version = services.spec(options["project"]), options["model_version"]
     files = read_files(services.artifacts, spec.name, version, ANALYZED_WITH)
-    analyzer = RowsAnalyzer(files)
-    kept = kept_columns(spec)
     spark = session(f"noria analyze {spec.name}")
-    rows = read_rows(
-        spark,
-        options["rows"],
-        analyzer.predictor.columns,
-        kept,
-        delimiter=spec.dataset.delimiter,
-        aliases=spec.column_aliases,
-    )
-    finding = compared(spec, analyzer.reference, profile_rows(rows, files), version)
+    rows = rows_at(spark, options["rows"], spec, files)
+    reference = RowsAnalyzer(files).reference
+    finding = compared(spec, reference, profile_rows(rows, files), version)
     finding["code"] = services.code_versions() | {"backend": "glue", "spark": spark.version}
     finding["features"] = None
     if options["features_to"] != NOTHING:
-        n_rows = write_features(rows, files, kept, options["features_to"])
+        n_rows = write_features(rows, files, kept_columns(spec), options["features_to"])
         finding["features"] = {"n_rows": n_rows}
     return finding
 

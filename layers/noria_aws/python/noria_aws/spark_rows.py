@@ -1,33 +1,65 @@
 """Rows that lie in many files, looked at by Spark: the domain's functions under `mapInArrow`.
 
-Arrow batches are what the domain reads, so nothing is turned into pandas and back; a worker loads
-the model once. Spark cuts the rows as it likes: what comes back is the same to the last bit.
+Parquet is read by Spark, which splits it; a file of any other kind goes whole to one worker, which
+reads it with the same code as everywhere in Noria. Arrow batches are what the domain takes, so
+nothing is turned into pandas and back. Spark cuts the rows as it likes: what comes back is the
+same to the last bit.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from io import BytesIO
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, functions, types
 
-from noria.batch.analysis import SPARSE_COLUMNS, RowsAnalyzer, RowsProfile
-from noria.batch.files import require_columns
+from noria.batch.analysis import RowsAnalyzer, RowsProfile, kept_columns, read_cells
+from noria.batch.columns import Cells
+from noria.batch.files import opened_rows, require_columns
 from noria.catalog import PARQUET, ROW_SUFFIXES
 from noria.errors import DatasetSchemaError
 from noria.features.fitting import RowPreparer
 from noria.spec.model import ProjectSpec
 
 _BATCH_ROWS = 20_000  # given to a worker at once: some tens of MB of features
-_UNREADABLE = "_unreadable"  # column of what is no record
 _PREPARED_ROWS = 1_000  # that are worth a task
-_PROFILE = "profile binary"  # what workers give back
 _MERGED_HERE = 64  # profiles that come to the driver at most
+_PROFILE = "profile binary, fault string"  # what workers give back
 _PLAIN = (types.StringType, types.DoubleType, types.LongType, types.IntegerType)
 _NESTED = (types.ArrayType, types.MapType, types.StructType)
+_NO_RIGHT = (
+    "the job may not read the address: it reads inbox/, batch-inbox/ and analyses/ of the data "
+    "bucket; give its role the right for others"
+)
+_ADVICE = {  # by what Spark says
+    "PATH_NOT_FOUND": "the address holds no files of rows; look at its spelling",
+    "AccessDenied": _NO_RIGHT,
+    "Status Code: 403": _NO_RIGHT,
+    "exceeds the max length allowed": "above 2 GB a file must be Parquet; or cut it into several",
+    "CANNOT_MERGE_SCHEMAS": "the Parquet files have one column in types that do not fit together",
+    "CANNOT_READ_FILE_FOOTER": "a Parquet file cannot be read",
+    "FAILED_READ_FILE": "a file cannot be read",
+    "UNABLE_TO_INFER_SCHEMA": "the Parquet files cannot be read",
+}
 
 Files = Mapping[str, bytes]
+Batches = Iterable[pa.RecordBatch]
+Read = tuple[Cells, int, list[str]]  # cells by column, how many rows, why other records are none
+
+
+class SparkRows(NamedTuple):
+    """Rows at an address."""
+
+    frame: DataFrame
+    read: Callable[[Batches], Iterator[Read]]  # what a worker makes of the frame's batches
+
+    def repartitioned(self, n: int) -> "SparkRows":
+        """Return the rows dealt to so many partitions."""
+        return self._replace(frame=self.frame.repartition(n))
 
 
 def session(name: str) -> SparkSession:
@@ -36,103 +68,51 @@ def session(name: str) -> SparkSession:
         SparkSession.builder.appName(name)
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.sources.partitionColumnTypeInference.enabled", "false")
-        # Else Spark does not count the cells of a record whose columns are not all wanted.
-        .config("spark.sql.csv.parser.columnPruning.enabled", "false")
+        .config("spark.sql.caseSensitive", "true")
         .getOrCreate()
     )
     made.sparkContext.setLogLevel("WARN")
     return made
 
 
-def read_rows(
-    spark: SparkSession,
-    uri: str,
-    columns: Mapping[str, Mapping[str, Any]],
-    kept: Sequence[str] = (),
-    *,
-    delimiter: str = ",",
-    aliases: Mapping[str, str] = MappingProxyType({}),
-) -> DataFrame:
-    """Return rows with the model's columns and the kept ones, those that are there.
+def rows_at(spark: SparkSession, uri: str, spec: ProjectSpec, files: Files) -> SparkRows:
+    """Return the rows of a file, or of all files below a folder.
 
     Parameters
     ----------
     uri : str
-        A file, or a folder of files of one kind: CSV with a header, JSON lines (both also .gz),
-        Parquet.
-    columns : mapping
-        Of the serving bundle.
-    kept : sequence of column names
-        Ids and the like.
-    aliases : mapping of other name to column
-        The other name stands for a column that is not there itself.
+        Parquet files, or CSV and JSON lines (also .gz), each of these below 2 GB.
+    files : mapping
+        What `RowsAnalyzer` takes.
 
     Raises
     ------
     DatasetSchemaError
-        No files, of several kinds, or without a column that the model needs.
+        There are no files, both kinds of them, or no columns that the model needs.
     """
-    kind = _kind(spark, uri)
-    wanted = list(dict.fromkeys((*columns, *kept)))
-    if kind == "json":
-        frame = _read_json(spark, uri, wanted, aliases)
-    else:
-        frame = spark.read.parquet(uri) if kind == "parquet" else _read_csv(spark, uri, delimiter)
-    plain = {f.name for f in frame.schema.fields if not isinstance(f.dataType, _NESTED)}
-    chosen = {name: name for name in wanted if name in plain}
-    for alias, name in aliases.items():
-        if alias in plain:
-            chosen.setdefault(name, alias)
-    require_columns("the rows", [name for name in wanted if name in chosen], columns)
-    if _UNREADABLE in plain:
-        chosen[_UNREADABLE] = _UNREADABLE
-    kinds = {field.name: field.dataType for field in frame.schema.fields}
-    taken = []
-    for name, there in chosen.items():
-        column = functions.col(f"`{there}`")
-        # Workers write plain numbers as text faster than Spark does.
-        is_plain = isinstance(kinds[there], _PLAIN)
-        taken.append((column if is_plain else column.cast("string")).alias(name))
-    return frame.select(*taken)
-
-
-def _read_json(
-    spark: SparkSession, uri: str, wanted: Sequence[str], aliases: Mapping[str, str]
-) -> DataFrame:
-    """Return records with all columns: one that is nowhere is null everywhere."""
-    schema = _texts((*wanted, *aliases, _UNREADABLE))
-    frame = spark.read.json(uri, schema=schema, columnNameOfCorruptRecord=_UNREADABLE)
-    for alias, name in aliases.items():
-        own, other = functions.col(f"`{name}`"), functions.col(f"`{alias}`")
-        frame = frame.withColumn(name, functions.coalesce(own, other))
-    return frame
-
-
-def _read_csv(spark: SparkSession, uri: str, delimiter: str) -> DataFrame:
-    """Return records as RFC 4180 has them: a quote is doubled, a cell may hold line breaks."""
-    how: dict[str, Any] = {
-        "header": True, "sep": delimiter, "quote": '"', "escape": '"', "multiLine": True,
-    }  # fmt: skip
-    header = spark.read.csv(uri, **how).columns
-    frame = spark.read.csv(
-        uri,
-        schema=_texts((*header, _UNREADABLE)),
-        enforceSchema=False,  # a file with another header is a fault, not another order
-        columnNameOfCorruptRecord=_UNREADABLE,
-        **how,
-    )
-    return frame.na.fill("", list(header))
-
-
-def _texts(names: Sequence[str]) -> types.StructType:
-    return types.StructType([types.StructField(name, types.StringType()) for name in names])
+    with _readable():
+        listed = _listed(spark, uri).select("path").collect()
+    names = [row.path.rpartition("/")[2] for row in listed]
+    kinds = {name.endswith(PARQUET) for name in names if name.endswith((*ROW_SUFFIXES, PARQUET))}
+    if len(kinds) != 1:
+        found = "Parquet and other files" if kinds else "no files of rows"
+        raise DatasetSchemaError(
+            f"the address holds {found}; it takes {PARQUET} files, or files of "
+            f"{', '.join(ROW_SUFFIXES)}"
+        )
+    analyzer = RowsAnalyzer(files)
+    if kinds == {True}:
+        return SparkRows(_parquet(spark, uri, spec, analyzer), _plain_cells)
+    suffixes = ",".join(suffix.lstrip(".") for suffix in ROW_SUFFIXES)
+    frame = _listed(spark, uri, f"*.{{{suffixes}}}").select("path", "content")
+    return SparkRows(frame, partial(_file_cells, spec, analyzer.predictor.columns))
 
 
 def prepare_rows(
     spark: SparkSession, spec: ProjectSpec, rows: Sequence[Mapping[str, Any]]
 ) -> list[Any]:
     """Return the rows as `RowPreparer` prepares them, in their order: texts are what takes time."""
+    RowPreparer(spec)  # what it lacks is said here, not by a worker
     context = spark.sparkContext
     n_parts = max(1, min(len(rows) // _PREPARED_ROWS, context.defaultParallelism * 4))
 
@@ -143,46 +123,51 @@ def prepare_rows(
     return found
 
 
-def profile_rows(frame: DataFrame, files: Files) -> RowsProfile:
-    """Return the profile of all rows: one profile a partition, merged here.
+def profile_rows(rows: SparkRows, files: Files) -> RowsProfile:
+    """Return the profile of all rows: one a partition, merged by workers, then here.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Of `read_rows`.
-    files : mapping
-        What `RowsAnalyzer` takes.
+    Raises
+    ------
+    DatasetSchemaError
+        A file cannot be read.
     """
+    frame, read = rows
     shared = frame.sparkSession.sparkContext.broadcast(dict(files))
 
-    def profiles(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def profiles(batches: Batches) -> Iterator[pa.RecordBatch]:
         analyzer = _analyzer(shared)
-        total = analyzer.empty()
-        for batch in batches:
-            cells, n_unreadable = _cells(batch)
-            unreadable = ["cannot be read"] * n_unreadable
-            total.add(analyzer.profile(cells, batch.num_rows - n_unreadable, unreadable))
-        yield pa.RecordBatch.from_pydict({"profile": [total.to_bytes()]})
+        total, fault = analyzer.empty(), None
+        try:
+            for cells, n_rows, unreadable in read(batches):
+                total.add(analyzer.profile(cells, n_rows, unreadable))
+        except DatasetSchemaError as error:
+            fault = error.message
+        yield _profile_batch(total, fault)
 
-    def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def merge(batches: Batches) -> Iterator[pa.RecordBatch]:
         analyzer = _analyzer(shared)
-        total = analyzer.empty()
+        total, faults = analyzer.empty(), []
         for batch in batches:
-            for body in batch.column(0).to_pylist():
+            for body, fault in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 total.add(analyzer.read(body))
-        yield pa.RecordBatch.from_pydict({"profile": [total.to_bytes()]})
+                faults.append(fault)
+        yield _profile_batch(total, _first(faults))
 
-    merged = RowsAnalyzer(files)
-    total = merged.empty()
     found = frame.mapInArrow(profiles, _PROFILE)
     if frame.rdd.getNumPartitions() > _MERGED_HERE:  # else they fill the driver
         found = found.repartition(_MERGED_HERE).mapInArrow(merge, _PROFILE)
-    for row in found.collect():
-        total.add(merged.read(bytes(row.profile)))
+    analyzer = RowsAnalyzer(files)
+    total = analyzer.empty()
+    with _readable():
+        collected = found.collect()
+    if fault := _first([row.fault for row in collected]):
+        raise DatasetSchemaError(fault)
+    for row in collected:
+        total.add(analyzer.read(bytes(row.profile)))
     return total
 
 
-def write_features(frame: DataFrame, files: Files, kept: Sequence[str], uri: str) -> int:
+def write_features(rows: SparkRows, files: Files, kept: Sequence[str], uri: str) -> int:
     """Write the features of the rows that can be answered as Parquet; return how many.
 
     Parameters
@@ -192,18 +177,19 @@ def write_features(frame: DataFrame, files: Files, kept: Sequence[str], uri: str
     uri : str
         A folder that must not hold anything yet.
     """
+    frame, read = rows
     shared = frame.sparkSession.sparkContext.broadcast(dict(files))
     kept = list(kept)
 
-    def features(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def features(batches: Batches) -> Iterator[pa.RecordBatch]:
         analyzer = _analyzer(shared)
-        for batch in batches:
-            cells, n_unreadable = _cells(batch)
-            yield analyzer.features(cells, batch.num_rows - n_unreadable, kept)
+        for cells, n_rows, _ in read(batches):
+            yield analyzer.features(cells, n_rows, kept)
 
-    names = RowsAnalyzer(files).feature_columns()
+    analyzer = RowsAnalyzer(files)
+    names = analyzer.feature_columns(kept)
     fields = [types.StructField(name, types.StringType()) for name in kept]
-    if names == SPARSE_COLUMNS:
+    if analyzer.has_sparse_features:
         kinds: list[Any] = [
             types.ArrayType(types.IntegerType()),
             types.ArrayType(types.DoubleType()),
@@ -216,41 +202,76 @@ def write_features(frame: DataFrame, files: Files, kept: Sequence[str], uri: str
     return n_rows
 
 
-def _kind(spark: SparkSession, uri: str) -> str:
-    """Return what the files below an address are."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(uri)
-    system = path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
-    names: list[str] = []
-    if system.exists(path):
-        found = system.listFiles(path, True)
-        while found.hasNext() and len(names) < 1000:
-            names.append(found.next().getPath().getName())
-    kinds = {
-        suffix.removesuffix(".gz").lstrip(".")
-        for name in names
-        for suffix in (*ROW_SUFFIXES, PARQUET)
-        if name.endswith(suffix)
-    }
-    kinds = {"json" if kind == "jsonl" else kind for kind in kinds}
-    if len(kinds) != 1:
-        what = f"files of several kinds ({sorted(kinds)})" if kinds else "no files of rows"
-        raise DatasetSchemaError(
-            f"the address holds {what}; it takes one kind of {', '.join((*ROW_SUFFIXES, PARQUET))}"
+def _listed(spark: SparkSession, uri: str, glob: str = "*") -> DataFrame:
+    """Return the files below an address: their contents are read where somebody asks for them."""
+    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    return reader.option("pathGlobFilter", glob).load(uri)
+
+
+def _parquet(spark: SparkSession, uri: str, spec: ProjectSpec, analyzer: RowsAnalyzer) -> DataFrame:
+    """Return the columns that are wanted and there, by their own names."""
+    with _readable():
+        frame = spark.read.parquet(
+            uri, mergeSchema=True, recursiveFileLookup=True, pathGlobFilter=f"*{PARQUET}"
         )
-    return kinds.pop()
+    kinds = {field.name: field.dataType for field in frame.schema.fields}
+    plain = {name for name, kind in kinds.items() if not isinstance(kind, _NESTED)}
+    wanted = dict.fromkeys((*analyzer.predictor.columns, *kept_columns(spec)))
+    chosen = {name: name for name in wanted if name in plain}
+    for alias, name in spec.column_aliases.items():
+        if alias in plain and name in wanted:
+            chosen.setdefault(name, alias)
+    require_columns("the rows", list(chosen), analyzer.predictor.columns)
+    taken = []
+    for name, there in chosen.items():
+        column = functions.col(f"`{there}`")
+        # Workers write plain numbers as text faster than Spark does.
+        is_plain = isinstance(kinds[there], _PLAIN)
+        taken.append((column if is_plain else column.cast("string")).alias(name))
+    return frame.select(*taken)
 
 
-def _cells(batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], int]:
-    """Return a batch's readable records by column, and how many others there are."""
-    names = [name for name in batch.schema.names if name != _UNREADABLE]
-    n_unreadable = 0
-    if _UNREADABLE in batch.schema.names:
-        is_readable = batch.column(batch.schema.get_field_index(_UNREADABLE)).is_null()
-        n_unreadable = batch.num_rows - is_readable.true_count
-        batch = batch.filter(is_readable)
-    columns = {name: batch.column(batch.schema.get_field_index(name)) for name in names}
-    return {name: column.cast(pa.string()) for name, column in columns.items()}, n_unreadable
+def _plain_cells(batches: Batches) -> Iterator[Read]:
+    for batch in batches:
+        cells = zip(batch.schema.names, batch.columns, strict=True)
+        yield {name: column.cast(pa.string()) for name, column in cells}, batch.num_rows, []
+
+
+def _file_cells(
+    spec: ProjectSpec, columns: Mapping[str, Mapping[str, Any]], batches: Batches
+) -> Iterator[Read]:
+    """Yield what is in whole files."""
+    kept = kept_columns(spec)
+    for batch in batches:
+        for place in range(batch.num_rows):
+            name = batch.column(0)[place].as_py().rpartition("/")[2]
+            content = batch.column(1)[place].as_buffer()
+            with opened_rows(partial(BytesIO, content), name, spec) as file:
+                yield from read_cells(file, columns, kept)
+
+
+def _profile_batch(total: RowsProfile, fault: str | None) -> pa.RecordBatch:
+    faults = pa.array([fault], pa.string())
+    return pa.RecordBatch.from_pydict({"profile": [total.to_bytes()], "fault": faults})
+
+
+def _first(faults: Iterable[str | None]) -> str | None:
+    """Return the alphabetically first: workers finish in any order."""
+    return min((fault for fault in faults if fault), default=None)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what Spark says of files that it cannot read into a DatasetSchemaError with advice."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        text = str(error)
+        marker = next((marker for marker in _ADVICE if marker in text), None)
+        if marker is None:
+            raise
+        said = next(line for line in text.splitlines() if marker in line).strip()
+        raise DatasetSchemaError(f"{_ADVICE[marker]} ({said[:300]})") from error
 
 
 def _analyzer(shared: Any) -> RowsAnalyzer:

@@ -1,5 +1,7 @@
 """What is kept of rows, and what is said of them; whole models are in tests/unit/projects."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,18 @@ def test_expected_quality_does_not_depend_on_how_the_log_was_cut(loans):
         assert (total.expected == whole).all()
     shares = np.array([[record["probabilities"][name] for name in CLASSES] for record in records])
     assert whole.sum(axis=1) == pytest.approx(shares.sum(axis=0), abs=1e-5)
+
+
+def test_profiles_of_earlier_versions_are_read(loans):
+    """They hold sums of probabilities, and of squares as floats."""
+    profile = loans.reference.of(_records(300, seed=4))
+    written = profile.to_dict()
+    written["expected"] = profile.expected.tolist()
+    del written["shares"]
+    for column in written["columns"].values():
+        for name in ("total", "squares"):
+            if name in column:
+                column[name] = float(Fraction(column[name]))
+    found = loans.reference.read(written)
+    assert (found.expected == profile.expected).all()
+    assert found.columns["x"].mean == pytest.approx(profile.columns["x"].mean)

@@ -1,10 +1,12 @@
 import pytest
+from pydantic import ValidationError
 
 from infra.config import project_names, schedules
 from noria.catalog import ALGORITHMS, METRICS
 from noria.errors import InvalidSpecError, UnknownProjectError
 from noria.evaluation import metrics
 from noria.spec.loader import load_project, parse_spec, spec_hash
+from noria.spec.model import TrainingSection
 from noria.training.algorithms import BUILDERS
 from tests.conftest import PROJECTS
 from tests.support.specs import QUICK_TICKETS
@@ -110,3 +112,26 @@ def test_schedules_are_the_specs(name):
     found = schedules()[name]
     for field in found._fields:
         assert getattr(found, field) == getattr(monitoring, field)
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({"backend": "glue", "instance_type": "ml.m5.xlarge"}, "none of backend 'glue'"),
+        ({"backend": "sagemaker", "instance_type": "G.2X"}, "none of backend 'sagemaker'"),
+        ({"instance_type": "G.2X"}, "none of backend 'lambda'"),
+        ({"backend": "glue", "instance_type": "G.3X"}, "pattern"),
+        ({"backend": "glue", "instance_type": "G.4X", "spot": True}, "spare capacity"),
+    ],
+)
+def test_a_machine_belongs_to_its_backend(training, said):
+    """Said when the spec is read, not by a job that does not start."""
+    with pytest.raises(ValidationError, match=said):
+        TrainingSection(**training)
+
+
+def test_each_backend_has_a_usual_machine():
+    """Where the spec names none."""
+    machines = [TrainingSection(backend=b).machine for b in ("sagemaker", "glue")]
+    assert machines == ["ml.m5.xlarge", "G.2X"]
+    assert TrainingSection(backend="glue", instance_type="R.8X").machine == "R.8X"

@@ -55,7 +55,8 @@ class RowsProfile:
 
     def to_bytes(self) -> bytes:
         """Return the profile as JSON."""
-        shown = {"window": self.window.to_dict(), "n": self.n_refused, "refused": self.refused}
+        refused = dict(sorted(self.refused.items()))
+        shown = {"window": self.window.to_dict(), "n": self.n_refused, "refused": refused}
         return json.dumps(shown, ensure_ascii=False).encode()
 
 
@@ -114,7 +115,7 @@ class RowsAnalyzer:
         """Return the features of the rows that can be answered, beside cells kept as they are.
 
         One column a feature; above a thousand, or where most are zero, the two columns
-        `indices` and `values`.
+        `indices` and `values`. `feature_columns` says their names.
         """
         answers = self._model.answer(cells, n_rows)
         places = pa.array(answers.places)
@@ -122,26 +123,39 @@ class RowsAnalyzer:
             name: cells[name].take(places) if name in cells else pa.nulls(len(places), pa.string())
             for name in kept
         }
-        return pa.RecordBatch.from_pydict({**columns, **self._features(answers)})
+        features = dict(zip(self.feature_columns(kept), self._features(answers), strict=True))
+        return pa.RecordBatch.from_pydict({**columns, **features})
 
-    def feature_columns(self) -> tuple[str, ...]:
-        """Return the columns that `features` gives beside the kept ones."""
+    @property
+    def has_sparse_features(self) -> bool:
+        """Whether features are written as `indices` and `values`."""
         view = self.predictor.view
-        if view.is_sparse or view.width > _MOST_FEATURE_COLUMNS:
-            return SPARSE_COLUMNS
-        return tuple(view.names())
+        return view.is_sparse or view.width > _MOST_FEATURE_COLUMNS
 
-    def _features(self, answers: Answers) -> dict[str, pa.Array]:
-        names = self.feature_columns()
+    def feature_columns(self, kept: Sequence[str]) -> list[str]:
+        """Return the columns that `features` gives beside the kept ones; no name comes twice."""
+        names = SPARSE_COLUMNS if self.has_sparse_features else self.predictor.view.names()
+        taken, found = set(kept), list[str]()
+        for name in names:
+            own, number = name, 1
+            while own in taken:
+                number += 1
+                own = f"{name} ({number})"
+            taken.add(own)
+            found.append(own)
+        return found
+
+    def _features(self, answers: Answers) -> list[pa.Array]:
+        """Return the columns in the order of `feature_columns`."""
         found = self._model.view.features(answers.columns, answers.places)
         if not isinstance(found, list):
-            if names != SPARSE_COLUMNS:
-                return {name: pa.array(found[:, place]) for place, name in enumerate(names)}
+            if not self.has_sparse_features:
+                return [pa.array(column) for column in found.T]
             found = [dict(enumerate(row)) for row in found.tolist()]
         used = [sorted((i, value) for i, value in row.items() if value) for row in found]
         indices = pa.array([[i for i, _ in row] for row in used], pa.list_(pa.int32()))
         values = pa.array([[v for _, v in row] for row in used], pa.list_(pa.float64()))
-        return dict(zip(SPARSE_COLUMNS, (indices, values), strict=True))
+        return [indices, values]
 
     def _values(self, source: Sequence[str], answers: Answers) -> Any:
         """Return the values of a source by column, as `Reference.of_columns` takes them."""
@@ -176,10 +190,21 @@ def kept_columns(spec: ProjectSpec) -> list[str]:
     return list(dict.fromkeys((*spec.id_columns, spec.target.column)))
 
 
-def read_cells(file: RowsFile, columns: Sequence[str]) -> Iterator[tuple[Cells, int, list[str]]]:
-    """Yield a file's records part by part: cells by column, how many, and why others are none."""
+def read_cells(
+    file: RowsFile, columns: Mapping[str, Mapping[str, Any]], kept: Sequence[str]
+) -> Iterator[tuple[Cells, int, list[str]]]:
+    """Yield a file's records part by part: cells by column, how many, and why others are none.
+
+    Parameters
+    ----------
+    columns : mapping
+        Of the serving bundle.
+    kept : sequence of column names
+        Read too, where they are there.
+    """
+    file.require_columns(columns)
     for part in file.parts():
-        found = read_part(part, file.layout, columns)
+        found = read_part(part, file.layout, list(columns), kept)
         yield found.cells, len(found.lines), [bad.reason for bad in found.bad]
 
 
@@ -229,7 +254,7 @@ def _inputs(answers: Answers, name: str, kind: str) -> Any:
         for level, n in zip(found.levels, counts, strict=True):  # two cells may be one level
             counted[level] += n
         return counted
-    values = columns.numbers[name][places]
+    values = columns.numbers[name][places] + 0.0  # zero has no sign
     if kind == "number":
         return values
     counted = Counter({None: int(np.isnan(values).sum())})

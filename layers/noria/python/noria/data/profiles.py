@@ -44,7 +44,7 @@ class NumberProfile:
             known = np.array([v for v in values if v is not None], dtype=np.float64)
         else:
             known = values
-        known = np.sort(known[np.isfinite(known)])
+        known = np.sort(known[np.isfinite(known)] + 0.0)  # zero has no sign
         counts = np.bincount(
             np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1
         ).astype(np.int64)

@@ -144,7 +144,7 @@ class Reference:
         return WindowProfile(
             self.frame.read(data["columns"]),
             NumberProfile.from_dict(_LATENCY_EDGES, data["latency"]),
-            _square(data["shares"], len(self.classes)),
+            _square(data, len(self.classes)),
             data["n_rows"],
             data["n_failed"],
         )
@@ -350,7 +350,7 @@ def _value(record: Mapping[str, Any], source: Source) -> Any:
     value = record["inputs"].get(name)
     if value is None or source[2] == "levels":
         return value
-    return f"{value:g}" if source[2] == "few" else value
+    return f"{value + 0.0:g}" if source[2] == "few" else value  # zero has no sign
 
 
 def _kept(profile: ColumnProfile, values: Sequence[Any]) -> ColumnProfile:
@@ -374,6 +374,8 @@ def shares_of(classes: Sequence[str], outputs: Floats, decided: Counts) -> Count
     -----
     Each probability is rounded to the unit, so that sums are exact, whatever their order.
     """
+    if not len(classes):
+        return np.zeros((0, 0), dtype=np.int64)
     units = np.rint(outputs / _UNIT).astype(np.int64)
     table = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for place in range(len(classes)):
@@ -391,5 +393,7 @@ def _decided(classes: Sequence[str], records: Records) -> tuple[Floats, Counts]:
     return shaped, np.array(decided, dtype=np.int64)
 
 
-def _square(data: Any, n: int) -> Counts:
-    return np.array(data, dtype=np.int64).reshape(n, n)
+def _square(data: Mapping[str, Any], n: int) -> Counts:
+    """Return the shares of a profile; earlier versions wrote them as sums of probabilities."""
+    units = data["shares"] if "shares" in data else np.rint(np.array(data["expected"]) / _UNIT)
+    return np.array(units, dtype=np.int64).reshape(n, n)

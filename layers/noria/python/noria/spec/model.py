@@ -213,19 +213,23 @@ class TrainingSection(Section):
 
     backend: Literal["lambda", "sagemaker", "glue"] = "lambda"
     # Of the jobs of SageMaker and Glue: one a candidate.
-    instance_type: str = Field(default="", pattern=r"^(|ml\.[a-z0-9.]+|G\.[0-9]+X)$")
+    instance_type: str = Field(
+        default="", pattern=r"^(|ml\.[a-z0-9.]+|G\.(1|2|4|8|12|16)X|R\.(1|2|4|8)X)$"
+    )
     workers: int = Field(default=2, ge=2, le=299)  # of Glue: machines of that type
     spot: bool = False  # spare capacity (Glue: FLEX): cheaper, may be interrupted or wait
     max_hours: float = Field(default=4.0, gt=0.0, le=120.0)
 
     @model_validator(mode="after")
     def _instance_is_of_the_backend(self) -> "TrainingSection":
-        kind = {"sagemaker": "ml.", "glue": "G."}.get(self.backend, "")
-        if self.instance_type and not (kind and self.instance_type.startswith(kind)):
+        kinds = {"sagemaker": ("ml.",), "glue": ("G.", "R.")}.get(self.backend, ())
+        if self.instance_type and not self.instance_type.startswith(kinds):
             raise ValueError(
                 f"instance_type '{self.instance_type}' is none of backend '{self.backend}'; "
-                "SageMaker's are like ml.m5.xlarge, Glue's like G.2X"
+                "SageMaker's are like ml.m5.xlarge, Glue's like G.2X and R.8X"
             )
+        if self.backend == "glue" and self.spot and self.machine not in ("G.1X", "G.2X"):
+            raise ValueError(f"spot: Glue's spare capacity has G.1X and G.2X, not {self.machine}")
         return self
 
     @property
