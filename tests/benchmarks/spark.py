@@ -154,10 +154,9 @@ def _look(side: str, folder: Path) -> None:
     spec, files = pickle.loads((folder / "model").read_bytes())  # noqa: S301 - written just now
     analyzer = RowsAnalyzer(files)
     if side == "spark":
-        from noria_aws.spark_rows import profile_rows, read_rows, session
+        from noria_aws.spark_rows import profile_rows, rows_at, session
 
-        rows = read_rows(session("bench"), str(folder / "rows"), analyzer.predictor.columns)
-        total = profile_rows(rows, files)
+        total = profile_rows(rows_at(session("bench"), str(folder / "rows"), spec, files), files)
     else:
         total = analyzer.empty()
         for path in sorted((folder / "rows").iterdir()):

@@ -34,12 +34,13 @@ def load_scorer(predictor: Predictor) -> Score:
 def _linear(predictor: Predictor) -> Score:
     n_outputs = predictor.model["n_outputs"]
     coefficients = np.array(predictor.arrays["coefficients"]).reshape(-1, n_outputs)
+    by_output = np.ascontiguousarray(coefficients.T)
     intercepts = np.array(predictor.arrays["intercepts"])
 
     def score(rows: Rows) -> Floats:
         if not isinstance(rows, SparseRows):
             # Not BLAS: it rounds a row by its place among the others, and batches are cut freely.
-            dense: Floats = np.einsum("ij,jk->ik", rows, coefficients) + intercepts
+            dense: Floats = np.einsum("ij,kj->ik", rows, by_output) + intercepts
             return dense
         out: Floats = np.zeros((len(rows), n_outputs))
         step = max(1, _BLOCK_ENTRIES * len(rows) // max(1, len(rows.values)))
