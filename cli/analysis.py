@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -62,12 +63,14 @@ def analyze(
 ) -> None:
     """Compare rows with what the model was trained on; optionally build their features."""
     with told():
+        is_far = len(rows) == 1 and rows[0].startswith(_S3)
+        if is_far and not urlsplit(rows[0]).netloc:
+            raise ValueError(f"{rows[0]} names no bucket; write s3://BUCKET/FOLDER/")
+        if not is_far:
+            _require_files(rows)
         target, spec = Target(stage), load_project(checked(project), SPECS)
         work = Analysis(target, spec, _champion(target, project), features=features)
         folder = output or Path("analyses") / work.analysis_id
-        is_far = len(rows) == 1 and rows[0].startswith(_S3)
-        if not is_far:
-            _require_files(rows)
         if is_far or spark:
             finding = work.on_spark(rows[0] if is_far else work.uploaded(rows), workers)
         else:

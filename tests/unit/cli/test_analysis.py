@@ -1,0 +1,50 @@
+"""What `noria analyze` refuses before it asks anybody; the rest is in tests/integration."""
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.analysis import _reason, _summary
+from cli.display import console
+from cli.main import app
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["nowhere.csv"], "no such file: nowhere.csv"),
+        (["s3:///folder/"], "names no bucket; write s3://BUCKET/FOLDER/"),
+        (["s3://a/b", "s3://a/c"], "no such file: s3://a/b, s3://a/c"),
+    ],
+)
+def test_rows_that_are_nowhere_are_named(rows, said):
+    """One line, status 1."""
+    result = CliRunner().invoke(app, ["analyze", "customers", *rows])
+    assert result.exit_code == 1
+    assert said in result.output.replace("\n", " ")
+
+
+def test_a_failed_job_is_told_by_its_own_words():
+    """Not by all that Step Functions knows of it; words that are no JSON are shown as they are."""
+    assert _reason({"cause": '{"Id": "jr_1", "ErrorMessage": "no disk"}'}) == "no disk"
+    assert _reason({"cause": "States.Timeout"}) == "States.Timeout"
+    assert _reason({"cause": None}) == "None"
+
+
+def test_each_column_is_shown_once_with_its_surest_test():
+    """Ten of them; tests that only inform are on the page."""
+    finding = {
+        "project": "p", "model_version": "v", "verdict": "drift", "n_rows": 1200, "n_refused": 1,
+        "findings": [
+            {"column": f"c{n}", "statistic": name, "effect": 0.3, "threshold": threshold,
+             "detail": "then", "is_drifted": n == 0}
+            for n in range(12)
+            for name, threshold in (("ks", 0.1), ("missing_share", 0.2), ("psi", None))
+        ],
+    }  # fmt: skip
+    with console.capture() as captured:
+        console.print(_summary(finding))
+    text = captured.get()
+    assert "1,200 rows" in text
+    assert text.count(" ks ") == 10
+    assert "psi" not in text
+    assert "missing_share" not in text
