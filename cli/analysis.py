@@ -47,9 +47,7 @@ def register(app: typer.Typer) -> None:
 
 def analyze(
     project: Project,
-    rows: Annotated[
-        list[str], typer.Argument(help="Files, or one s3:// address of files of one kind.")
-    ],
+    rows: Annotated[list[str], typer.Argument(help="Files, or one s3:// address: a folder.")],
     spark: Annotated[
         bool, typer.Option(help="As a Glue job, whatever the size; an s3:// address always is.")
     ] = False,

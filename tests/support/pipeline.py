@@ -6,6 +6,7 @@ that look at what the steps leave behind.
 
 from dataclasses import dataclass
 
+from cli.samples import sample_files
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases, PackageRegistry
 from noria.spec.model import ProjectSpec
@@ -19,6 +20,8 @@ from noria.steps.select_challenger import SelectChallengerRequest, select_challe
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.steps.verify_bundle import VerifyBundleRequest, verify_bundle
 from noria.steps.write_training_report import WriteTrainingReportRequest, write_training_report
+from tests.support.fakes import MemoryArtifacts
+from tests.support.specs import quick_tickets
 
 
 @dataclass
@@ -90,3 +93,15 @@ def run_training(
     except AliasConflictError as error:
         return Run("ChampionKept", error.message, model_version, chosen)
     return Run("ChallengerPromoted", decision.summary, model_version, chosen)
+
+
+def prepared_tickets() -> tuple[ProjectSpec, MemoryArtifacts, str]:
+    """Return (spec, store, dataset version) of quick tickets, ready for their candidates."""
+    spec, store = quick_tickets(), MemoryArtifacts()
+    ((name, body),) = sample_files("tickets", n_rows=150)
+    store.put(f"inbox/{name}", body)
+    request = PrepareDatasetRequest("quick", "r", (f"inbox/{name}",))
+    version = prepare_dataset(request, spec=spec, artifacts=store).dataset_version
+    assert version is not None
+    fit_feature_views(FitFeatureViewsRequest("quick", "r", version), spec=spec, artifacts=store)
+    return spec, store, version

@@ -6,17 +6,14 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from cli.samples import sample_files
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import DatasetSchemaError, TrainingFailedError
 from noria.layout import analysis_key, candidate_key
-from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
-from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria_aws import glue_job
 from noria_aws.settings import DATA_BUCKET
 from tests.support.fakes import MemoryArtifacts, SteppingClock
-from tests.support.specs import quick_tickets
+from tests.support.pipeline import prepared_tickets
 
 TRAIN = {"project": "quick", "run_id": "r", "candidate": "logistic", "refit_of": glue_job.NOTHING}
 
@@ -76,12 +73,7 @@ def test_settings_come_as_arguments(monkeypatch):
 
 def test_a_job_trains_what_the_step_trains():
     """Byte for byte; the lineage names the backend."""
-    spec, store = quick_tickets(), MemoryArtifacts()
-    ((name, body),) = sample_files("tickets", n_rows=150)
-    store.put(f"inbox/{name}", body)
-    request = PrepareDatasetRequest("quick", "r", (f"inbox/{name}",))
-    version = prepare_dataset(request, spec=spec, artifacts=store).dataset_version
-    fit_feature_views(FitFeatureViewsRequest("quick", "r", version), spec=spec, artifacts=store)
+    spec, store, version = prepared_tickets()
     own = MemoryArtifacts()
     own.objects = dict(store.objects)
     train_candidate(

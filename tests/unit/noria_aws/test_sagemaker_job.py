@@ -9,30 +9,17 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from cli.samples import sample_files
 from infra.bundling import source_archive
 from infra.config import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import TrainingFailedError
 from noria.layout import candidate_key, dataset_key, run_key
-from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
-from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria_aws import sagemaker_job
 from tests.support.fakes import MemoryArtifacts, SteppingClock
-from tests.support.specs import quick_tickets
+from tests.support.pipeline import prepared_tickets
 
 CANDIDATE = "logistic"
-
-
-def _prepared():
-    spec, store = quick_tickets(), MemoryArtifacts()
-    ((name, body),) = sample_files("tickets", n_rows=150)
-    store.put(f"inbox/{name}", body)
-    request = PrepareDatasetRequest("quick", "r", (f"inbox/{name}",))
-    version = prepare_dataset(request, spec=spec, artifacts=store).dataset_version
-    fit_feature_views(FitFeatureViewsRequest("quick", "r", version), spec=spec, artifacts=store)
-    return spec, store, version
 
 
 def _tree(root, store, version, *, encode=str, **more):
@@ -64,7 +51,7 @@ def _services(spec, store):
 @pytest.mark.parametrize("encode", [str, json.dumps], ids=["plain", "JSON strings"])
 def test_a_job_trains_what_the_step_trains(tmp_path, encode):
     """Channels in; the run's files and the model folder out, byte for byte."""
-    spec, store, version = _prepared()
+    spec, store, version = prepared_tickets()
     request = TrainCandidateRequest("quick", "r", version, CANDIDATE)
     own = MemoryArtifacts()
     own.objects = dict(store.objects)

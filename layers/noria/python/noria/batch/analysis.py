@@ -74,7 +74,6 @@ class RowsAnalyzer:
         self._model = BatchPredictor(Predictor(bundle))
         self.predictor = self._model.predictor
         self.reference = Reference.from_bytes(files[REFERENCE])
-        self._observer = self.predictor.observer
 
     def empty(self) -> RowsProfile:
         """Return the profile of no rows."""
@@ -178,7 +177,9 @@ class RowsAnalyzer:
         sources = {s[1:3] for s in self.reference.sources.values() if s[0] == "text"}
         for name in {column for column, _ in sources}:
             texts = answers.columns.texts[name]
-            seen = [self._observer.observe({name: texts[i]}) for i in answers.places.tolist()]
+            seen = [
+                self.predictor.observer.observe({name: texts[i]}) for i in answers.places.tolist()
+            ]
             for column, part in sources:
                 if column == name:
                     signals[column, part] = [row.get(name, {}).get(part) for row in seen]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 
 def render_page(template: str, pictures: Iterable[tuple[str, str]], **shown: Any) -> bytes:
@@ -16,12 +16,17 @@ def render_page(template: str, pictures: Iterable[tuple[str, str]], **shown: Any
     pictures : pairs of (name, SVG text)
         In the template `pictures`, as addresses of images.
     """
-    text, style = (_template(name) for name in (template, "page.css"))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        loader=FunctionLoader(_template),
+    )
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     images = {name: _image(svg) for name, svg in pictures}
-    return environment.from_string(text).render(pictures=images, style=style, **shown).encode()
+    page = environment.get_template(template)
+    return page.render(pictures=images, style=_template("page.css"), **shown).encode()
 
 
 def _template(name: str) -> str:
