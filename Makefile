@@ -28,9 +28,7 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	echo "setting up $(VENV) with $$python (about a minute, once)"; \
 	rm -rf $(VENV) && "$$python" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
-	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/noria/python" "$(CURDIR)/layers/noria_aws/python" \
-	  "$(CURDIR)/layers/projects/python" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/noria.pth"
-	@printf '#!/bin/sh\nexec "%s" -m cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/noria && chmod +x $(BIN)/noria
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m infra.bundling
 	@touch $@
 

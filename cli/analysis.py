@@ -18,7 +18,7 @@ from cli.target import Target
 from cli.training import follow_execution, new_run_id
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
-from noria.batch.analysis import (
+from noria.analysis.rows import (
     ANALYZED_WITH,
     RowsAnalyzer,
     compared,
@@ -27,12 +27,12 @@ from noria.batch.analysis import (
 )
 from noria.batch.files import RowsFile, opened_rows
 from noria.errors import NoChampionError
-from noria.hashing import canonical_json
-from noria.layout import DRIFT, REPORT_HTML, analysis_key
 from noria.registry.versions import read_files
 from noria.reporting.analysis_report import render
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key
 
 _S3 = "s3://"
 _NOTHING = "-"  # no features, as the job knows it

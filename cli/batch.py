@@ -13,8 +13,8 @@ from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import new_run_id
 from infra.config import LOCAL_STAGE as LOCAL
-from noria.hashing import canonical_json
-from noria.layout import (
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import (
     CANCELLED,
     JOB,
     OUTCOME,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cli.display import console, outcome_line, table
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.target import Target
 from cli.training import new_run_id, run_training, upload
 from infra.config import LOCAL_STAGE as LOCAL

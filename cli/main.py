@@ -20,19 +20,19 @@ from cli.display import (
     outcome_line,
     table,
 )
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import Source, new_run_id, run_training, upload
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
 from infra.local.deploy import deploy
-from noria.aliases import Promotion, PromotionKind
 from noria.errors import ModelVersionNotFoundError
-from noria.layout import REPORT_HTML, REPORT_JSON, report_key, run_key
+from noria.records.alias import Promotion, PromotionKind
 from noria.registry.versions import read_manifest, verify_version
 from noria.spec.loader import load_spec
-from noria_aws.clock import SystemClock
+from noria.storage.keys import REPORT_HTML, REPORT_JSON, report_key, run_key
+from noria_aws.aws.clock import SystemClock
 
 app = typer.Typer(
     pretty_exceptions_enable=False,

@@ -16,8 +16,8 @@ from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
-from noria.layout import APPROVAL, monitoring_key
-from noria_aws.task_tokens import TaskTokens
+from noria.storage.keys import APPROVAL, monitoring_key
+from noria_aws.aws.task_tokens import TaskTokens
 
 _MAX_LABELS = 1000  # a request
 

@@ -20,11 +20,11 @@ from cli.target import Target
 from cli.training import TrainingEnd, follow_execution, run_training, upload, wait_for
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
-from noria.aliases import Promotion
 from noria.evaluation.metrics import Answers, measure
-from noria.hours import hours_between
-from noria.layout import answers_prefix, monitoring_key
+from noria.records.alias import Promotion
 from noria.spec.loader import load_spec
+from noria.storage.hours import hours_between
+from noria.storage.keys import answers_prefix, monitoring_key
 
 _CHECK_HOURS = 6
 _PATIENCE_SECONDS = 60.0

@@ -15,7 +15,8 @@ from infra.config import API_STAGE
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.emulator import Emulator
 from noria.errors import SettingsError, StoreUnavailableError
-from noria_aws.adapters import DynamoDbAliases, S3Artifacts
+from noria_aws.aws.dynamodb import DynamoDbAliases
+from noria_aws.aws.s3 import S3Artifacts
 
 _HTTP_SECONDS = 35.0
 

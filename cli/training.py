@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.target import Target
-from noria.hashing import sha256_hex
-from noria.layout import inbox_key
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import inbox_key
 
 _POLL_SECONDS = 0.1
 _BUSINESS_STATES = frozenset({"Task", "Map"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.training import Source
 from noria.data.validation import TARGET
 from noria.data.versions import TEST, TRAIN, read_rows

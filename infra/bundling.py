@@ -75,7 +75,7 @@ def source_archive() -> bytes:
     requirements = ROOT / "layers" / "training_runtime" / "requirements.txt"
     contents = _packages() | {
         "requirements.txt": requirements.read_bytes(),
-        "train.py": b"from noria_aws.sagemaker_job import main\n\nmain()\n",
+        "train.py": b"from noria_aws.jobs.sagemaker import main\n\nmain()\n",
     }
     with (
         gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed,

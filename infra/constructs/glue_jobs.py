@@ -18,7 +18,7 @@ from infra.config import Deployment
 from infra.constructs.function import allow
 from infra.stacks.storage import StorageStack
 
-_PROGRAM = b"from noria_aws.glue_job import main\n\nmain()\n"
+_PROGRAM = b"from noria_aws.jobs.glue import main\n\nmain()\n"
 _MOST_AT_ONCE = 50  # runs of one job: a training asks for ten at most
 
 

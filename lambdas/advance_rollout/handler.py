@@ -1,8 +1,8 @@
 """Give a challenger its next share of the requests."""
 
 from noria.steps.advance_rollout import AdvanceRolloutRequest, AdvanceRolloutResult, advance_rollout
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(AdvanceRolloutRequest)

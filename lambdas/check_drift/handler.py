@@ -1,8 +1,8 @@
 """Compare the window with training."""
 
 from noria.steps.check_drift import CheckDriftRequest, CheckDriftResult, check_drift
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(CheckDriftRequest)

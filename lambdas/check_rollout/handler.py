@@ -1,8 +1,8 @@
 """Hold a challenger against the champion on live requests."""
 
 from noria.steps.check_rollout import CheckRolloutRequest, CheckRolloutResult, check_rollout
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(CheckRolloutRequest)

@@ -1,8 +1,8 @@
 """Gather a batch's results."""
 
 from noria.steps.close_batch import CloseBatchRequest, CloseBatchResult, close_batch
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(CloseBatchRequest)

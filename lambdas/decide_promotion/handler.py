@@ -5,8 +5,8 @@ from noria.steps.decide_promotion import (
     DecidePromotionResult,
     decide_promotion,
 )
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(DecidePromotionRequest)

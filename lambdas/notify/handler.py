@@ -3,8 +3,8 @@
 from typing import Any
 
 from noria.steps.notify import NotifyRequest, NotifyResult, notify
-from noria_aws.bootstrap import bootstrap
-from noria_aws.queues import alert_of, queue_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.queues import alert_of, queue_handler
 
 
 def deliver(record: dict[str, Any]) -> NotifyResult:

@@ -1,8 +1,8 @@
 """Cut a file to score into parts."""
 
 from noria.steps.plan_batch import PlanBatchRequest, PlanBatchResult, plan_batch
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(PlanBatchRequest)

@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from noria_aws.http_api import http_handler
-from noria_aws.serving import Serving
-from noria_aws.settings import admin_key_ids
+from noria_aws.aws.settings import admin_key_ids
+from noria_aws.handlers.http_api import http_handler
+from noria_aws.serving.root import Serving
 
 serving = lru_cache(maxsize=1)(Serving)  # models stay loaded between requests
 

@@ -1,8 +1,8 @@
 """Tell people once."""
 
 from noria.steps.raise_alert import RaiseAlertRequest, RaiseAlertResult, raise_alert
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(RaiseAlertRequest)

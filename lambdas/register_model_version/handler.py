@@ -5,8 +5,8 @@ from noria.steps.register_model_version import (
     RegisterModelVersionResult,
     register_model_version,
 )
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import log_event, step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import log_event, step_handler
 
 
 @step_handler(RegisterModelVersionRequest)

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from noria_aws.bootstrap import bootstrap
-from noria_aws.queues import queue_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.queues import queue_handler
 
 
 def replay(record: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Take a challenger back."""
 
 from noria.steps.revert_rollout import RevertRolloutRequest, RevertRolloutResult, revert_rollout
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(RevertRolloutRequest)

@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-from noria.batch.engine import BatchModels
+from noria.columnar.engine import BatchModels
 from noria.steps.score_part import ScorePartRequest, ScorePartResult, score_part
-from noria_aws.bootstrap import bootstrap
-from noria_aws.runtime import step_handler
+from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.runtime import step_handler
 
 
 @lru_cache(maxsize=1)

@@ -5,9 +5,9 @@ from noria.steps.verify_bundle import (
     VerifyBundleResult,
     verify_bundle,
 )
-from noria_aws.runtime import step_handler
-from noria_aws.serving_adapters import HttpArtifacts
-from noria_aws.settings import DATA_BUCKET, aws_context, setting
+from noria_aws.aws.settings import DATA_BUCKET, aws_context, setting
+from noria_aws.handlers.runtime import step_handler
+from noria_aws.serving.ports import HttpArtifacts
 
 
 @step_handler(VerifyBundleRequest)

@@ -1,6 +1,6 @@
-/* Sum a tree ensemble's leaves for many rows: the loop of noria.inference.scoring.TreeScorer.
+/* Sum a tree ensemble's leaves for many rows: the loop of noria.inference.scoring.trees.TreeScorer.
  *
- * The tables are those of the serving bundle; a caller has checked them (noria.batch.kernel).
+ * The tables are those of the serving bundle; a caller has checked them (noria.columnar.kernel).
  * Rows are either dense (every feature present) or CSR (an absent feature is "absent", not 0).
  * Sums run over the trees in order, in double precision, without fused operations.
  */

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from infra.config import PREFIX, ROOT, Deployment, project_names
-from noria.catalog import ALGORITHMS
-from noria_aws.http_api import ROUTES
+from noria.spec.catalog import ALGORITHMS
+from noria_aws.handlers.http_api import ROUTES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MENTIONED = [

@@ -5,7 +5,7 @@ import json
 from infra.config import ROOT
 from infra.constructs.prediction_api import ROUTES as API_ROUTES
 from infra.constructs.steps import STEPS
-from noria_aws.http_api import ROUTES
+from noria_aws.handlers.http_api import ROUTES
 
 # Not in a state machine: behind the API, started by events, or reading queues.
 ONLINE = {"predict", "profile_log_chunk", "follow_approval", "notify"}

@@ -28,23 +28,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 from sklearn.svm import LinearSVC
 
-from cli.samples import csv_bytes
+from cli.samples.customers import CUSTOMER_COLUMNS, sample_customers
+from cli.samples.files import csv_bytes
+from cli.samples.tickets import TICKET_COLUMNS, sample_tickets
 from infra.config import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.data.inference import resolved
-from noria.data.samples.customers import CUSTOMER_COLUMNS, sample_customers
-from noria.data.samples.tickets import TICKET_COLUMNS, sample_tickets
+from noria.data.schema_inference import resolved
 from noria.data.validation import TARGET
 from noria.data.versions import TRAIN, read_rows
 from noria.features.fitting import RowPreparer
-from noria.layout import candidate_key
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.storage.keys import candidate_key
 from noria.training.algorithms import build
-from noria_aws.clock import SystemClock
+from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.batch_ours import FOLDER, PROJECTS, report, source
 from tests.benchmarks.report import Result, publish
 from tests.support.fakes import MemoryArtifacts

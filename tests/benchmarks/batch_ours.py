@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from infra.config import ROOT
-from noria.aliases import Promotion
-from noria.batch.engine import BatchModels
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.columnar.engine import BatchModels
 from noria.ports import StoredObject
+from noria.records.alias import Promotion
 from noria.registry.versions import write_version
 from noria.spec.loader import load_project
 from noria.steps.close_batch import CloseBatchRequest, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, plan_batch
 from noria.steps.score_part import ScorePartRequest, score_part
-from noria_aws.clock import SystemClock
+from noria_aws.aws.clock import SystemClock
 from tests.support.fakes import MemoryAliases
 
 PROJECTS = ROOT / "layers" / "projects" / "python" / "projects"

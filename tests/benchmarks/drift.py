@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.config import ROOT
-from noria.data.profiles import ColumnProfile, Frame, frequent_levels, number_edges
-from noria.features.observations import TextObserver, watched_words
-from noria.monitoring.drift_check import check_columns
+from noria.features.text_signals import TextObserver, watched_words
+from noria.monitoring.checks import check_columns
+from noria.monitoring.profiles import ColumnProfile, Frame, frequent_levels, number_edges
 from noria.spec.operations import MonitoringSection
 from tests.benchmarks.data import DATA
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from cli.samples.messages import sample_messages
 from infra.config import ROOT, SPECS
-from noria.data.samples.messages import sample_messages
 from noria.spec.loader import load_project
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from tests.benchmarks.report import Result, publish

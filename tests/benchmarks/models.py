@@ -23,13 +23,13 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.versions import decode_rows
 from noria.inference.golden import verify
 from noria.inference.predictor import Predictor
-from noria.layout import GOLDEN, candidate_key
 from noria.spec.loader import parse_spec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.storage.keys import GOLDEN, candidate_key
 from noria.training.algorithms import build
-from noria_aws.clock import SystemClock
+from noria_aws.aws.clock import SystemClock
 from tests.support.fakes import MemoryArtifacts
 
 _N_TEXTS, _N_CLASSES, _N_TABULAR, _N_COLUMNS = 3000, 12, 3000, 13

@@ -25,24 +25,24 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.model_selection import KFold, RepeatedKFold, StratifiedKFold
 
-from cli.samples import json_lines
+from cli.samples.files import json_lines
 from infra.config import ROOT, SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.data.inference import ColumnInference
 from noria.data.parsing import ByteBudget, read_records
+from noria.data.schema_inference import ColumnInference
 from noria.data.validation import TARGET, TIME, Validator
 from noria.data.versions import write_dataset
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.inference.predictor import Predictor
-from noria.layout import REFERENCE, candidate_key
 from noria.spec.columns import with_columns
 from noria.spec.loader import load_spec
 from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria_aws.clock import SystemClock
+from noria.storage.keys import REFERENCE, candidate_key
+from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.data import data_files
 from tests.support.fakes import MemoryArtifacts
 

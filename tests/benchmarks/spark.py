@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from infra.config import ROOT, SPECS
 from infra.local.glue_jobs import missing_spark
-from noria.batch.analysis import RowsAnalyzer, compared
-from noria.hashing import canonical_json
+from noria.analysis.rows import RowsAnalyzer, compared
 from noria.spec.loader import load_project
+from noria.storage.hashing import canonical_json
 from tests.benchmarks.report import Result, publish
 from tests.support.analyzed import AnalyzedModel
 
@@ -154,7 +154,7 @@ def _look(side: str, folder: Path) -> None:
     spec, files = pickle.loads((folder / "model").read_bytes())  # noqa: S301 - written just now
     analyzer = RowsAnalyzer(files)
     if side == "spark":
-        from noria_aws.spark_rows import profile_rows, rows_at, session
+        from noria_aws.jobs.spark_rows import profile_rows, rows_at, session
 
         total = profile_rows(rows_at(session("bench"), str(folder / "rows"), spec, files), files)
     else:

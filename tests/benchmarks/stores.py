@@ -4,11 +4,11 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from noria.aliases import AliasRecord
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.hashing import canonical_json, sha256_hex
-from noria.layout import model_key
-from noria_aws.alias_items import to_item
+from noria.records.alias import AliasRecord
+from noria.storage.hashing import canonical_json, sha256_hex
+from noria.storage.keys import model_key
+from noria_aws.aws.alias_items import to_item
 
 
 class Stores:

@@ -21,15 +21,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from infra.config import ROOT
-from noria.layout import RESULT, candidate_key, run_key
 from noria.spec.loader import load_project
 from noria.spec.model import CandidateSection, ProjectSpec, SearchRange
 from noria.steps.fit_feature_views import TARGETS, FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria_aws.clock import SystemClock
+from noria.storage.keys import RESULT, candidate_key, run_key
+from noria_aws.aws.clock import SystemClock
 from tests.support.fakes import MemoryArtifacts
 
 _LINEAR = ("logistic_regression",)

@@ -7,8 +7,8 @@ from io import BytesIO
 
 import pytest
 
-from noria_aws.serving_adapters import HttpArtifacts
-from noria_aws.settings import AwsContext
+from noria_aws.aws.settings import AwsContext
+from noria_aws.serving.ports import HttpArtifacts
 from tests.support.fakes import MemoryArtifacts
 
 KEYS = ["plain", "a b/c+d=e", "ñandú/日本", "deep/er/still/x.json"]

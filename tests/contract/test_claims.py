@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from noria_aws.claims import DynamoDbClaims
+from noria_aws.aws.claims import DynamoDbClaims
 from tests.support.fakes import MemoryClaims
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

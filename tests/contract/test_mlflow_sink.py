@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from noria.errors import StoreUnavailableError
-from noria_aws.mlflow_sink import MlflowSink
+from noria_aws.aws.mlflow_sink import MlflowSink
 
 _FACTS = {"project": "tickets", "run_id": "r1", "algorithm": "svm", "is_challenger": True}
 _START_SECONDS = 90

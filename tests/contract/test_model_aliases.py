@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from noria.aliases import AliasRecord, Promotion, RolloutChange
 from noria.errors import AliasConflictError, SettingsError, TransientError
-from noria_aws.serving_adapters import ReadOnlyAliases
-from noria_aws.settings import AwsContext
+from noria.records.alias import AliasRecord, Promotion, RolloutChange
+from noria_aws.aws.settings import AwsContext
+from noria_aws.serving.ports import ReadOnlyAliases
 from tests.support.fakes import MemoryAliases
 
 

@@ -8,7 +8,7 @@ from moto import mock_aws
 
 from noria.errors import SettingsError
 from noria.steps.follow_approval import FollowApprovalRequest, follow_approval
-from noria_aws.model_packages import ModelPackages
+from noria_aws.aws.model_packages import ModelPackages
 from tests.support.fakes import MemoryArtifacts
 
 _ROLE = "arn:aws:iam::123456789012:role/training"

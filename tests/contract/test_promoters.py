@@ -3,9 +3,9 @@
 import multiprocessing
 import os
 
-from noria.aliases import Promotion
 from noria.errors import AliasConflictError, TransientError
-from noria_aws.adapters import DynamoDbAliases
+from noria.records.alias import Promotion
+from noria_aws.aws.dynamodb import DynamoDbAliases
 
 N_PROCESSES, ROUNDS = 16, int(os.environ.get("ROUNDS", "10"))
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
 
-from noria.batch.analysis import RowsAnalyzer, RowsProfile, kept_columns
+from noria.analysis.rows import RowsAnalyzer, RowsProfile, kept_columns
 from noria.errors import DatasetSchemaError
 from noria.features.fitting import RowPreparer
 from noria.spec.loader import load_project
@@ -35,7 +35,7 @@ def model(request):
 
 
 def _rows(spark, model, path):
-    from noria_aws.spark_rows import rows_at
+    from noria_aws.jobs.spark_rows import rows_at
 
     return rows_at(spark, str(path), model.spec, model.files)
 
@@ -48,7 +48,7 @@ def _expected(model, table):
 
 def test_every_number_of_partitions_gives_one_profile(spark, model, tmp_path):
     """1 to 64, shuffled between: to the last bit what one machine finds in one piece."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     table = model.table(3000)
     pa.parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=500)
@@ -61,7 +61,7 @@ def test_every_number_of_partitions_gives_one_profile(spark, model, tmp_path):
 
 def test_numbers_may_be_numbers(spark, model, tmp_path):
     """Parquet knows types: what is written of them as text reads back as the same number."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     names = [n for n, c in model.spec.dataset.columns.items() if c.type == "number"]
     table = typed = model.table(400).slice(1, 96)
@@ -79,7 +79,7 @@ def test_numbers_may_be_numbers(spark, model, tmp_path):
 
 def test_more_partitions_than_the_driver_takes_are_merged_by_workers(spark, model, tmp_path):
     """The same profile again."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     table = model.table(300)
     pa.parquet.write_table(table, tmp_path / "rows.parquet")
@@ -90,7 +90,7 @@ def test_more_partitions_than_the_driver_takes_are_merged_by_workers(spark, mode
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "csv.gz", "parquet"])
 def test_every_kind_of_file_gives_the_same_profile(spark, model, tmp_path, kind):
     """In folders inside folders, as uploads lie; beside what is no file of rows."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     table = model.table(400)
     for part in range(2):
@@ -114,7 +114,7 @@ def _write(table, path):
 
 def test_features_are_those_of_one_machine(spark, model, tmp_path):
     """Beside the ids and the target; as many rows as have an answer."""
-    from noria_aws.spark_rows import write_features
+    from noria_aws.jobs.spark_rows import write_features
 
     table, kept = model.table(500), kept_columns(model.spec)
     pa.parquet.write_table(table, tmp_path / "rows.parquet")
@@ -129,7 +129,7 @@ def test_features_are_those_of_one_machine(spark, model, tmp_path):
 
 def test_a_bad_record_takes_no_other_with_it(spark, model, tmp_path):
     """Of JSON and of CSV: refused with the reason that a batch would give; the rest is profiled."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     good = model.table(200).slice(1, 90)
     lines = [json.dumps(row) for row in good.to_pylist()]
@@ -149,7 +149,7 @@ def test_a_bad_record_takes_no_other_with_it(spark, model, tmp_path):
 
 def test_what_holds_no_rows_is_refused_with_a_reason(spark, model, tmp_path):
     """No files, two kinds of them, none of the columns, no Parquet."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     with pytest.raises(DatasetSchemaError, match="no files of rows"):
         _rows(spark, model, tmp_path / "nothing")
@@ -172,7 +172,7 @@ def test_what_holds_no_rows_is_refused_with_a_reason(spark, model, tmp_path):
 def test_names_are_taken_as_they_are(spark, model, tmp_path):
     """An index without a name, dots, blanks, names that differ by case only, aliases; in files
     with other columns in another order."""
-    from noria_aws.spark_rows import profile_rows
+    from noria_aws.jobs.spark_rows import profile_rows
 
     table, name = model.table(192).slice(1, 190), model.names[0]
     columns = dict(model.spec.dataset.columns)
@@ -210,7 +210,7 @@ def test_names_are_taken_as_they_are(spark, model, tmp_path):
 
 def test_rows_are_prepared_as_here_and_in_order(spark, model):
     """What the feature views are fitted on."""
-    from noria_aws.spark_rows import prepare_rows
+    from noria_aws.jobs.spark_rows import prepare_rows
 
     rows = model.rows * 20
     preparer = RowPreparer(model.spec)

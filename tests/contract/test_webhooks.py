@@ -6,10 +6,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from noria.alerts import make_alert
-from noria.chats import MESSAGES
 from noria.errors import SettingsError, StoreUnavailableError
-from noria_aws.alerting import SecretWebhooks
+from noria.records.alert import make_alert
+from noria.reporting.chats import MESSAGES
+from noria_aws.aws.webhooks import SecretWebhooks
 
 
 class _Secrets:

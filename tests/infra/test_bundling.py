@@ -52,7 +52,7 @@ def test_predict_runs_on_its_layers_alone(built):
     layers = [built / name for name in (*COMMON, "serving_runtime")]
     _imports(layers, f"sys.path.insert(0, {str(built / 'predict')!r}); import handler")
     _imports(layers, "from noria.features.text import stemmer; stemmer('spanish')('casas')")
-    _imports(layers, "import noria.steps.verify_bundle, noria_aws.serving_adapters")
+    _imports(layers, "import noria.steps.verify_bundle, noria_aws.serving.ports")
 
 
 @pytest.mark.parametrize("layer", sorted({step.layer for step in STEPS.values()}))
@@ -69,7 +69,7 @@ def test_reports_and_tracking_run_on_their_layers_alone(built):
     _imports(layers, "import noria.steps.write_training_report")
     tracked = [*layers, built / "tracking_runtime"]
     assert bundling.require_size(tracked, bundling.MAX_UNZIPPED_BYTES) > 100_000_000
-    _imports(tracked, "from mlflow import MlflowClient; import noria_aws.mlflow_sink")
+    _imports(tracked, "from mlflow import MlflowClient; import noria_aws.aws.mlflow_sink")
 
 
 def test_batches_run_on_their_layer_alone_with_the_kernel(built):
@@ -79,7 +79,7 @@ def test_batches_run_on_their_layer_alone_with_the_kernel(built):
     steps = "plan_batch, score_part, close_batch"
     _imports(
         layers,
-        f"from noria.steps import {steps}; from noria.batch.kernel import TreeKernel; "
+        f"from noria.steps import {steps}; from noria.columnar.kernel import TreeKernel; "
         "assert TreeKernel.is_built()",
     )
 
@@ -125,8 +125,8 @@ def test_the_archive_of_a_glue_job_works_as_it_lies(tmp_path):
     program = """
 import noria, sys
 assert noria.__file__.startswith(sys.argv[1]), noria.__file__
-from noria.batch.kernel import TreeKernel
-from noria_aws.bootstrap import projects_folder
+from noria.columnar.kernel import TreeKernel
+from noria_aws.handlers.bootstrap import projects_folder
 from noria.features.fitting import stop_words
 from noria.spec.loader import project_names
 print(TreeKernel.is_built(), len(stop_words("spanish")) > 100, *project_names(projects_folder()))

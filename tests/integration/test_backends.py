@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli.analysis import Analysis
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.training import new_run_id, upload, wait_for
 from infra.config import SPECS
 from infra.local.glue_jobs import missing_spark
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.layout import model_key
 from noria.spec.loader import load_project
 from noria.spec.model import TrainingSection
+from noria.storage.keys import model_key
 from tests.support.spark import needs_spark
 
 PROJECT = "housing"

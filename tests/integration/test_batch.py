@@ -10,10 +10,10 @@ import urllib.request
 
 import pytest
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.training import new_run_id, run_training, upload
 from noria.data.versions import decode_rows
-from noria.layout import OUTCOME, batch_inbox_prefix, batch_key
+from noria.storage.keys import OUTCOME, batch_inbox_prefix, batch_key
 from tests.support.stages import workers_of
 
 PROJECT = "customers"

@@ -7,17 +7,17 @@ from functools import lru_cache
 
 import pytest
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.simulation import SimulatedTime, simulate_project
 from cli.training import follow_execution, new_run_id, run_training, upload
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
-from noria.aliases import Promotion, RolloutChange
 from noria.bundle.format import BUNDLE_FILE, pack, unpack
 from noria.data.versions import decode_rows
-from noria.layout import REFERENCE, model_key
+from noria.records.alias import Promotion, RolloutChange
 from noria.registry.versions import write_version
 from noria.spec.loader import load_spec
+from noria.storage.keys import REFERENCE, model_key
 
 PROJECT = "customers"
 

@@ -11,13 +11,13 @@ import urllib.request
 
 import pytest
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from cli.training import new_run_id, run_training, upload
 from infra.config import ROOT
 from infra.constructs.steps import STEPS
-from noria.aliases import Promotion
-from noria.layout import model_key
+from noria.records.alias import Promotion
 from noria.registry.versions import verify_version
+from noria.storage.keys import model_key
 from tests.support.stages import workers_of
 
 _TEXT = (ROOT / "statemachines" / "training.asl.json").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from botocore.validate import ParamValidator
 
 from infra.config import ROOT
 from noria import errors
-from noria.alerts import EVENTS
-from noria_aws import glue_job
+from noria.records.alert import EVENTS
+from noria_aws.jobs import glue
 
 PATHS = sorted((ROOT / "statemachines").glob("*.asl.json"))
 TEXTS = {path.name.removesuffix(".asl.json"): path.read_text(encoding="utf-8") for path in PATHS}
@@ -170,11 +170,11 @@ def test_faults_alert_and_fail_and_business_ends_succeed(machine):
 def test_the_job_knows_every_task_and_gets_the_arguments_it_reads():
     """A misspelt argument would fail an hour into a run."""
     jobs = [s for s in TASKS.values() if s["Resource"] == GLUE]
-    assert {s["Arguments"]["Arguments"]["--task"] for s in jobs} == set(glue_job.OPTIONS)
+    assert {s["Arguments"]["Arguments"]["--task"] for s in jobs} == set(glue.OPTIONS)
     given_by_default = {"data_bucket", "code_version"}
     for state in jobs:
         given = {name.removeprefix("--") for name in state["Arguments"]["Arguments"]}
-        read = {*glue_job.ALWAYS, *glue_job.OPTIONS[state["Arguments"]["Arguments"]["--task"]]}
+        read = {*glue.ALWAYS, *glue.OPTIONS[state["Arguments"]["Arguments"]["--task"]]}
         assert given | given_by_default == read
 
 

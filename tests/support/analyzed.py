@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cli.samples import sample_files
-from noria.batch.analysis import ANALYZED_WITH
-from noria.data.inference import resolved
+from cli.samples.files import sample_files
+from noria.analysis.rows import ANALYZED_WITH
+from noria.data.schema_inference import resolved
 from noria.data.versions import TRAIN, read_rows
-from noria.layout import candidate_key
 from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.storage.keys import candidate_key
 from tests.support.fakes import MemoryArtifacts, SteppingClock
 
 

@@ -7,9 +7,9 @@ from io import BytesIO
 from threading import Lock
 from typing import Any, BinaryIO, Literal
 
-from noria.aliases import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.errors import AliasConflictError
 from noria.ports import StoredObject
+from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, apply_change
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

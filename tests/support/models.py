@@ -4,10 +4,11 @@ import numpy as np
 import scipy.sparse
 from sklearn.datasets import make_classification, make_regression
 
-from noria.bundle.exporters import Features
+from noria.bundle.exported import Features
 from noria.bundle.format import pack, unpack
-from noria.catalog import ALGORITHMS
-from noria.inference.scoring import LINKS, load_scorer
+from noria.inference.scoring.links import LINKS
+from noria.inference.scoring.loading import load_scorer
+from noria.spec.catalog import ALGORITHMS
 
 SMALL = {
     "random_forest": {"n_estimators": 12},

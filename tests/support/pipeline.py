@@ -6,7 +6,7 @@ that look at what the steps leave behind.
 
 from dataclasses import dataclass
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases, PackageRegistry
 from noria.spec.model import ProjectSpec

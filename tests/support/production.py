@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from noria.aliases import Promotion, RolloutChange
 from noria.evaluation.metrics import Answers
-from noria.hours import hour_name, new_prediction_id
-from noria.layout import REFERENCE, labels_key
 from noria.monitoring.reference import Reference, answer_records, build_reference
+from noria.records.alias import Promotion, RolloutChange
 from noria.registry.versions import write_version
 from noria.spec.loader import parse_spec
 from noria.spec.model import ProjectSpec
 from noria.steps.profile_log_chunk import ProfileLogChunkRequest, profile_log_chunk
+from noria.storage.hours import hour_name
+from noria.storage.ids import new_prediction_id
+from noria.storage.keys import REFERENCE, labels_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -170,7 +171,7 @@ class Production:
         latency_ms: float = 2.0,
     ) -> list[str]:
         """Write a chunk of the log, profile it, and return the prediction ids."""
-        from noria.features.observations import TextObserver
+        from noria.features.text_signals import TextObserver
 
         observer, records = TextObserver({"note": ["en", "orden", "todo"]}), []
         for row in rows:

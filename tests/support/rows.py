@@ -3,9 +3,9 @@
 import io
 from collections.abc import Iterator
 
-from cli.samples import csv_bytes
+from cli.samples.files import csv_bytes
+from cli.samples.tickets import TICKET_COLUMNS, sample_tickets
 from noria.data.parsing import ByteBudget, RawRecord, read_records
-from noria.data.samples.tickets import TICKET_COLUMNS, sample_tickets
 
 
 def records(body: bytes, name: str = "rows.csv") -> Iterator[RawRecord]:

@@ -16,7 +16,7 @@ needs_spark = pytest.mark.skipif(missing_spark() is not None, reason=str(missing
 @contextmanager
 def spark_session() -> Iterator[Any]:
     """Yield the job's own session, on two cores with 2 GB."""
-    from noria_aws.spark_rows import session
+    from noria_aws.jobs.spark_rows import session
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "PYSPARK_PYTHON", sys.executable)

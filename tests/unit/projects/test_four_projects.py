@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.samples import sample_files
-from noria.batch.analysis import SPARSE_COLUMNS, RowsAnalyzer
-from noria.batch.engine import BatchPredictor
+from cli.samples.files import sample_files
+from noria.analysis.rows import SPARSE_COLUMNS, RowsAnalyzer
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
-from noria.cells import normalized
-from noria.data.inference import resolved
+from noria.columnar.engine import BatchPredictor
 from noria.data.parsing import ByteBudget, read_records
+from noria.data.schema_inference import resolved
 from noria.data.validation import Validator
+from noria.data.values import normalized
 from noria.data.versions import TEST, TRAIN, read_rows
 from noria.errors import InvalidInputError
 from noria.features.derive import Deriver
@@ -25,11 +25,11 @@ from noria.features.fitting import RowPreparer
 from noria.features.matrix import from_bytes, stack_rows, take_columns
 from noria.features.view import FeatureView
 from noria.inference.predictor import Predictor
-from noria.layout import REFERENCE
 from noria.spec.loader import load_project
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
+from noria.storage.keys import REFERENCE
 from noria.training.calibration import Calibration
 from noria.training.estimators import fit, raw_scores
 from tests.conftest import PROJECTS

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
-from noria.aliases import AliasChange, AliasRecord, HistoryEntry
+from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 
 if TYPE_CHECKING:  # predict imports the ports, and tells nobody anything
-    from noria.alerts import Alert
+    from noria.records.alert import Alert
 
 
 class ArtifactStore(Protocol):

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 
-from noria.bundle.exporters import EXPORTERS, FLOAT32, Features, export
+from noria.bundle.exported import FLOAT32, Features
+from noria.bundle.exporters import EXPORTERS, export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack
-from noria.catalog import ALGORITHMS
 from noria.errors import ModelIncompatibleError
-from noria.inference.scoring import load_scorer
+from noria.inference.scoring.loading import load_scorer
+from noria.spec.catalog import ALGORITHMS
 from noria.training.algorithms import build
 from noria.training.calibration import Calibration
 from noria.training.estimators import FittedModel, raw_scores

@@ -2,9 +2,9 @@ from collections import Counter
 
 import pytest
 
-from noria.data.samples.customers import CUSTOMER_COLUMNS, sample_customers
-from noria.data.samples.messages import sample_messages
-from noria.data.samples.tickets import sample_tickets
+from cli.samples.customers import CUSTOMER_COLUMNS, sample_customers
+from cli.samples.messages import sample_messages
+from cli.samples.tickets import sample_tickets
 
 MAKERS = {
     "tickets": lambda n, **k: [(row[1], row[3]) for row in sample_tickets(n, **k)],

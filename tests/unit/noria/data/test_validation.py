@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cli.samples import csv_bytes
+from cli.samples.files import csv_bytes
 from noria.data.validation import (
     TARGET,
     TIME,

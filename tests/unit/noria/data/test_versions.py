@@ -11,7 +11,7 @@ from noria.data.versions import (
     write_dataset,
 )
 from noria.errors import ModelCorruptError
-from noria.layout import dataset_key
+from noria.storage.keys import dataset_key
 from tests.support.fakes import MemoryArtifacts
 
 ROWS = [{"x": 1.0, "_target": "ñ"}], [{"x": None, "_target": "b"}]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import shap
 
-from noria.bundle.exporters import Features, export
+from noria.bundle.exported import Features
+from noria.bundle.exporters import export
 from noria.inference.explanation import Explainer
-from noria.inference.scoring import load_scorer
+from noria.inference.scoring.loading import load_scorer
 from noria.training.algorithms import build
 
 SMALL = {

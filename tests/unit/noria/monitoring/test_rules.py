@@ -2,9 +2,9 @@
 
 import pytest
 
-from noria.catalog import DRIFT_RULES
-from noria.monitoring.drift_check import check_columns
+from noria.monitoring.checks import check_columns
 from noria.monitoring.rules import RULES, Window
+from noria.spec.catalog import DRIFT_RULES
 from tests.support.production import Production, loan_rows, probability
 
 P = Production()

@@ -5,8 +5,8 @@ from noria.errors import (
     ModelVersionConflictError,
     ModelVersionNotFoundError,
 )
-from noria.layout import model_key
 from noria.registry.versions import read_files, read_manifest, verify_version, write_version
+from noria.storage.keys import model_key
 from tests.support.fakes import MemoryArtifacts
 
 FILES = {"a.json": b"{}", "b.bin": b"\x00\x01"}

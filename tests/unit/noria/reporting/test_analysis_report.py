@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from noria.batch.analysis import RowsProfile, compared
+from noria.analysis.rows import RowsProfile, compared
 from noria.reporting.analysis_report import render
 from tests.support.production import CLASSES, Production, answer_records, answers_of, loan_rows
 

@@ -2,9 +2,9 @@ import pytest
 from pydantic import ValidationError
 
 from infra.config import project_names, schedules
-from noria.catalog import ALGORITHMS, METRICS
 from noria.errors import InvalidSpecError, UnknownProjectError
 from noria.evaluation import metrics
+from noria.spec.catalog import ALGORITHMS, METRICS
 from noria.spec.loader import load_project, parse_spec, spec_hash
 from noria.spec.model import TrainingSection
 from noria.training.algorithms import BUILDERS

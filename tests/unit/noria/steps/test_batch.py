@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from noria.aliases import Promotion
-from noria.batch.engine import BatchModels
+from noria.columnar.engine import BatchModels
 from noria.data.versions import decode_rows
 from noria.errors import BatchCancelledError
 from noria.inference.predictor import Predictor
-from noria.layout import CANCELLED, OUTCOME, PLAN, batch_key
+from noria.records.alias import Promotion
 from noria.registry.versions import write_version
 from noria.spec.loader import parse_spec
 from noria.spec.model import BusinessValueSection
@@ -23,6 +22,7 @@ from noria.steps.close_batch import CloseBatchRequest, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, plan_batch
 from noria.steps.score_part import ScorePartRequest, score_part
 from noria.steps.write_batch_report import WriteBatchReportRequest, write_batch_report
+from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 from tests.support.trained import COLUMN, tiny_bundle
 

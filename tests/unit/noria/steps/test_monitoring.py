@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from noria.api.checks import last_check, set_baseline
 from noria.errors import NoChampionError
-from noria.inference.monitored import last_check, set_baseline
 from noria.steps.check_drift import CheckDriftRequest, check_drift
 from noria.steps.check_performance import CheckPerformanceRequest, check_performance
 from noria.steps.decide_retraining import DecideRetrainingRequest, decide_retraining

@@ -2,12 +2,12 @@
 
 import pytest
 
-from noria.aliases import Promotion, RolloutChange
+from noria.api.predictions import Predictions
+from noria.api.served_models import ServedModels
 from noria.bundle.format import BUNDLE_FILE
 from noria.errors import InvalidInputError
-from noria.inference.serving import ServedModels
+from noria.records.alias import Promotion, RolloutChange
 from noria.registry.versions import write_version
-from noria.steps.predict import Predictions
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryLog, SteppingClock
 from tests.support.trained import tiny_bundle
 

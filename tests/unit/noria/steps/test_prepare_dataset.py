@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from tests.support.fakes import MemoryArtifacts
 from tests.support.rows import ticket_csv

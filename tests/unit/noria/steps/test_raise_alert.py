@@ -3,8 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from noria.alerts import EVENTS
 from noria.errors import SettingsError, StoreUnavailableError
+from noria.records.alert import EVENTS
 from noria.steps.notify import NotifyRequest, notify
 from noria.steps.raise_alert import RaiseAlertRequest, raise_alert
 from tests.support.fakes import FixedClock, MemoryClaims

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from noria.errors import TrainingFailedError
-from noria.layout import RESULT, candidate_key
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
+from noria.storage.keys import RESULT, candidate_key
 from tests.support.fakes import MemoryArtifacts
 from tests.support.specs import quick_tickets
 

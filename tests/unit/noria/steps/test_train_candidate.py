@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from noria.data.versions import decode_rows
 from noria.errors import ModelVersionNotFoundError, TrainingFailedError
 from noria.spec.features import Derivation, NumericFeature

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from cli.samples import sample_files
+from cli.samples.files import sample_files
 from noria.data.versions import TEST
 from noria.errors import ModelVersionConflictError, SettingsError, StoreUnavailableError
-from noria.layout import model_key
 from noria.registry.versions import verify_version
+from noria.storage.keys import model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 from tests.support.pipeline import run_training
 from tests.support.rows import ticket_csv

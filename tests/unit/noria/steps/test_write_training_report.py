@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cli.samples import csv_bytes, sample_files
-from noria.data.samples.tickets import TICKET_COLUMNS, sample_tickets
+from cli.samples.files import csv_bytes, sample_files
+from cli.samples.tickets import TICKET_COLUMNS, sample_tickets
 from noria.errors import StoreUnavailableError
 from noria.steps.write_training_report import (
     WriteTrainingReportRequest,

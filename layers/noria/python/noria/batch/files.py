@@ -7,9 +7,9 @@ from typing import Any, BinaryIO, cast
 
 from noria.batch.parquet import parquet_as_csv
 from noria.batch.parts import FileLayout, Part, read_header, split_records
-from noria.catalog import BATCH_SUFFIXES, PARQUET
 from noria.data.parsing import ByteBudget, is_json_lines, read_lines
 from noria.errors import DatasetSchemaError
+from noria.spec.catalog import BATCH_SUFFIXES, PARQUET
 from noria.spec.model import ProjectSpec
 
 _ADVICE = "batch.max_bytes; cut it into several"

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from noria.hashing import short_id
-from noria.layout import JOB, batch_inbox_prefix, batch_key
 from noria.ports import ArtifactStore
+from noria.storage.hashing import short_id
+from noria.storage.keys import JOB, batch_inbox_prefix, batch_key
 
 
 def job_of_file(

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from noria.batch.engine import Answers
-from noria.batch.kernel import Floats
 from noria.batch.reading import Records
-from noria.hashing import canonical_json
+from noria.columnar.engine import Answers
+from noria.columnar.kernel import Floats
 from noria.inference.predictor import Predictor
+from noria.storage.hashing import canonical_json
 
 N_BINS, _N_SHARES, _HEAD_ROWS, _N_REASONS = 20, 100, 20, 20
 _MIDDLES = (np.arange(_N_SHARES) + 0.5) / _N_SHARES

@@ -7,32 +7,16 @@ precision, so parity with it cannot be closer than that.
 import json
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from noria.bundle.exported import FLOAT32, FLOAT64, ExportedModel, Features
 from noria.bundle.trees import NodeTable, lightgbm_tree, sklearn_tree, xgboost_tree
 from noria.errors import ModelIncompatibleError
 
-FLOAT64, FLOAT32 = "float64", "float32"
 SHARE_FLOOR = 1e-3  # a forest's class share of 0 is "rarer than its trees can tell"
-
-
-class ExportedModel(NamedTuple):
-    """A model as data."""
-
-    model: dict[str, Any]  # what `noria.inference.scoring.load_scorer` reads
-    arrays: dict[str, "array[Any]"]
-    precision: str
-
-
-class Features(NamedTuple):
-    """The feature view an estimator was fitted on, or the part of it that it saw."""
-
-    width: int  # columns of the whole view
-    kept: Sequence[int]  # the columns the estimator saw, in its order
-    sparse: bool  # rows are mostly empty, and the estimator was given CSR
 
 
 def export(estimator: Any, features: Features) -> ExportedModel:

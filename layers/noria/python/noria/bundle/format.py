@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from noria.errors import ModelCorruptError, ModelIncompatibleError
-from noria.hashing import canonical_json, sha256_hex
+from noria.storage.hashing import canonical_json, sha256_hex
 
 FORMAT_VERSION = 3
 BUNDLE_FILE = "bundle.json"

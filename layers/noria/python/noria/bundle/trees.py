@@ -2,13 +2,12 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from noria.bundle.exporters import Features
+from noria.bundle.exported import Features
 
 LEAF = -1
 
@@ -36,7 +35,7 @@ class NodeTable:
         the trees that a feature touches pays.
     """
 
-    def __init__(self, features: "Features") -> None:
+    def __init__(self, features: Features) -> None:
         self._kept, self._sparse = features.kept, features.sparse
         self._arrays: dict[str, array[Any]] = {
             "feature": array("i"),

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from math import isfinite
 from typing import Any, BinaryIO, NamedTuple
 
-from noria.catalog import ROW_SUFFIXES
 from noria.errors import DatasetSchemaError
+from noria.spec.catalog import ROW_SUFFIXES
 
 MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
 MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from noria.data.validation import TARGET, TIME
-from noria.hashing import canonical_json, sha256_hex
 from noria.spec.model import SplitSection
+from noria.storage.hashing import canonical_json, sha256_hex
 
 Row = Mapping[str, Any]
 _SPAN = float(1 << 64)

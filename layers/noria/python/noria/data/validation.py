@@ -9,11 +9,11 @@ from io import BytesIO
 from math import isfinite
 from typing import Any, NamedTuple
 
-from noria.cells import normalized, utc
 from noria.data.parsing import RawRecord, is_json_lines
+from noria.data.values import normalized, utc
 from noria.errors import DatasetSchemaError
-from noria.hashing import canonical_json, sha256_hex, short_id
 from noria.spec.model import ColumnSpec, ProjectSpec
+from noria.storage.hashing import canonical_json, sha256_hex, short_id
 
 Row = dict[str, Any]
 TARGET, TIME, ID = "_target", "_time", "_id"  # beside the input columns in a typed row

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from noria.errors import ModelCorruptError
-from noria.hashing import canonical_json, sha256_hex, short_id
-from noria.layout import dataset_key
 from noria.ports import ArtifactStore
+from noria.storage.hashing import canonical_json, sha256_hex, short_id
+from noria.storage.keys import dataset_key
 
 TRAIN, TEST = "train/rows.jsonl.gz", "test/rows.jsonl.gz"
 MANIFEST = "manifest.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 from noria.features.blocks import SparseRow
 from noria.features.view import FeatureView
-from noria.inference.scoring import Scorer
+from noria.inference.scoring.scorer import Scorer
 
 MAX_CONTRIBUTIONS = 50
 

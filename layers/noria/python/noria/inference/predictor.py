@@ -7,13 +7,14 @@ from math import isfinite
 from typing import Any
 
 from noria.bundle.format import unpack
-from noria.cells import normalized
+from noria.data.values import normalized
 from noria.errors import InvalidInputError, ModelCorruptError
-from noria.features.observations import TextObserver
+from noria.features.text_signals import TextObserver
 from noria.features.view import FeatureView
 from noria.inference.explanation import Explainer
 from noria.inference.postprocess import load_postprocess
-from noria.inference.scoring import LINKS, load_scorer
+from noria.inference.scoring.links import LINKS
+from noria.inference.scoring.loading import load_scorer
 
 Row = Mapping[str, Any]
 

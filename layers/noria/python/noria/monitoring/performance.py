@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from noria.data.profiles import Floats, NumberProfile
 from noria.evaluation.metrics import METRICS, TABLE_METRICS, Answers, measure
+from noria.monitoring.profiles import Floats, NumberProfile
 from noria.monitoring.reference import POSITIVE, PREDICTION, ErrorModel, Reference, WindowProfile
 
 _REPLICATES = 500

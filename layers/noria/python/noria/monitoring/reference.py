@@ -8,7 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from noria.data.profiles import (
+from noria.errors import ModelCorruptError
+from noria.evaluation.metrics import Answers
+from noria.features.text_signals import TextObserver, watched_words
+from noria.monitoring.profiles import (
     KEPT_IN_REFERENCE,
     KEPT_IN_WINDOW,
     ColumnProfile,
@@ -19,11 +22,8 @@ from noria.data.profiles import (
     frequent_levels,
     number_edges,
 )
-from noria.errors import ModelCorruptError
-from noria.evaluation.metrics import Answers
-from noria.features.observations import TextObserver, watched_words
-from noria.hashing import canonical_json
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
 
 PREDICTION, CONFIDENCE, POSITIVE = "(prediction)", "(confidence)", "(positive)"
 OUTPUTS = (PREDICTION, CONFIDENCE, POSITIVE)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from noria.data.profiles import LevelProfile, NumberProfile
+from noria.monitoring.checks import ColumnFinding
 from noria.monitoring.drift.chi_square import chi_square
 from noria.monitoring.drift.ks import kolmogorov_smirnov
 from noria.monitoring.drift.mean_shift import mean_shift
-from noria.monitoring.drift_check import ColumnFinding
+from noria.monitoring.profiles import LevelProfile, NumberProfile
 from noria.monitoring.reference import CONFIDENCE, PREDICTION, Reference, WindowProfile
 from noria.spec.model import ProjectSpec
 

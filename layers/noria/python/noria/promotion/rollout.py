@@ -6,8 +6,8 @@ from typing import Literal, cast
 
 from scipy.stats import binomtest
 
-from noria.data.profiles import LevelProfile
 from noria.monitoring.performance import Performance
+from noria.monitoring.profiles import LevelProfile
 from noria.monitoring.reference import PREDICTION, WindowProfile
 from noria.spec.operations import RolloutSection
 

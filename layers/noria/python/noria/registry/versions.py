@@ -9,9 +9,9 @@ from noria.errors import (
     ModelVersionConflictError,
     ModelVersionNotFoundError,
 )
-from noria.hashing import canonical_json, sha256_hex
-from noria.layout import model_key
 from noria.ports import ArtifactStore
+from noria.storage.hashing import canonical_json, sha256_hex
+from noria.storage.keys import model_key
 
 MANIFEST = "manifest.json"
 

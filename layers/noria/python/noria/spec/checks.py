@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from noria.catalog import ALGORITHMS, METRICS
+from noria.spec.catalog import ALGORITHMS, METRICS
 from noria.spec.columns import column_types, columns_read
 from noria.spec.features import (
     DERIVATION_TYPES,

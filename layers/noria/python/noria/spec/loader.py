@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from noria.errors import InvalidSpecError, UnknownProjectError
-from noria.hashing import canonical_json, sha256_hex
 from noria.spec.checks import contradictions
 from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json, sha256_hex
 
 
 def load_spec(path: Path) -> ProjectSpec:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from noria.catalog import DRIFT_RULES, DRIFT_STATISTICS, TRIGGERS
+from noria.spec.catalog import DRIFT_RULES, DRIFT_STATISTICS, TRIGGERS
 from noria.spec.section import Fraction, Section
 
 # Least effects that matter: a KS or Jensen-Shannon distance of 0.08, a word in 4 more texts of

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from noria.aliases import RolloutChange
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.records.alias import RolloutChange
 from noria.registry.versions import verify_version
 from noria.spec.model import ProjectSpec
 from noria.spec.operations import RolloutStep

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from noria.api.checks import baseline_window
 from noria.errors import NoChampionError
-from noria.hashing import canonical_json
-from noria.inference.monitored import baseline_window
-from noria.layout import BASELINE, DRIFT, check_key, monitoring_key
-from noria.monitoring.drift_check import ColumnFinding, check_columns, quantiles, then_and_now
-from noria.monitoring.log import read_reference, read_window
+from noria.monitoring.checks import ColumnFinding, check_columns, quantiles, then_and_now
+from noria.monitoring.prediction_log import read_reference, read_window
 from noria.monitoring.reference import OUTPUTS, Reference, WindowProfile
 from noria.monitoring.rules import RULES, RuleFinding, Window
 from noria.ports import Clock, ModelAliases, MonitoredStore
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import BASELINE, DRIFT, check_key, monitoring_key
 
 STREAKS = "streaks.json"
 Verdict = Literal["stable", "drift", "insufficient_data"]

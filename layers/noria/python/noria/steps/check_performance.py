@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from noria.errors import NoChampionError
-from noria.hashing import canonical_json
-from noria.layout import PERFORMANCE, check_key
-from noria.monitoring.log import LabelledLog, read_reference, read_window
 from noria.monitoring.performance import Performance, estimated, realised
+from noria.monitoring.prediction_log import LabelledLog, read_reference, read_window
 from noria.ports import Clock, ModelAliases, MonitoredStore
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import PERFORMANCE, check_key
 
 Verdict = Literal["good", "degraded", "insufficient_data"]
 

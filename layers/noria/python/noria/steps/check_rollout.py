@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from noria.errors import AliasConflictError
-from noria.monitoring.log import LabelledLog, read_reference, read_window
 from noria.monitoring.performance import Performance, realised
+from noria.monitoring.prediction_log import LabelledLog, read_reference, read_window
 from noria.ports import Clock, ModelAliases, MonitoredStore
 from noria.promotion.rollout import Verdict, judge
 from noria.spec.model import ProjectSpec

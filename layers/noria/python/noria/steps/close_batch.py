@@ -11,10 +11,12 @@ from typing import Any, BinaryIO
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
 from noria.batch.results import merged
-from noria.catalog import BATCH_SUFFIXES
 from noria.errors import ModelCorruptError
-from noria.hashing import canonical_json
-from noria.layout import (
+from noria.ports import Clock, FileStore
+from noria.spec.catalog import BATCH_SUFFIXES
+from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import (
     CANCELLED,
     OUTCOME,
     PLAN,
@@ -23,8 +25,6 @@ from noria.layout import (
     batch_values_prefix,
     part_key,
 )
-from noria.ports import Clock, FileStore
-from noria.spec.model import ProjectSpec
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from noria.hashing import canonical_json
-from noria.layout import DECISION, run_key
 from noria.ports import ArtifactStore
 from noria.promotion.gate import Outcome
 from noria.promotion.gate import decide_promotion as decide
 from noria.spec.model import ProjectSpec
 from noria.steps.evaluate_challenger import read_evaluation
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import DECISION, run_key
 
 
 @dataclass(frozen=True)

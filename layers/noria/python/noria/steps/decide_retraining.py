@@ -10,8 +10,12 @@ from fnmatch import fnmatch
 from typing import Any
 
 from noria.data.versions import MANIFEST
-from noria.hashing import canonical_json, short_id
-from noria.layout import (
+from noria.monitoring.retraining import Reason, Situation, obstacles, triggers
+from noria.ports import ModelAliases, MonitoredStore
+from noria.registry.versions import read_manifest
+from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json, short_id
+from noria.storage.keys import (
     DECISION,
     DRIFT,
     PERFORMANCE,
@@ -23,10 +27,6 @@ from noria.layout import (
     quarantine_key,
     run_key,
 )
-from noria.monitoring.retraining import Reason, Situation, obstacles, triggers
-from noria.ports import ModelAliases, MonitoredStore
-from noria.registry.versions import read_manifest
-from noria.spec.model import ProjectSpec
 
 _ATTEMPTS, _INBOX = "attempts/", "inbox.json"
 _BLOCK_BYTES = 1 << 20

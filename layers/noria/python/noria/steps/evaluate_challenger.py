@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.data.inference import resolved
+from noria.data.schema_inference import resolved
 from noria.data.splits import input_hash
 from noria.data.validation import TARGET
 from noria.data.versions import TEST, TRAIN, read_rows
@@ -17,14 +17,14 @@ from noria.errors import ModelError, ModelVersionConflictError, NoriaError, Regi
 from noria.evaluation.comparison import compare
 from noria.evaluation.metrics import Answers, measure
 from noria.features.derive import Deriver
-from noria.hashing import canonical_json, sha256_hex
 from noria.inference.postprocess import business_totals
 from noria.inference.predictor import Predictor
-from noria.layout import EVALUATION, REFERENCE, TEST_ANSWERS, candidate_key, run_key
 from noria.monitoring.reference import Reference, answer_records
 from noria.ports import ArtifactStore, ModelAliases
 from noria.registry.versions import read_files, read_manifest
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json, sha256_hex
+from noria.storage.keys import EVALUATION, REFERENCE, TEST_ANSWERS, candidate_key, run_key
 
 _MIN_SLICE_ROWS = 10  # fewer say nothing
 _SEED = 20_260  # of the bootstrap; any constant keeps evaluations repeatable

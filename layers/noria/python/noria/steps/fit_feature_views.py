@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from noria.bundle.format import pack
-from noria.data.inference import resolved
+from noria.data.schema_inference import resolved
 from noria.data.splits import fold_indices
 from noria.data.validation import TARGET
 from noria.data.versions import TRAIN, encode_rows, read_rows
@@ -19,11 +19,11 @@ from noria.errors import ModelIncompatibleError, TrainingFailedError
 from noria.features.fitting import RowPreparer, fit_feature_view
 from noria.features.matrix import Matrix, stack_rows, to_bytes
 from noria.features.view import FeatureView
-from noria.hashing import canonical_json
-from noria.layout import WATCHED, run_key
 from noria.monitoring.reference import watched
 from noria.ports import ArtifactStore
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import WATCHED, run_key
 from noria.training.selection import kept_columns
 
 FEATURE_VIEW, ALL_ROWS, TARGETS = "features/view", "features/all.npz", "features/targets.npz"

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from noria.layout import APPROVAL, monitoring_key
 from noria.ports import ArtifactStore, PackageRegistry, WaitingExecutions
+from noria.storage.keys import APPROVAL, monitoring_key
 
 APPROVED = "Approved"
 

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from noria.alerts import alert_from_dict
-from noria.chats import MESSAGES
 from noria.errors import NoriaError, StoreUnavailableError
 from noria.ports import Claims, Clock, Webhooks
+from noria.records.alert import alert_from_dict
+from noria.reporting.chats import MESSAGES
 from noria.spec.model import ProjectSpec
 
 _LEASE_SECONDS = 60.0  # longer than a service may take to answer

@@ -10,18 +10,18 @@ from noria.batch.jobs import job_id_of, job_of_file
 from noria.batch.results import merged_spread, quantile
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import DatasetSchemaError, NoChampionError
-from noria.hashing import canonical_json
 from noria.inference.predictor import Predictor
-from noria.layout import (
+from noria.ports import Clock, ModelAliases, MonitoredStore
+from noria.registry.versions import read_files
+from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import (
     OWNER,
     PLAN,
     batch_key,
     batch_values_prefix,
     part_key,
 )
-from noria.ports import Clock, ModelAliases, MonitoredStore
-from noria.registry.versions import read_files
-from noria.spec.model import ProjectSpec
 
 _MAX_PARTS = 10_000  # more do not fit into the state machine's payload
 _MIN_VALUES, _BATCHES = 100, 10  # business values that fix the bands: of how many batches at most

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Self
 
-from noria.data.inference import ColumnInference
 from noria.data.joins import Tables
 from noria.data.outliers import without_outliers
 from noria.data.parsing import ByteBudget, RawRecord, read_records
+from noria.data.schema_inference import ColumnInference
 from noria.data.splits import split_rows
 from noria.data.validation import (
     ID,
@@ -22,12 +22,12 @@ from noria.data.validation import (
 )
 from noria.data.versions import write_dataset
 from noria.errors import DatasetSchemaError
-from noria.layout import quarantine_key
 from noria.ports import ArtifactStore
 from noria.spec.checks import column_faults
 from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
 from noria.spec.section import ColumnType
+from noria.storage.keys import quarantine_key
 
 
 @dataclass(frozen=True)

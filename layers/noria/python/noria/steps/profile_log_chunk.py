@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from noria.data.versions import encode_rows
-from noria.hashing import canonical_json, short_id
-from noria.hours import hour_name
-from noria.layout import answers_key, profile_key, project_of_log
-from noria.monitoring.log import read_reference
+from noria.monitoring.prediction_log import read_reference
 from noria.monitoring.reference import Reference
 from noria.ports import ArtifactStore
+from noria.storage.hashing import canonical_json, short_id
+from noria.storage.hours import hour_name
+from noria.storage.keys import answers_key, profile_key, project_of_log
 
 Record = Mapping[str, Any]
 

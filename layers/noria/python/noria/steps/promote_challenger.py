@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from noria.aliases import Promotion
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.records.alias import Promotion
 from noria.registry.versions import verify_version
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from noria.alerts import is_loud_enough, make_alert
 from noria.errors import StoreUnavailableError
-from noria.hours import hour_name
 from noria.ports import AlertTopic, Claims, Clock
+from noria.records.alert import is_loud_enough, make_alert
 from noria.spec.model import ProjectSpec
+from noria.storage.hours import hour_name
 
 _LEASE_SECONDS = 5.0  # after which a claim whose owner has died is free; retries last longer
 _SHOWN_CHARACTERS = 1500
@@ -22,7 +22,7 @@ class RaiseAlertRequest:
     """What happened."""
 
     project: str
-    event: str  # of `noria.alerts.EVENTS`
+    event: str  # of `noria.records.alert.EVENTS`
     summary: str
     occurrence: str  # the run or check that says it: the same one twice is one alert
     incident: str | None = None  # what stays wrong until it is resolved: told once while open

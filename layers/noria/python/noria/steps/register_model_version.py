@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import SettingsError, StoreUnavailableError
-from noria.hashing import sha256_hex
-from noria.layout import (
+from noria.ports import ArtifactStore, Clock, PackageRegistry
+from noria.registry.versions import write_version
+from noria.spec.loader import spec_hash
+from noria.spec.model import ProjectSpec
+from noria.steps.evaluate_challenger import read_evaluation
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import (
     DECISION,
     EVALUATION,
     GOLDEN,
@@ -16,11 +21,6 @@ from noria.layout import (
     candidate_key,
     run_key,
 )
-from noria.ports import ArtifactStore, Clock, PackageRegistry
-from noria.registry.versions import write_version
-from noria.spec.loader import spec_hash
-from noria.spec.model import ProjectSpec
-from noria.steps.evaluate_challenger import read_evaluation
 
 
 @dataclass(frozen=True)

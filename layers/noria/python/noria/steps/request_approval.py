@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from noria.hashing import canonical_json
-from noria.layout import APPROVAL, monitoring_key
 from noria.ports import ArtifactStore, Clock
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import APPROVAL, monitoring_key
 
 
 @dataclass(frozen=True)

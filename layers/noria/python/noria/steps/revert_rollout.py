@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from noria.aliases import RolloutChange
 from noria.ports import Clock, ModelAliases
+from noria.records.alias import RolloutChange
 
 
 @dataclass(frozen=True)

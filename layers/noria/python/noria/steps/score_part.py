@@ -4,15 +4,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from noria.batch.engine import BatchModels
 from noria.batch.parts import FileLayout, Part
 from noria.batch.reading import read_part
 from noria.batch.results import Bands, part_summary, part_table, refused_lines, table_bytes
+from noria.columnar.engine import BatchModels
 from noria.errors import BatchCancelledError
-from noria.hashing import canonical_json
-from noria.layout import CANCELLED, PLAN, batch_key, part_key
 from noria.ports import ArtifactStore
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import CANCELLED, PLAN, batch_key, part_key
 
 
 @dataclass(frozen=True)

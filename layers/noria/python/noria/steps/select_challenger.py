@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import is_better
-from noria.hashing import canonical_json
-from noria.layout import RESULT, SELECTION, candidate_key, run_key
 from noria.ports import ArtifactStore
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import RESULT, SELECTION, candidate_key, run_key
 
 
 @dataclass(frozen=True)

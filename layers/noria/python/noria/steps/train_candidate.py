@@ -9,23 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from noria.bundle.exporters import Features, export
+from noria.bundle.exported import Features
+from noria.bundle.exporters import export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
-from noria.data.inference import resolved
+from noria.data.schema_inference import resolved
 from noria.data.versions import TRAIN, encode_rows, read_rows
 from noria.evaluation.metrics import METRICS, joined, measure
 from noria.features.matrix import Matrix, from_bytes, stack_rows, take_columns
 from noria.features.view import FeatureView
-from noria.hashing import canonical_json
 from noria.inference.golden import golden_inputs
 from noria.inference.postprocess import business_value
-from noria.layout import GOLDEN, REFERENCE, RESULT, SELECTION, WATCHED, candidate_key, run_key
 from noria.monitoring.reference import answer_records, build_reference, error_model
 from noria.ports import ArtifactStore, Clock
 from noria.registry.versions import read_files
 from noria.spec.loader import spec_hash
 from noria.spec.model import BusinessValueSection, CandidateSection, ProjectSpec
 from noria.steps.fit_feature_views import ALL_ROWS, FEATURE_VIEW, SELECTIONS, TARGETS, fold_name
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import GOLDEN, REFERENCE, RESULT, SELECTION, WATCHED, candidate_key, run_key
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
 from noria.training.search import ParameterSearch, SearchEnd, Trial, trial_from_dict

@@ -6,8 +6,8 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.versions import decode_rows
 from noria.inference.golden import verify
 from noria.inference.predictor import Predictor
-from noria.layout import GOLDEN, candidate_key
 from noria.ports import ArtifactStore
+from noria.storage.keys import GOLDEN, candidate_key
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass
 
-from noria.layout import OUTCOME, REPORT_HTML, batch_key
 from noria.ports import ArtifactStore
 from noria.reporting.batch_report import render
 from noria.spec.model import ProjectSpec
+from noria.storage.keys import OUTCOME, REPORT_HTML, batch_key
 
 
 @dataclass(frozen=True)

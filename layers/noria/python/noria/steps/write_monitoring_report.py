@@ -4,8 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from noria.hashing import canonical_json
-from noria.layout import (
+from noria.monitoring.retraining import shown_performance
+from noria.ports import MonitoredStore
+from noria.reporting.monitoring_report import render
+from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import (
     CURRENT,
     DRIFT,
     PERFORMANCE,
@@ -15,10 +19,6 @@ from noria.layout import (
     check_key,
     monitoring_key,
 )
-from noria.monitoring.retraining import shown_performance
-from noria.ports import MonitoredStore
-from noria.reporting.monitoring_report import render
-from noria.spec.model import ProjectSpec
 
 HISTORY = "history.json"
 _MAX_HISTORY = 120  # checks in the picture and in `history.json`

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
-from noria.data.inference import resolved
+from noria.data.schema_inference import resolved
 from noria.data.validation import TARGET
 from noria.data.versions import MANIFEST, TRAIN, read_rows
 from noria.errors import TransientError
 from noria.evaluation.metrics import Answers
 from noria.features.derive import Deriver
 from noria.features.view import FeatureView
-from noria.hashing import canonical_json
 from noria.inference.explanation import Explainer
 from noria.inference.predictor import Predictor
-from noria.inference.scoring import load_scorer
-from noria.layout import (
+from noria.inference.scoring.loading import load_scorer
+from noria.ports import ArtifactStore, MetricSink
+from noria.reporting.profile import profile
+from noria.reporting.training_report import performance, render
+from noria.spec.loader import spec_hash
+from noria.spec.model import ProjectSpec
+from noria.steps.evaluate_challenger import read_evaluation
+from noria.storage.hashing import canonical_json
+from noria.storage.keys import (
     DECISION,
     REPORT_HTML,
     REPORT_JSON,
@@ -32,12 +38,6 @@ from noria.layout import (
     report_key,
     run_key,
 )
-from noria.ports import ArtifactStore, MetricSink
-from noria.reporting.profile import profile
-from noria.reporting.training_report import performance, render
-from noria.spec.loader import spec_hash
-from noria.spec.model import ProjectSpec
-from noria.steps.evaluate_challenger import read_evaluation
 
 _EXPLAINED_ROWS = 200  # enough for a mean; trees take milliseconds each
 

@@ -6,9 +6,9 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.catalog import DRIFT_STATISTICS
-from noria.data.profiles import LevelProfile, NumberProfile, TermProfile, number_edges
 from noria.monitoring.drift.registry import STATISTICS
+from noria.monitoring.profiles import LevelProfile, NumberProfile, TermProfile, number_edges
+from noria.spec.catalog import DRIFT_STATISTICS
 
 RNG = np.random.default_rng(3)
 SAMPLE = st.lists(st.floats(-50, 50), min_size=2, max_size=60)

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.stats import chi2
 
-from noria.data.profiles import Floats, LevelProfile
 from noria.monitoring.drift.finding import Finding
 from noria.monitoring.drift.jensen_shannon import distance
+from noria.monitoring.profiles import Floats, LevelProfile
 
 _LEAST_EXPECTED = 5.0  # counts below it make the approximation poor (Cochran 1954)
 

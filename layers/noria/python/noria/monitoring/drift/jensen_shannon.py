@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from noria.data.profiles import Floats, LevelProfile, NumberProfile
 from noria.monitoring.drift.finding import Finding
+from noria.monitoring.profiles import Floats, LevelProfile, NumberProfile
 
 
 def jensen_shannon(

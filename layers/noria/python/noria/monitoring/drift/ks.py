@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.special import kolmogorov
 
-from noria.data.profiles import NumberProfile
 from noria.monitoring.drift.finding import Finding
+from noria.monitoring.profiles import NumberProfile
 
 
 def kolmogorov_smirnov(reference: NumberProfile, current: NumberProfile) -> Finding:

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.stats import norm
 
-from noria.data.profiles import NumberProfile
 from noria.monitoring.drift.finding import Finding
+from noria.monitoring.profiles import NumberProfile
 
 
 def mean_shift(reference: NumberProfile, current: NumberProfile) -> Finding:

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.stats import norm
 
-from noria.data.profiles import ColumnProfile
 from noria.monitoring.drift.finding import Finding
+from noria.monitoring.profiles import ColumnProfile
 
 
 def missing_share(reference: ColumnProfile, current: ColumnProfile) -> Finding:

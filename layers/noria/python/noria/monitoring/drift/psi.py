@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.stats import chi2
 
-from noria.data.profiles import LevelProfile, NumberProfile
 from noria.monitoring.drift.finding import Finding
 from noria.monitoring.drift.jensen_shannon import coarse
+from noria.monitoring.profiles import LevelProfile, NumberProfile
 
 
 def population_stability_index(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from noria.data.profiles import LevelProfile, NumberProfile, TermProfile
 from noria.monitoring.drift.chi_square import chi_square
 from noria.monitoring.drift.finding import Finding
 from noria.monitoring.drift.jensen_shannon import jensen_shannon
@@ -13,6 +12,7 @@ from noria.monitoring.drift.missing_share import missing_share
 from noria.monitoring.drift.psi import population_stability_index
 from noria.monitoring.drift.term_shares import term_shares
 from noria.monitoring.drift.wasserstein import wasserstein
+from noria.monitoring.profiles import LevelProfile, NumberProfile, TermProfile
 
 
 class Statistic(NamedTuple):

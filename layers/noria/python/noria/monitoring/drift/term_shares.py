@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.stats import false_discovery_control, norm
 
-from noria.data.profiles import TermProfile
 from noria.monitoring.drift.finding import Finding
+from noria.monitoring.profiles import TermProfile
 
 _LEAST_TEXTS = 10  # that a word must occur in, both samples together
 _SHOWN = 3

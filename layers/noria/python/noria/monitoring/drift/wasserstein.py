@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from noria.data.profiles import NumberProfile
 from noria.monitoring.drift.finding import Finding
+from noria.monitoring.profiles import NumberProfile
 
 
 def wasserstein(reference: NumberProfile, current: NumberProfile) -> Finding:

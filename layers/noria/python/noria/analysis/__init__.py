@@ -1,0 +1,1 @@
+"""Rows beside the rows a model was trained on: profiles, drift and features."""

@@ -1,0 +1,149 @@
+"""Which model answers now: the champion of the alias, refreshed without a failed request."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.errors import (
+    ModelError,
+    NoChampionError,
+    RegistryError,
+    SettingsError,
+    TransientError,
+)
+from noria.inference.predictor import Predictor
+from noria.ports import ArtifactStore, ModelAliases
+from noria.records.alias import AliasRecord
+from noria.registry.versions import read_files
+from noria.storage.hashing import sha256_hex
+
+REFRESH_SECONDS = 10.0  # how old a read alias may be; a new champion serves within this
+
+
+class Rollout(NamedTuple):
+    """A challenger that sees some of the requests, as the alias record says."""
+
+    record: AliasRecord
+    predictor: Predictor | None  # None when it cannot be loaded; the champion then answers all
+
+    @property
+    def model_version(self) -> str:
+        """The challenger."""
+        return str(self.record.challenger)
+
+    def takes(self, unit: str, now: datetime) -> bool:
+        """Return whether a request is the challenger's: the same unit always, other ones evenly.
+
+        Parameters
+        ----------
+        unit : str
+            The record id, or a hash of the inputs where there is none.
+        now : datetime
+            Behind the rollout's end the challenger gets nothing.
+        """
+        if not self.record.is_rolling_out(now):
+            return False
+        digest = sha256_hex(f"{self.model_version}:{unit}".encode())
+        return int(digest[:8], 16) < self.record.rollout_fraction * 2**32
+
+
+class Served(NamedTuple):
+    """A model version that is loaded and answers."""
+
+    predictor: Predictor
+    model_version: str
+    degraded: str | None  # why this is not simply the champion; None when it is
+    rollout: Rollout | None = None
+
+
+class ServedModels:
+    """Keeps the champion of each project loaded.
+
+    Parameters
+    ----------
+    monotonic : callable
+        Seconds from any fixed point; tells when the alias was last read.
+
+    Notes
+    -----
+    The alias is read again every `REFRESH_SECONDS`. A new champion is loaded beside the old one
+    and takes over only when it is whole; if it cannot be loaded it is refused, the old one keeps
+    answering, and `degraded` says why. A cold start that meets a broken champion answers with
+    the previous one.
+    """
+
+    def __init__(
+        self, artifacts: ArtifactStore, aliases: ModelAliases, monotonic: Callable[[], float]
+    ) -> None:
+        self._artifacts, self._aliases, self._monotonic = artifacts, aliases, monotonic
+        self._served: dict[str, Served] = {}
+        self._read_at: dict[str, float] = {}
+
+    def get(self, project: str) -> Served:
+        """Return what answers for a project.
+
+        Raises
+        ------
+        NoChampionError
+            Nothing has been promoted yet.
+        ModelError, RegistryError, TransientError
+            There is a champion, but neither it nor the previous one can be loaded.
+        """
+        served, now = self._served.get(project), self._monotonic()
+        # A simulated clock may go back.
+        if served is None or not 0.0 <= now - self._read_at[project] < REFRESH_SECONDS:
+            served = self._refreshed(project, served)
+            # After the refresh: a slow store must not make every request wait for it.
+            self._served[project], self._read_at[project] = served, self._monotonic()
+        return served
+
+    def _refreshed(self, project: str, served: Served | None) -> Served:
+        try:
+            record = self._aliases.read(project)
+        except (TransientError, SettingsError) as error:
+            if served is None:
+                raise
+            return served._replace(degraded=f"the alias cannot be read: {error.message}")
+        champion = self._champion(project, record, served)
+        return champion._replace(rollout=self._rollout(record, served))
+
+    def _champion(self, project: str, record: AliasRecord, served: Served | None) -> Served:
+        if record.champion is None:
+            raise NoChampionError(
+                f"project '{project}' has no champion yet; train one: noria train {project}",
+                project=project,
+            )
+        if served is not None and served.model_version == record.champion:
+            return served._replace(degraded=None)
+        try:
+            return Served(self._load(project, record.champion), record.champion, None)
+        except (ModelError, RegistryError, TransientError, SettingsError) as error:
+            reason = f"champion {record.champion} was refused: {error.message}"
+            if served is not None:
+                return served._replace(degraded=reason)
+            if record.previous_champion is None:
+                raise
+            fallback = self._load(project, record.previous_champion)
+            return Served(fallback, record.previous_champion, reason)
+
+    def _rollout(self, record: AliasRecord, served: Served | None) -> Rollout | None:
+        """Return the running rollout; a challenger that cannot be loaded is tried once."""
+        if record.rollout_mode == "off" or record.challenger is None:
+            return None
+        known = served and served.rollout
+        if known and known.model_version == record.challenger:
+            return known._replace(record=record)
+        predictor = None
+        try:
+            # A broken challenger shows in the log, and its rollout is reverted.
+            with suppress(ModelError, RegistryError):
+                predictor = self._load(record.project, record.challenger)
+        except (TransientError, SettingsError):
+            return None  # the store's fault: tried again at the next refresh
+        return Rollout(record, predictor)
+
+    def _load(self, project: str, model_version: str) -> Predictor:
+        names = (BUNDLE_FILE, ARRAYS_FILE)
+        return Predictor(read_files(self._artifacts, project, model_version, names))

@@ -1,0 +1,1 @@
+"""A model over whole columns: parsing, features and scores of many rows at once."""

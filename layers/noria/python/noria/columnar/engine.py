@@ -1,0 +1,165 @@
+"""A loaded bundle that answers many rows at once, and each doubtful row alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.columnar.columns import Cells, Columns, read_columns, read_number
+from noria.columnar.features import BatchView
+from noria.columnar.kernel import Floats
+from noria.columnar.scoring import LINKS, load_scorer
+from noria.errors import InvalidInputError
+from noria.inference.predictor import Predictor
+from noria.ports import ArtifactStore
+from noria.registry.versions import read_files
+
+
+@dataclass
+class Answers:
+    """What the model says of the rows it could answer, in their order."""
+
+    places: NDArray[np.int64]  # of the answered rows among those given
+    outputs: Floats  # (n_answered, n_classes): probabilities; or (n_answered, 1): values
+    decided: NDArray[np.int64]  # number of the class; zeros in regression
+    values: Floats | None  # business value, NaN without one; None where the project has none
+    refused: dict[int, list[dict[str, str]]]  # place of a row: its faults, by field
+    n_outside: int  # answered rows with a number outside the range seen in training
+    columns: Columns  # all rows given
+
+
+class BatchPredictor:
+    """Answers rows as `Predictor.answer` does, column by column.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The loaded bundle. Its row path decides about every row that the columns leave in doubt.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.view = BatchView(predictor.view)
+        self._score = load_scorer(predictor)
+        self._link = LINKS[predictor.model["link"]]
+
+    def answer(self, cells: Cells, n_rows: int) -> Answers:
+        """Answer rows given as columns of text cells.
+
+        Parameters
+        ----------
+        cells : mapping of column name to Arrow strings, each of length `n_rows`
+            Columns that the model does not take are not looked at.
+        """
+        predictor = self.predictor
+        columns = read_columns(cells, n_rows, predictor.columns, predictor.missing)
+        raw = [self._score(features) for features in self.view.transform(columns)]
+        outputs = self._link(np.vstack(raw), predictor.model) if raw else self._none()
+        columns.doubtful |= ~np.isfinite(outputs).all(axis=1)
+        refused = self._answer_alone(cells, columns, outputs)
+        places = np.array([i for i in range(n_rows) if i not in refused], dtype=np.int64)
+        kept = outputs[places]
+        return Answers(
+            places=places,
+            outputs=kept,
+            decided=self._decide(kept),
+            values=self._values(columns, places, kept),
+            refused=refused,
+            n_outside=int(np.count_nonzero(columns.outside[places])),
+            columns=columns,
+        )
+
+    def _none(self) -> Floats:
+        return np.zeros((0, max(1, len(self.predictor.classes))))
+
+    def _answer_alone(
+        self, cells: Cells, columns: Columns, outputs: Floats
+    ) -> dict[int, list[dict[str, str]]]:
+        """Let the row path decide about the doubtful rows; write its answers into `outputs`."""
+        doubtful = np.flatnonzero(columns.doubtful).tolist()
+        taken = {
+            name: cells[name].take(pa.array(doubtful, pa.int64())).to_pylist()
+            for name in self._known(cells)
+        }
+        refused: dict[int, list[dict[str, str]]] = {}
+        for number, place in enumerate(doubtful):
+            inputs = {name: values[number] for name, values in taken.items()}
+            try:
+                answer = self._answer_row(inputs)
+            except InvalidInputError as error:
+                refused[place] = error.details["errors"]
+                continue
+            outputs[place] = answer
+            for name, values in columns.numbers.items():
+                read = inputs.get(name)
+                values[place] = np.nan if read is None else _as_float(read, self.predictor.missing)
+        return refused
+
+    def _known(self, cells: Cells) -> list[str]:
+        return [name for name in self.predictor.columns if name in cells]
+
+    def _answer_row(self, cells: Mapping[str, Any]) -> list[float]:
+        inputs, faults = dict[str, Any](), list[dict[str, str]]()
+        for name, cell in cells.items():
+            value = cell
+            if self.predictor.columns[name]["type"] == "number" and cell is not None:
+                value = read_number(cell, self.predictor.missing)
+                if isinstance(value, str):
+                    faults.append({"field": name, "reason": f"must be a number, got {cell[:40]!r}"})
+                    value = None
+            inputs[name] = value
+        if faults:
+            raise InvalidInputError("the row cannot be read", errors=faults)
+        answer = self.predictor.answer(inputs)
+        if self.predictor.task == "regression":
+            return [answer["value"]]
+        return [answer["probabilities"][name] for name in self.predictor.classes]
+
+    def _decide(self, outputs: Floats) -> NDArray[np.int64]:
+        if self.predictor.task == "regression":
+            return np.zeros(len(outputs), dtype=np.int64)
+        return np.argmax(outputs * np.array(self.predictor.decision_weights), axis=1)
+
+    def _values(
+        self, columns: Columns, places: NDArray[np.int64], outputs: Floats
+    ) -> Floats | None:
+        data = self.predictor.postprocess_data
+        if data is None or data["kind"] != "business_value":
+            return None
+        amount = columns.numbers[data["amount"]][places]
+        contact = (
+            columns.numbers[data["contact"]][places] if data["contact"] else np.ones(len(places))
+        )
+        return business_values(outputs[:, data["positive"]], contact, amount)
+
+
+class BatchModels:
+    """The model versions a process scores with: the last one stays loaded."""
+
+    def __init__(self, artifacts: ArtifactStore) -> None:
+        self._artifacts = artifacts
+        self._loaded: tuple[str, str, BatchPredictor] | None = None
+
+    def get(self, project: str, model_version: str) -> BatchPredictor:
+        """Return a model version; ModelError or RegistryError when it cannot be loaded."""
+        if self._loaded is None or self._loaded[:2] != (project, model_version):
+            names = (BUNDLE_FILE, ARRAYS_FILE)
+            files = read_files(self._artifacts, project, model_version, names)
+            self._loaded = (project, model_version, BatchPredictor(Predictor(files)))
+        return self._loaded[2]
+
+
+def business_values(positive: Floats, contact: Floats, amount: Floats) -> Floats:
+    """Return `noria.inference.postprocess.business_value` of many rows; NaN where it is None."""
+    with np.errstate(invalid="ignore"):
+        out: Floats = positive * contact * np.log(np.maximum(amount, 1.0))
+    return out
+
+
+def _as_float(cell: str, missing: frozenset[str]) -> float:
+    value = read_number(cell, missing)
+    return value if isinstance(value, float) else np.nan

@@ -1,0 +1,39 @@
+"""Linear models: one coefficient per feature and output."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from noria.inference.scoring.scorer import Arrays, SparseRow
+
+
+class LinearScorer:
+    """intercept + sum of coefficient x value over the row's entries.
+
+    Coefficients lie feature by feature, so a sparse row touches only its own.
+    """
+
+    def __init__(self, model: Mapping[str, Any], arrays: Arrays) -> None:
+        self._n_outputs: int = model["n_outputs"]
+        self._coefficients = arrays["coefficients"]
+        self._intercepts = arrays["intercepts"].tolist()
+
+    def scores(self, row: SparseRow) -> list[float]:
+        """Return one linear score an output."""
+        n_outputs, coefficients = self._n_outputs, self._coefficients
+        if n_outputs == 1:
+            start: float = self._intercepts[0]
+            return [start + sum([value * coefficients[i] for i, value in row.items()])]
+        totals = list(self._intercepts)
+        for feature, value in row.items():
+            base = feature * n_outputs
+            for output, coefficient in enumerate(coefficients[base : base + n_outputs]):
+                totals[output] += value * coefficient
+        return totals
+
+    def contributions(self, row: SparseRow, reference: SparseRow, output: int) -> dict[int, float]:
+        """Return coefficient x (value - reference value): a linear model's Shapley values."""
+        n_outputs, coefficients = self._n_outputs, self._coefficients
+        return {
+            i: coefficients[i * n_outputs + output] * (row.get(i, 0.0) - reference.get(i, 0.0))
+            for i in {**row, **reference}
+        }

@@ -1,0 +1,160 @@
+"""The prediction log as monitoring reads it: windows of profiles, and answers joined with labels."""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from noria.data.versions import decode_rows
+from noria.evaluation.metrics import Answers
+from noria.monitoring.reference import Reference, WindowProfile
+from noria.ports import ArtifactStore, MonitoredStore
+from noria.registry.versions import read_files
+from noria.storage.hours import hour_name, hours_between
+from noria.storage.ids import time_of
+from noria.storage.keys import REFERENCE, answers_prefix, labels_prefix, profile_prefix
+
+_IDS = ("prediction_id", "record_id")
+_OLDEST_ANSWER_DAYS = 90  # ids can be made up: no look further back than this
+
+
+def read_reference(artifacts: ArtifactStore, project: str, model_version: str) -> Reference:
+    """Return the reference profile of a model version, its hash checked."""
+    files = read_files(artifacts, project, model_version, (REFERENCE,))
+    return Reference.from_bytes(files[REFERENCE])
+
+
+def read_window(
+    store: MonitoredStore,
+    reference: Reference,
+    subject: tuple[str, str],
+    start: datetime,
+    end: datetime,
+) -> WindowProfile:
+    """Return the profile of what a model version answered in whole hours that touch [start, end).
+
+    Parameters
+    ----------
+    subject : (project, model version)
+
+    Notes
+    -----
+    One object is in memory at a time; the work grows with the chunks of the log, not its rows.
+    """
+    project, model_version = subject
+    window = reference.empty()
+    for hour in hours_between(start, end):
+        for found in store.under(profile_prefix(project, model_version, hour)):
+            window.add(reference.read(json.loads(gzip.decompress(store.get(found.key)))))
+    return window
+
+
+class Outcomes(NamedTuple):
+    """Labelled answers of one model version."""
+
+    answers: Answers
+    truth: Any  # class numbers or values, shape (n,)
+    n_unknown: int  # labels of classes that the model does not know; they are not in `truth`
+
+    @property
+    def n(self) -> int:
+        """Number of labelled answers."""
+        return len(self.truth)
+
+
+class LabelledLog:
+    """The labels that came in some time, each joined with its answer, whenever that was given.
+
+    Parameters
+    ----------
+    start, end : datetime
+        Labels that came in whole hours touching [start, end) count.
+    record_id_days : int
+        How far before `end` answers are looked for by record id, which tells no time.
+
+    Notes
+    -----
+    Of several labels for one id the latest counts; of several answers to one record the latest.
+    Labels whose answer is not in the log yet stay for the next look.
+    """
+
+    def __init__(
+        self,
+        store: MonitoredStore,
+        project: str,
+        window: tuple[datetime, datetime],
+        *,
+        record_id_days: int,
+    ) -> None:
+        self._store, self._project = store, project
+        start, end = window
+        labels = self._labels(start, end)
+        oldest = end - timedelta(days=_OLDEST_ANSWER_DAYS)
+        hours = {hour for kind, key in labels for hour in _hours_of(kind, key, oldest, end)}
+        if any(kind == "record_id" for kind, _ in labels):
+            hours |= set(hours_between(end - timedelta(days=record_id_days), end))
+        hours |= set(hours_between(start, end))  # answers that carry their label
+        self._joined = self._join(labels, sorted(hours), hour_name(start))
+
+    def of(self, reference: Reference, model_version: str) -> Outcomes:
+        """Return the labelled answers of one version; a failure to answer is none."""
+        mine = [(a, label) for a, label in self._joined if a["model_version"] == model_version]
+        if not reference.classes:
+            values = [(a["outputs"], float(label)) for a, label in mine if _is_number(label)]
+            outputs = np.array([o for o, _ in values], dtype=np.float64).reshape(-1, 1)
+            truth = np.array([t for _, t in values], dtype=np.float64)
+            return Outcomes(Answers(outputs, None), truth, len(mine) - len(values))
+        place = {name: number for number, name in enumerate(reference.classes)}
+        known = [(a, place[str(label)]) for a, label in mine if str(label) in place]
+        outputs = np.array([a["outputs"] for a, _ in known], dtype=np.float64)
+        decided = np.array([place[a["prediction"]] for a, _ in known], dtype=np.int64)
+        truth = np.array([number for _, number in known], dtype=np.int64)
+        answers = Answers(outputs.reshape(-1, len(place)), decided)
+        return Outcomes(answers, truth, len(mine) - len(known))
+
+    def _labels(self, start: datetime, end: datetime) -> dict[tuple[str, str], Any]:
+        """Return {(kind of id, id): label}, the latest of each."""
+        found: dict[tuple[str, str], tuple[str, Any]] = {}
+        for hour in hours_between(start, end):
+            for item in self._store.under(labels_prefix(self._project, hour)):
+                document = json.loads(self._store.get(item.key))
+                for label in document["labels"]:
+                    kind = next(name for name in _IDS if name in label)
+                    key, at = (kind, label[kind]), document["at"]
+                    if key not in found or found[key][0] <= at:
+                        found[key] = (at, label["label"])
+        return {key: label for key, (_, label) in found.items()}
+
+    def _join(
+        self, labels: Mapping[tuple[str, str], Any], hours: list[str], first: str
+    ) -> list[tuple[dict[str, Any], Any]]:
+        joined: dict[tuple[str, str], tuple[dict[str, Any], Any]] = {}
+        for hour in hours:
+            for answer in self._answers(hour):
+                label = answer.get("true_label") if hour >= first else None
+                for kind in _IDS:
+                    label = labels.get((kind, answer.get(kind) or ""), label)
+                if label is not None:
+                    unit = answer.get("record_id") or answer["prediction_id"]
+                    joined[unit, answer["model_version"]] = (answer, label)
+        return list(joined.values())
+
+    def _answers(self, hour: str) -> Iterator[dict[str, Any]]:
+        for item in self._store.under(answers_prefix(self._project, hour)):
+            yield from decode_rows(self._store.get(item.key))
+
+
+def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]:
+    """Return the hour that a prediction id tells; of one nobody can have been given, none."""
+    at = time_of(key) if kind == "prediction_id" else None
+    return [hour_name(at)] if at and oldest <= at <= end else []
+
+
+def _is_number(label: Any) -> bool:
+    try:
+        return bool(np.isfinite(float(label)))
+    except (TypeError, ValueError):
+        return False

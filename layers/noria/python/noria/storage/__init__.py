@@ -1,0 +1,1 @@
+"""What is stored: keys, content hashes, hours and ids."""

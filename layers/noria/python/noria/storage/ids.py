@@ -1,0 +1,35 @@
+"""Prediction ids: UUIDs that hold the time they were made at."""
+
+import os
+from datetime import UTC, datetime
+from uuid import UUID
+
+
+def new_prediction_id(at: datetime) -> str:
+    """Return a UUID version 7: its first 48 bits are the milliseconds since 1970 (RFC 9562)."""
+    milliseconds = int(at.timestamp() * 1000)
+    number = milliseconds << 80 | 7 << 76 | int.from_bytes(os.urandom(10)) >> 4
+    number = number & ~(3 << 62) | 2 << 62
+    return str(UUID(int=number))
+
+
+def time_of(prediction_id: str) -> datetime | None:
+    """Return when a prediction id was made; None if it is no such id.
+
+    Examples
+    --------
+    >>> time_of(new_prediction_id(datetime(2026, 3, 1, tzinfo=UTC))).isoformat()
+    '2026-03-01T00:00:00+00:00'
+    >>> time_of("T-7") is None
+    True
+    """
+    try:
+        number = UUID(prediction_id)
+    except ValueError:
+        return None
+    if number.version != 7:
+        return None
+    try:
+        return datetime.fromtimestamp((number.int >> 80) / 1000.0, UTC)
+    except (ValueError, OverflowError, OSError):  # made up: its year has five digits
+        return None

@@ -1,0 +1,197 @@
+"""API Gateway proxy events to calls and back; every failure is a problem document (RFC 9457).
+
+Routes are declared in `ROUTES`: method, path, scope, and the name the handler binds. A route
+without a scope cannot be declared, so none is open.
+"""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from noria.errors import (
+    DataError,
+    InvalidInputError,
+    ModelError,
+    NoChampionError,
+    NoCheckError,
+    NoJobError,
+    NoriaError,
+    RegistryError,
+    TransientError,
+    UnknownProjectError,
+)
+from noria_aws.handlers.runtime import log_event
+
+MAX_BODY_BYTES = 1_000_000
+USER, ADMIN = "user", "admin"
+
+
+class Route(NamedTuple):
+    """One operation of the API."""
+
+    method: str
+    path: str  # as API Gateway's resource
+    scope: str  # USER or ADMIN; an admin key may call both
+    operation: str
+    summary: str
+
+
+ROUTES = (
+    Route("GET", "/health", USER, "health", "State of every project; degraded with the reason"),
+    Route("POST", "/projects/{project}/predict", USER, "predict", "Answer one row"),
+    Route("POST", "/projects/{project}/predict/batch", USER, "predict_batch", "Answer 1-100 rows"),
+    Route("GET", "/projects/{project}/model", USER, "model", "What serves the project"),
+    Route("POST", "/projects/{project}/feedback", USER, "feedback", "True labels, one or many"),
+    Route("GET", "/projects/{project}/monitoring/drift", USER, "drift", "What moved"),
+    Route("GET", "/projects/{project}/monitoring/metrics", USER, "metrics", "The day in numbers"),
+    Route("GET", "/projects/{project}/monitoring/features", USER, "features", "Each column"),
+    Route(
+        "GET", "/projects/{project}/monitoring/performance", USER, "performance", "How good it is"
+    ),
+    Route("POST", "/projects/{project}/monitoring/baseline", ADMIN, "baseline", "Call this normal"),
+    Route("POST", "/projects/{project}/batch-jobs", USER, "create_job", "Score a whole file"),
+    Route("GET", "/projects/{project}/batch-jobs/{job_id}", USER, "job", "How far it is"),
+    Route("POST", "/projects/{project}/batch-jobs/{job_id}/cancel", USER, "cancel_job", "Stop it"),
+    Route("GET", "/projects/{project}/history", ADMIN, "history", "Promotions, newest first"),
+)
+
+_STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
+    (UnknownProjectError, 404, "There is no such project"),
+    (InvalidInputError, 422, "The inputs cannot be scored"),
+    (DataError, 400, "The request cannot be read"),
+    (NoChampionError, 503, "The project has no champion"),
+    (NoCheckError, 404, "Nobody has looked yet"),
+    (NoJobError, 404, "There is no such job"),
+    (ModelError, 503, "The champion cannot be loaded"),
+    (RegistryError, 503, "The champion cannot be loaded"),
+    (TransientError, 503, "A store did not answer; try again"),
+)
+
+
+class RequestRefusedError(NoriaError):
+    """A request that is answered before any operation runs."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.title = status, title
+
+
+class Call(NamedTuple):
+    """One request, decoded."""
+
+    project: str | None
+    body: Any  # JSON value, None without a body
+    job_id: str = ""
+
+
+Operation = Callable[[Call], Mapping[str, Any]]
+Operations = Mapping[str, Operation]
+
+
+def http_handler(
+    operations: Callable[[], Operations], admin_keys: Callable[[], frozenset[str]]
+) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
+    """Make a Lambda proxy handler of the operations that `ROUTES` names.
+
+    Parameters
+    ----------
+    operations : callable
+        Called once a request, so that start-up faults become answers too.
+    admin_keys : callable
+        Returns the ids of API keys with the admin scope.
+    """
+
+    def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            route = _route(event)
+            _require_scope(event, route, admin_keys)
+            given = event.get("pathParameters") or {}
+            call = Call(given.get("project"), _body(event), given.get("job_id", ""))
+            return _json_answer(200, operations()[route.operation](call), "application/json")
+        except NoriaError as error:
+            return _problem(error)
+        except Exception as error:  # noqa: BLE001 - the edge: nobody gets a stack trace
+            # Its class only: a message may quote the inputs.
+            log_event("request_failed", error=type(error).__name__, resource=event.get("resource"))
+            return _problem(
+                RequestRefusedError(500, "Internal error", "the request failed; it was logged")
+            )
+
+    return handler
+
+
+def _route(event: Mapping[str, Any]) -> Route:
+    method, path = event.get("httpMethod"), event.get("resource")
+    for route in ROUTES:
+        if (route.method, route.path) == (method, path):
+            return route
+    raise RequestRefusedError(404, "There is no such route", f"{method} {event.get('path')}")
+
+
+def _require_scope(
+    event: Mapping[str, Any], route: Route, admin_keys: Callable[[], frozenset[str]]
+) -> None:
+    identity = (event.get("requestContext") or {}).get("identity") or {}
+    key_id = identity.get("apiKeyId")
+    if not key_id:
+        raise RequestRefusedError(403, "An API key is required", "send the header x-api-key")
+    if route.scope == ADMIN and key_id not in admin_keys():
+        raise RequestRefusedError(
+            403, "The admin scope is required", f"{route.method} {route.path}"
+        )
+
+
+def _body(event: Mapping[str, Any]) -> Any:
+    raw = event.get("body")
+    if raw is None:
+        return None
+    try:
+        data = b64decode(raw, validate=True) if event.get("isBase64Encoded") else raw.encode()
+        if len(data) > MAX_BODY_BYTES:
+            raise RequestRefusedError(
+                413, "The body is too large", f"at most {MAX_BODY_BYTES:,} bytes"
+            )
+        value = json.loads(data, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
+        return value
+    except (ValueError, RecursionError) as error:
+        raise RequestRefusedError(400, "The body is not JSON", _shown(error)) from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _shown(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+
+
+def _problem(error: NoriaError) -> dict[str, Any]:
+    status, title = 500, "Internal error"
+    if isinstance(error, RequestRefusedError):
+        status, title = error.status, error.title
+    for kind, code, text in _STATUS:
+        if isinstance(error, kind):
+            status, title = code, text
+            break
+    if status >= 500:
+        log_event("request_refused", status=status, **error.to_dict())
+    is_unexpected = status == 500
+    document = {
+        "type": f"urn:noria:problem:{type(error).__name__}",
+        "title": title,
+        "status": status,
+        "detail": "the request failed; it was logged" if is_unexpected else error.message,
+    }
+    if "errors" in error.details:
+        document["errors"] = error.details["errors"]
+    return _json_answer(status, document, "application/problem+json")
+
+
+def _json_answer(status: int, body: Mapping[str, Any], content_type: str) -> dict[str, Any]:
+    headers = {"content-type": content_type, "cache-control": "no-store"}
+    if status == 503:
+        headers["retry-after"] = "10"
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    return {"statusCode": status, "headers": headers, "body": text}

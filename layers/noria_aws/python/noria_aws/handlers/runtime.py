@@ -1,0 +1,71 @@
+"""What surrounds every handler: decode, log one event at start and end, encode, one catch-all."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from time import perf_counter, time
+from typing import Any
+
+from noria.errors import NoriaError
+
+METRIC_NAMESPACE = "Noria"
+
+
+def log_event(event: str, **facts: Any) -> None:
+    """Write one structured event to the function's log; never put inputs into it."""
+    line = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
+    sys.stderr.write(line + "\n")
+
+
+def emit_metrics(project: str, **values: float) -> None:
+    """Write metrics in CloudWatch's embedded format, at most five names in all.
+
+    `Predictions`, `LatencyMs`, `RequestsFailed`, `NoChampion`, `PredictionsNotLogged`.
+    """
+    units = {name: "Milliseconds" if name.endswith("Ms") else "Count" for name in values}
+    document = {
+        "_aws": {
+            "Timestamp": int(time() * 1000),
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": METRIC_NAMESPACE,
+                    "Dimensions": [["project"], []],
+                    "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+                }
+            ],
+        },
+        "project": project,
+        **values,
+    }
+    sys.stdout.write(json.dumps(document) + "\n")
+
+
+def step_handler[Q, R](
+    request_type: type[Q],
+) -> Callable[[Callable[[Q], R]], Callable[[Mapping[str, Any], Any], dict[str, Any]]]:
+    """Make a Lambda handler of a function from the step's request to its result.
+
+    Errors keep their class, because Step Functions retries and catches by its name.
+    """
+
+    def decorate(function: Callable[[Q], R]) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
+        def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+            from noria.records.codec import decode, encode  # predict never pays for it
+
+            step, started = function.__module__, perf_counter()
+            name = context.function_name if context else step
+            known = {key: event.get(key) for key in ("project", "run_id", "check_id", "candidate")}
+            log_event("step_started", function=name, **known)
+            try:
+                result = encode(function(decode(request_type, event)))
+            except Exception as error:
+                facts = error.to_dict() if isinstance(error, NoriaError) else {"error": repr(error)}
+                log_event("step_failed", function=name, **{**known, **facts})
+                raise
+            seconds = round(perf_counter() - started, 3)
+            log_event("step_finished", function=name, seconds=seconds, **known)
+            return result
+
+        return handler
+
+    return decorate

@@ -1,0 +1,1 @@
+"""Entry points of Glue and SageMaker jobs."""

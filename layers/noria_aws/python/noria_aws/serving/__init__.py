@@ -1,0 +1,1 @@
+"""The predict function: its composition root and its adapters, without botocore."""

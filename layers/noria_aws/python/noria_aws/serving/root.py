@@ -1,0 +1,151 @@
+"""The composition root of predict: kept apart so that a cold start imports only what it uses."""
+
+import os.path
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import monotonic, perf_counter
+from typing import Any
+
+import projects
+from noria.api.checks import last_check, set_baseline
+from noria.api.jobs import cancel_job, create_job, read_job
+from noria.api.labels import file_labels
+from noria.api.predictions import LOG_LOST, Predictions
+from noria.api.served_models import ServedModels
+from noria.errors import (
+    InvalidInputError,
+    ModelError,
+    NoChampionError,
+    RegistryError,
+    SettingsError,
+    TransientError,
+    UnknownProjectError,
+)
+from noria_aws.aws.clock import deployed_clock
+from noria_aws.aws.settings import (
+    ALIAS_TABLE,
+    CLOCK_FILE,
+    DATA_BUCKET,
+    FALLBACK_QUEUE_URL,
+    PREDICTION_STREAM_PREFIX,
+    aws_context,
+    optional_setting,
+    setting,
+)
+from noria_aws.handlers.http_api import Call, Operation
+from noria_aws.handlers.runtime import emit_metrics, log_event
+from noria_aws.serving.ports import FirehoseLog, HttpArtifacts, ReadOnlyAliases
+
+
+def deployed_projects() -> list[str]:
+    """Return the names of the deployed projects, sorted."""
+    folder = os.path.dirname(str(projects.__file__))  # noqa: PTH120 - pathlib costs 8 ms
+    names = os.listdir(folder)  # noqa: PTH208
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def _report(event: str, facts: Mapping[str, Any]) -> None:
+    log_event(event, **facts)
+    if event == LOG_LOST:
+        emit_metrics(facts["project"], PredictionsNotLogged=facts["n_records"])
+
+
+class Serving:
+    """The operations of the API, over the serving adapters."""
+
+    def __init__(self) -> None:
+        self._aliases = ReadOnlyAliases(setting(ALIAS_TABLE), aws_context)
+        self._artifacts = HttpArtifacts(setting(DATA_BUCKET), aws_context)
+        self._clock = deployed_clock()
+        self._models = ServedModels(self._artifacts, self._aliases, self._seconds)
+        log = FirehoseLog(
+            setting(PREDICTION_STREAM_PREFIX), setting(FALLBACK_QUEUE_URL), aws_context
+        )
+        self._predictions = Predictions(self._models, log, self._clock, _report)
+        self._projects = deployed_projects()
+        self.operations: dict[str, Operation] = {
+            "health": lambda _: self._health(),
+            "predict": lambda call: self._measured(self._predictions.predict, call),
+            "predict_batch": lambda call: self._measured(self._predictions.predict_batch, call),
+            "model": lambda call: self._predictions.model(self._project(call)),
+            "history": self._history,
+            "feedback": lambda call: file_labels(
+                self._project(call), call.body, artifacts=self._artifacts, clock=self._clock
+            ),
+            "baseline": lambda call: set_baseline(
+                self._project(call),
+                call.body,
+                artifacts=self._artifacts,
+                aliases=self._aliases,
+                clock=self._clock,
+            ),
+        }
+        store, clock = self._artifacts, self._clock
+        self.operations |= {
+            "create_job": lambda call: create_job(
+                self._project(call), call.body, store=store, clock=clock
+            ),
+            "job": lambda call: read_job(
+                self._project(call), call.job_id, store=store, clock=clock
+            ),
+            "cancel_job": lambda call: cancel_job(
+                self._project(call), call.job_id, store=store, clock=clock
+            ),
+        }
+        for part in ("drift", "metrics", "features", "performance"):
+            self.operations[part] = partial(self._last_check, part)
+
+    def _seconds(self) -> float:
+        """Return seconds that only grow; of a simulated deployment, simulated ones."""
+        is_simulated = optional_setting(CLOCK_FILE) is not None
+        return self._clock.now().timestamp() if is_simulated else monotonic()
+
+    def _last_check(self, part: str, call: Call) -> dict[str, Any]:
+        return last_check(self._artifacts, self._project(call), part)
+
+    def _measured(self, answer: Callable[[str, Any], dict[str, Any]], call: Call) -> dict[str, Any]:
+        """Answer, and count what happened where alarms look."""
+        project, started = self._project(call), perf_counter()
+        try:
+            given = answer(project, call.body)
+        except NoChampionError:
+            emit_metrics(project, NoChampion=1)
+            raise
+        except InvalidInputError:
+            raise  # the caller's fault
+        except Exception:
+            emit_metrics(project, RequestsFailed=1)
+            raise
+        milliseconds = (perf_counter() - started) * 1000.0
+        emit_metrics(project, Predictions=given.get("n_items", 1), LatencyMs=milliseconds)
+        return given
+
+    def _project(self, call: Call) -> str:
+        if call.project not in self._projects:
+            raise UnknownProjectError(
+                f"project '{str(call.project)[:40]}' is not deployed; "
+                f"deployed are: {', '.join(self._projects)}"
+            )
+        return str(call.project)
+
+    def _history(self, call: Call) -> dict[str, Any]:
+        project = self._project(call)
+        entries = self._aliases.history(project)
+        return {"project": project, "promotions": [vars(entry) for entry in entries]}
+
+    def _health(self) -> dict[str, Any]:
+        states = {name: self._state(name) for name in self._projects}
+        healthy = all(state["status"] == "ok" for state in states.values())
+        return {"status": "ok" if healthy else "degraded", "projects": states}
+
+    def _state(self, project: str) -> dict[str, Any]:
+        try:
+            served = self._models.get(project)
+        except (ModelError, RegistryError, SettingsError, TransientError) as error:
+            return {"status": "degraded", "reason": error.message, "model_version": None}
+        status = "degraded" if served.degraded else "ok"
+        return {
+            "status": status,
+            "reason": served.degraded,
+            "model_version": served.model_version,
+        }

@@ -1,0 +1,155 @@
+import pytest
+
+from noria.api.served_models import REFRESH_SECONDS, ServedModels
+from noria.errors import ModelCorruptError, NoChampionError, StoreUnavailableError
+from noria.records.alias import Promotion, RolloutChange
+from noria.registry.versions import write_version
+from noria.storage.keys import model_key
+from tests.support.fakes import MemoryAliases, MemoryArtifacts
+from tests.support.trained import tiny_bundle
+
+
+class _World:
+    def __init__(self):
+        self.artifacts, self.aliases, self.seconds = MemoryArtifacts(), MemoryAliases(), 0.0
+        self.models = ServedModels(self.artifacts, self.aliases, lambda: self.seconds)
+
+    def promote(self, version, *, write=True):
+        if write:
+            write_version(self.artifacts, "p", version, tiny_bundle(), {})
+        revision = self.aliases.read("p").revision
+        self.aliases.apply(
+            Promotion("p", f"id-{version}-{revision}", version, revision, "manual", "", "me", "now")
+        )
+
+    def served(self):
+        served = self.models.get("p")
+        return served.model_version, served.degraded
+
+
+def test_without_a_champion_there_is_a_clear_error():
+    """The caller is told how to make one."""
+    with pytest.raises(NoChampionError, match="noria train p"):
+        _World().models.get("p")
+
+
+def test_a_new_champion_serves_after_the_refresh_and_not_before():
+    """Within 30 s, without a redeploy."""
+    world = _World()
+    world.promote("v1")
+    assert world.served() == ("v1", None)
+    world.promote("v2")
+    assert world.served() == ("v1", None)
+    world.seconds += REFRESH_SECONDS
+    assert world.served() == ("v2", None)
+    assert REFRESH_SECONDS <= 30
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt"])
+def test_a_version_that_fails_to_load_is_refused_and_the_old_one_answers(damage):
+    """Health shows why; no request fails."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+    world.promote("v2", write=damage == "corrupt")
+    if damage == "corrupt":
+        world.artifacts.objects[model_key("p", "v2", "arrays.bin")] += b"x"
+    world.seconds += REFRESH_SECONDS
+    version, degraded = world.served()
+    assert version == "v1"
+    assert "v2 was refused" in degraded
+
+
+@pytest.mark.parametrize("manifest", [b"{}", b"[]", b"null", b'{"files": 3}', b"\xff"])
+def test_a_malformed_manifest_is_refused_like_any_damage(manifest):
+    """The old champion answers, and the alias is not read at every request."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+    world.artifacts.objects[model_key("p", "v2", "manifest.json")] = manifest
+    world.promote("v2", write=False)
+    world.seconds += REFRESH_SECONDS
+    assert world.served()[0] == "v1"
+
+
+def test_a_cold_start_on_a_broken_champion_answers_with_the_previous_one():
+    """The last good version is always one step away."""
+    world = _World()
+    world.promote("v1")
+    world.promote("v2")
+    world.artifacts.objects[model_key("p", "v2", "arrays.bin")] += b"x"
+    version, degraded = world.served()
+    assert (version, "v2 was refused" in degraded) == ("v1", True)
+
+
+def test_a_broken_only_champion_is_an_error():
+    """There is nothing to fall back to, so nobody pretends."""
+    world = _World()
+    world.promote("v1")
+    world.artifacts.objects[model_key("p", "v1", "arrays.bin")] += b"x"
+    with pytest.raises(ModelCorruptError):
+        world.served()
+
+
+def test_a_slow_store_is_not_asked_again_at_once():
+    """The wait counts from the end of the refresh, else every request would wait."""
+    world, reads = _World(), []
+    world.promote("v1")
+    world.served()
+
+    def slow(project):
+        reads.append(project)
+        world.seconds += 2 * REFRESH_SECONDS
+        raise StoreUnavailableError("slow")
+
+    world.aliases.read = slow
+    world.seconds += REFRESH_SECONDS
+    for _ in range(5):
+        world.served()
+    assert len(reads) == 1
+
+
+def test_an_unreadable_alias_keeps_the_loaded_model_answering():
+    """A table that is down for a minute costs no prediction."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+
+    def fail(project):
+        raise StoreUnavailableError("the table is down")
+
+    world.aliases.read = fail
+    world.seconds += REFRESH_SECONDS
+    version, degraded = world.served()
+    assert (version, "the table is down" in degraded) == ("v1", True)
+
+
+def test_a_store_that_fails_for_a_moment_does_not_condemn_a_challenger():
+    """It is no failure of the model's; the next refresh tries again."""
+    world = _World()
+    world.promote("v1")
+    write_version(world.artifacts, "p", "v2", tiny_bundle(), {})
+    world.aliases.apply(RolloutChange("p", "r", "v2", 1, "canary", 1.0, "", "me", "now"))
+    get = world.artifacts.get
+
+    def failing(key):
+        if "/v2/" in key:
+            raise StoreUnavailableError("slow down")
+        return get(key)
+
+    world.artifacts.get = failing
+    assert world.models.get("p").rollout is None
+    world.artifacts.get = get
+    world.seconds += REFRESH_SECONDS
+    assert world.models.get("p").rollout.predictor is not None
+
+
+def test_a_clock_that_goes_back_does_not_freeze_the_alias():
+    """Simulated time ends, and real time is earlier."""
+    world = _World()
+    world.seconds = 1e9
+    world.promote("v1")
+    world.served()
+    world.promote("v2")
+    world.seconds = 5.0
+    assert world.served() == ("v2", None)

@@ -1,0 +1,38 @@
+from dataclasses import dataclass
+
+import pytest
+
+from noria.errors import SettingsError
+from noria.records.codec import decode, encode
+
+
+@dataclass(frozen=True)
+class _Request:
+    project: str
+    keys: tuple[str, ...]
+    score: float | None = None
+    n: int = 0
+
+
+def test_messages_survive_both_ways():
+    """Lists become tuples; defaults may be absent."""
+    request = decode(_Request, {"project": "p", "keys": ["a", "b"], "score": 1})
+    assert request == _Request("p", ("a", "b"), 1)
+    assert encode(request) == {"project": "p", "keys": ("a", "b"), "score": 1, "n": 0}
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"keys": []}, "'project' is missing"),
+        ({"project": "p", "keys": [], "typo": 1}, "unknown field 'typo'"),
+        ({"project": 3, "keys": []}, "'project' must be"),
+        ({"project": "p", "keys": [1]}, "'keys' must be"),
+        ({"project": "p", "keys": [], "score": "x"}, "'score' must be"),
+        ({"project": "p", "keys": [], "n": True}, "'n' must be"),
+    ],
+)
+def test_a_message_of_another_shape_is_refused(message, said):
+    """A state machine and a function of different versions must not misunderstand each other."""
+    with pytest.raises(SettingsError, match=said):
+        decode(_Request, message)

@@ -1,0 +1,118 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noria.errors import (
+    InvalidInputError,
+    ModelCorruptError,
+    ModelVersionNotFoundError,
+    NoChampionError,
+    StoreUnavailableError,
+    UnknownProjectError,
+)
+from noria_aws.handlers.http_api import ADMIN, MAX_BODY_BYTES, ROUTES, http_handler
+
+PREDICT = "/projects/{project}/predict"
+
+
+def _event(method="POST", resource=PREDICT, body='{"inputs": {}}', key="user", **changes):
+    return {
+        "httpMethod": method,
+        "resource": resource,
+        "path": resource,
+        "pathParameters": {"project": "tickets"},
+        "requestContext": {"identity": {"apiKeyId": key} if key else {}},
+        "body": body,
+        **changes,
+    }
+
+
+def _answer(event, operation=lambda call: {"got": call.body}):
+    operations = {route.operation: operation for route in ROUTES}
+    handler = http_handler(lambda: operations, lambda: frozenset({"admin"}))
+    answer = handler(event, None)
+    return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
+
+
+def test_a_call_reaches_its_operation():
+    """Project and body are decoded."""
+    status, body, headers = _answer(_event(), lambda call: {"p": call.project, "b": call.body})
+    assert (status, body) == (200, {"p": "tickets", "b": {"inputs": {}}})
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "title"),
+    [
+        (_event(key=None), 403, "An API key is required"),
+        (_event("GET", "/nowhere"), 404, "There is no such route"),
+        (_event("DELETE"), 404, "There is no such route"),
+        (_event(body="{"), 400, "The body is not JSON"),
+        (_event(body="[" * 100_000), 400, "The body is not JSON"),
+        (_event(body='{"x": NaN}'), 400, "The body is not JSON"),
+        (_event(body='{"x": ' + "9" * 5000 + "}"), 400, "The body is not JSON"),
+        (_event(body='{"x": ["\\ud800"]}'), 400, "The body is not JSON"),
+        (_event(body='{"\\udfff": 1}'), 400, "The body is not JSON"),
+        (_event(body="%%%", isBase64Encoded=True), 400, "The body is not JSON"),
+        (_event(body='"' + "x" * MAX_BODY_BYTES + '"'), 413, "The body is too large"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_request_that_cannot_run_gets_a_problem_document(event, status, title):
+    """RFC 9457, whatever was sent."""
+    got, body, headers = _answer(event)
+    assert (got, body["status"], body["title"]) == (status, status, title)
+    assert headers["content-type"] == "application/problem+json"
+    assert {"type", "detail"} <= set(body)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
+def test_no_route_is_open_and_admin_routes_need_the_admin_key(route):
+    """Deny by default."""
+    path = {"method": route.method, "resource": route.path}
+    assert _answer(_event(**path, key=None))[0] == 403
+    assert _answer(_event(**path, key="user"))[0] == (403 if route.scope == ADMIN else 200)
+    assert _answer(_event(**path, key="admin"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnknownProjectError("x"), 404),
+        (InvalidInputError("x", errors=[{"field": "f", "reason": "r"}]), 422),
+        (NoChampionError("x"), 503),
+        (ModelVersionNotFoundError("x"), 503),
+        (ModelCorruptError("x"), 503),
+        (StoreUnavailableError("x"), 503),
+        (ZeroDivisionError("secret detail"), 500),
+    ],
+)
+def test_errors_become_statuses_and_never_stack_traces(error, status, capsys):
+    """The family decides; the unexpected says nothing of the inside."""
+
+    def fail(call):
+        raise error
+
+    got, body, headers = _answer(_event(), fail)
+    assert (got, body["status"]) == (status, status)
+    assert "secret" not in json.dumps(body) + capsys.readouterr().err
+    assert ("retry-after" in headers) == (status == 503)
+    if status == 422:
+        assert body["errors"] == [{"field": "f", "reason": "r"}]
+
+
+@given(
+    st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")),
+    st.booleans(),
+)
+def test_no_body_makes_it_fail(body, encoded):
+    """Fuzzed bodies end in 200 or 4xx."""
+    assert _answer(_event(body=body, isBase64Encoded=encoded))[0] in (200, 400)
+
+
+@pytest.mark.parametrize("event", [{}, {"requestContext": None}, {"httpMethod": 3}])
+def test_malformed_events_are_answered(event):
+    """Even API Gateway may surprise."""
+    assert _answer(event)[0] == 404

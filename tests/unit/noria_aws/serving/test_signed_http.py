@@ -1,0 +1,82 @@
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noria_aws.aws.settings import AwsContext
+from noria_aws.serving.signed_http import canonical_query, presigned, sign
+
+AT = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
+
+
+def _botocore(method, host, path, body, headers, service, context):
+    """The reference: botocore's signature of the same request at the same time."""
+    credentials = Credentials(context.access_key, context.secret_key, context.session_token)
+    request = AWSRequest(method, f"https://{host}{path}", headers=dict(headers), data=body)
+    request.headers["x-amz-content-sha256"] = __import__("hashlib").sha256(body).hexdigest()
+    request.context["timestamp"] = AT.strftime("%Y%m%dT%H%M%SZ")
+    request.context["payload_signing_enabled"] = True
+    kind = S3SigV4Auth if service == "s3" else SigV4Auth
+    auth = kind(credentials, service, context.region)
+    request.headers["X-Amz-Date"] = request.context["timestamp"]
+    if context.session_token:
+        request.headers["X-Amz-Security-Token"] = context.session_token
+    canonical = auth.canonical_request(request)
+    return auth.signature(auth.string_to_sign(request, canonical), request)
+
+
+@pytest.mark.parametrize("service", ["s3", "dynamodb", "firehose"])
+@given(
+    body=st.binary(max_size=50),
+    key=st.text("abcé /+=~%ñ-_.", min_size=1, max_size=20).filter(lambda k: "//" not in k),
+    token=st.none() | st.just("token=="),
+)
+def test_signatures_equal_botocores(service, body, key, token):
+    """The published algorithm, for any key, body and session."""
+    path = "/" + quote(key.strip("/"), safe="/-_.~") if service == "s3" else "/"
+    headers = {} if service == "s3" else {"x-amz-target": "A.B", "content-type": "x/y"}
+    context = AwsContext("eu-west-1", "AKIA", "secret", token, None)
+    host = f"{service}.eu-west-1.amazonaws.com"
+    method = "GET" if service == "s3" else "POST"
+    signed = sign(method, host, (path, ""), body, headers, service, context, AT)
+    expected = _botocore(method, host, path, body, headers, service, context)
+    assert signed["authorization"].endswith(f"Signature={expected}")
+
+
+_KEYS = st.text("abcé /+=~%ñ-_.", min_size=1, max_size=20).filter(lambda k: "//" not in k)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@given(key=_KEYS, token=st.none() | st.just("token/=="), seconds=st.integers(1, 604_800))
+def test_links_equal_botocores(method, key, token, seconds):
+    """Whoever has one may do this one thing, for as long as it says."""
+    path = "/" + quote(key.strip("/"), safe="/-_.~")
+    context = AwsContext("eu-west-1", "AKIA", "secret", token, None)
+    host = "b.s3.eu-west-1.amazonaws.com"
+    credentials = Credentials(context.access_key, context.secret_key, token)
+    request = AWSRequest(method, f"https://{host}{path}")
+    request.context["timestamp"] = AT.strftime("%Y%m%dT%H%M%SZ")
+    auth = S3SigV4QueryAuth(credentials, "s3", context.region, expires=seconds)
+    auth._modify_request_before_signing(request)
+    canonical = auth.canonical_request(request)
+    expected = auth.signature(auth.string_to_sign(request, canonical), request)
+    query = presigned(method, host, path, "s3", context, AT, seconds)
+    assert query.endswith(f"&X-Amz-Signature={expected}")
+
+
+@given(
+    prefix=st.text("abcé /+=~%ñ-_.&?", max_size=20), token=st.text("ab/+=", min_size=1, max_size=9)
+)
+def test_signatures_of_queries_equal_botocores(prefix, token):
+    """Listing, with any prefix and continuation."""
+    context = AwsContext("eu-west-1", "AKIA", "secret", None, None)
+    host, query = "b.s3.eu-west-1.amazonaws.com", {"prefix": prefix, "continuation-token": token}
+    signed = sign("GET", host, ("/", canonical_query(query)), b"", {}, "s3", context, AT)
+    path = f"/?{canonical_query(query)}"
+    expected = _botocore("GET", host, path, b"", {}, "s3", context)
+    assert signed["authorization"].endswith(f"Signature={expected}")
