@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -26,12 +27,12 @@ from noria.analysis.rows import (
     read_cells,
 )
 from noria.batch.files import RowsFile, opened_rows
-from noria.errors import NoChampionError
+from noria.records.codec import encode, from_bytes, to_bytes
+from noria.records.drift import AnalysisReport, ColumnFinding, WrittenFeatures
 from noria.registry.versions import read_files
 from noria.reporting.analysis_report import render
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key
 
 _S3 = "s3://"
@@ -67,21 +68,23 @@ def analyze(
         if not is_far:
             _require_files(rows)
         target, spec = Target(stage), load_project(checked(project), SPECS)
-        work = Analysis(target, spec, _champion(target, project), features=features)
+        work = Analysis(
+            target, spec, target.aliases.read(project).require_champion(), features=features
+        )
         folder = output or Path("analyses") / work.analysis_id
         if is_far or spark:
-            finding = work.on_spark(rows[0] if is_far else work.uploaded(rows), workers)
+            report = work.on_spark(rows[0] if is_far else work.uploaded(rows), workers)
         else:
-            finding = work.here(rows, folder)
+            report = work.here(rows, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / DRIFT).write_bytes(canonical_json(finding))
-        (folder / REPORT_HTML).write_bytes(render(finding))
-        show(as_json, finding, lambda: _summary(finding))
+        (folder / DRIFT).write_bytes(to_bytes(report))
+        (folder / REPORT_HTML).write_bytes(render(report))
+        show(as_json, encode(report), lambda: _summary(report))
         if not as_json:
             for path in (folder / REPORT_HTML, folder / DRIFT):
                 console.print(path, markup=False)
-            if finding["features"]:
-                console.print(finding["features"]["at"], markup=False)
+            if report.features:
+                console.print(report.features.at, markup=False)
 
 
 class Analysis:
@@ -92,7 +95,7 @@ class Analysis:
         self._has_features = features
         self.analysis_id = new_run_id()
 
-    def here(self, rows: list[str], folder: Path) -> dict[str, Any]:
+    def here(self, rows: list[str], folder: Path) -> AnalysisReport:
         """Read the files on this machine."""
         files = read_files(self._target.artifacts, self._spec.name, self._version, ANALYZED_WITH)
         analyzer = RowsAnalyzer(files)
@@ -104,10 +107,10 @@ class Analysis:
                     total.add(analyzer.profile(cells, n_rows, faults))
                     if self._has_features:
                         written.add(analyzer.features(cells, n_rows, kept))
-        finding = compared(self._spec, analyzer.reference, total, self._version)
-        return {**finding, "rows": _named(rows), "features": written.closed()}
+        report = compared(self._spec, analyzer.reference, total, self._version)
+        return replace(report, rows=_named(rows), features=written.closed())
 
-    def on_spark(self, rows: str, workers: int) -> dict[str, Any]:
+    def on_spark(self, rows: str, workers: int) -> AnalysisReport:
         """Run the job over an address."""
         bucket = self._target.outputs["DataBucket"]
         features = f"{_S3}{bucket}/{self._key(_FEATURES)}"
@@ -125,12 +128,10 @@ class Analysis:
             )
         if end.status != "SUCCEEDED":
             raise RuntimeError(f"analysis {self.analysis_id} {end.status}: {_reason(end.output)}")
-        found: dict[str, Any] = json.loads(self._target.artifacts.get(self._key(DRIFT)))
-        if found["verdict"] == "rejected":
-            raise ValueError(f"{rows}: {found['reason']}")
-        if found["features"]:
-            found["features"]["at"] = features
-        return {**found, "rows": rows}
+        report = from_bytes(AnalysisReport, self._target.artifacts.get(self._key(DRIFT)))
+        if report.verdict == "rejected":
+            raise ValueError(f"{rows}: {report.reason}")
+        return report
 
     def uploaded(self, rows: list[str]) -> str:
         """Put the files where the job reads them; return the address."""
@@ -164,22 +165,12 @@ class _FeatureFile:
         self._writer.write_batch(rows)
         self._n_rows += rows.num_rows
 
-    def closed(self) -> dict[str, Any] | None:
+    def closed(self) -> WrittenFeatures | None:
         """Return where the rows are and how many."""
         if self._writer is None:
             return None
         self._writer.close()
-        return {"at": str(self._path), "n_rows": self._n_rows}
-
-
-def _champion(target: Target, project: str) -> str:
-    champion = target.aliases.read(project).champion
-    if champion is None:
-        raise NoChampionError(
-            f"project '{project}' has no champion yet; train one: noria train {project}",
-            project=project,
-        )
-    return champion
+        return WrittenFeatures(self._n_rows, str(self._path))
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -203,20 +194,20 @@ def _named(rows: list[str]) -> str:
     return ", ".join(rows) if len(rows) <= 3 else f"{rows[0]} and {len(rows) - 1} other files"
 
 
-def _summary(finding: dict[str, Any]) -> Any:
+def _summary(report: AnalysisReport) -> Any:
     # The surest first; one line a column, the page has all.
-    surest: dict[str, dict[str, Any]] = {}
-    for found in finding["findings"]:
-        if found["threshold"] is not None:
-            surest.setdefault(found["column"], found)
+    surest: dict[str, ColumnFinding] = {}
+    for found in report.findings:
+        if found.threshold is not None:
+            surest.setdefault(found.column, found)
     shown = [
-        (f["column"], f["statistic"], f"{f['effect']:.3f}", f"{f['threshold']:g}",
-         f["detail"], "yes" if f["is_drifted"] else "")
+        (f.column, f.statistic, f"{f.effect:.3f}", f"{f.threshold:g}", f.detail,
+         "yes" if f.is_drifted else "")
         for f in list(surest.values())[:_MAX_SHOWN]
     ]  # fmt: skip
     title = (
-        f"{finding['project']}: {finding['verdict']}; {finding['n_rows']:,} rows beside what "
-        f"{finding['model_version']} was trained on, {finding['n_refused']:,} refused"
+        f"{report.project}: {report.verdict}; {report.n_rows:,} rows beside what "
+        f"{report.model_version} was trained on, {report.n_refused:,} refused"
     )
     columns = ("column", "statistic", "effect", "matters from", "then and now", "drifted")
     return table(title, columns, shown)

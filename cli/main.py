@@ -28,10 +28,11 @@ from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
 from infra.local.deploy import deploy
 from noria.errors import ModelVersionNotFoundError
+from noria.evaluation.runs import read_selection
 from noria.records.alias import Promotion, PromotionKind
 from noria.registry.versions import read_manifest, verify_version
 from noria.spec.loader import load_spec
-from noria.storage.keys import REPORT_HTML, REPORT_JSON, report_key, run_key
+from noria.storage.keys import REPORT_HTML, REPORT_JSON, SELECTION, report_key, run_key
 from noria_aws.aws.clock import SystemClock
 
 app = typer.Typer(
@@ -158,7 +159,7 @@ def train(
         if not data and stage != LOCAL:
             raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
         sources = _sources(checked(project), data)
-        champion = _champion(target, project) if refit else None
+        champion = target.aliases.read(project).require_champion() if refit else None
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
 
@@ -207,29 +208,23 @@ def report(
         console.print(f"wrote {path}; open it in a browser", markup=False)
 
 
-def _champion(target: Target, project: str) -> str:
-    champion = target.aliases.read(project).champion
-    if champion is None:
-        raise ModelVersionNotFoundError(f"{project} has no champion yet: noria train {project}")
-    return champion
-
-
 def _run_of_champion(target: Target, project: str) -> str:
-    manifest = read_manifest(target.artifacts, project, _champion(target, project))
-    return str(manifest["lineage"]["run_id"])
+    manifest = read_manifest(
+        target.artifacts, project, target.aliases.read(project).require_champion()
+    )
+    if manifest.lineage is None:
+        raise ModelVersionNotFoundError(f"the champion of {project} has no lineage")
+    return manifest.lineage.run_id
 
 
 def _show_candidates(target: Target, project: str, run: str) -> None:
-    key = run_key(project, run, "selection.json")
-    if not target.artifacts.exists(key):
+    if not target.artifacts.exists(run_key(project, run, SELECTION)):
         return  # the run ended before a selection
-    selection = json.loads(target.artifacts.get(key))
-    rows = [
-        (c["candidate"], c["algorithm"], f"{c['cv_mean']:.4f}") for c in selection["candidates"]
-    ]
-    rows += [(name, "could not be fitted", "-") for name in selection["failed"]]
-    title = f"Candidates by cross-validation; challenger: {selection['challenger']}"
-    console.print(table(title, ("candidate", "algorithm", selection["metric"]), rows))
+    selection = read_selection(target.artifacts, project, run)
+    rows = [(c.candidate, c.algorithm, f"{c.cv_mean:.4f}") for c in selection.candidates]
+    rows += [(name, "could not be fitted", "-") for name in selection.failed]
+    title = f"Candidates by cross-validation; challenger: {selection.challenger}"
+    console.print(table(title, ("candidate", "algorithm", selection.metric), rows))
 
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:

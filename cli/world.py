@@ -9,9 +9,10 @@ from typing import Any, BinaryIO
 from cli.samples.files import sample_files
 from cli.training import Source
 from noria.data.validation import TARGET
-from noria.data.versions import TEST, TRAIN, read_rows
+from noria.data.versions import read_rows
 from noria.spec.model import ProjectSpec
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.storage.keys import TEST, TRAIN
 
 _EXPORTED_ROWS = 2000  # of a day: the API sees a part of what the team labels
 

@@ -33,16 +33,16 @@ from cli.samples.files import csv_bytes
 from cli.samples.tickets import TICKET_COLUMNS, sample_tickets
 from infra.config import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.data.schema_inference import resolved
+from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import TARGET
-from noria.data.versions import TRAIN, read_rows
+from noria.data.versions import read_rows
 from noria.features.fitting import RowPreparer
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.keys import candidate_key
+from noria.storage.keys import TRAIN, candidate_key
 from noria.training.algorithms import build
 from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.batch_ours import FOLDER, PROJECTS, report, source
@@ -145,7 +145,7 @@ def _train(project: str, candidate: str) -> None:
         body = artifacts.get(candidate_key(project, "r", candidate, name))
         (FOLDER / f"{project}-{candidate}-{name}").write_bytes(body)
     rows = read_rows(artifacts, project, version, TRAIN)
-    pipeline = _pipeline(resolved(artifacts, spec, version), rows)
+    pipeline = _pipeline(spec_of_dataset(artifacts, spec, version), rows)
     joblib.dump(pipeline, FOLDER / f"{project}-{candidate}.joblib")
     if "onnx" in _OTHERS.get(candidate, ()):
         (FOLDER / f"{project}-{candidate}.onnx").write_bytes(_as_onnx(pipeline[0][-1]))

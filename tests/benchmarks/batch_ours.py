@@ -12,6 +12,7 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.engine import BatchModels
 from noria.ports import StoredObject
 from noria.records.alias import Promotion
+from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from noria.spec.loader import load_project
 from noria.steps.close_batch import CloseBatchRequest, close_batch
@@ -85,7 +86,7 @@ def _noria(project: str, candidate: str, n_rows: int) -> None:
         name: (FOLDER / f"{project}-{candidate}-{name}").read_bytes()
         for name in (BUNDLE_FILE, ARRAYS_FILE)
     }
-    write_version(store, project, "v1", files, {"created_at": "", "lineage": {}})
+    write_version(store, project, "v1", files, VersionFacts())
     aliases.apply(
         Promotion(project, "v1", "v1", 0, "manual", "b", "b", "2026-01-01T00:00:00+00:00")
     )

@@ -21,7 +21,13 @@ from rich.table import Table
 from infra.config import ROOT
 from noria.features.text_signals import TextObserver, watched_words
 from noria.monitoring.checks import check_columns
-from noria.monitoring.profiles import ColumnProfile, Frame, frequent_levels, number_edges
+from noria.monitoring.profiles import (
+    ColumnProfile,
+    Frame,
+    FrameColumn,
+    frequent_levels,
+    number_edges,
+)
 from noria.spec.operations import MonitoringSection
 from tests.benchmarks.data import DATA
 
@@ -78,7 +84,7 @@ def _columns(
     rows: Sequence[Sequence[Mapping[str, str]]], text: str | None, left_out: set[str | None]
 ) -> tuple[Frame, list[dict[str, list[Any]]]]:
     """Return the frame of the first rows and the columns' values of both, as the steps do."""
-    shapes: dict[str, tuple[str, Any]] = {}
+    shapes: dict[str, FrameColumn] = {}
     values: list[dict[str, list[Any]]] = [{}, {}]
     for name in rows[0][0]:
         if name in left_out:
@@ -88,23 +94,23 @@ def _columns(
             words = watched_words(cell for cell in cells[0] if cell)
             observer = TextObserver({name: words})
             for side, column in zip(values, cells, strict=True):
-                signals = [observer.observe({name: cell}).get(name, {}) for cell in column]
-                side |= {f"{name}: {part}": [s.get(part) for s in signals] for part in _PARTS}
+                signals = [observer.observe({name: cell}).get(name) for cell in column]
+                side |= {f"{name}: {part}": [s and getattr(s, part) for s in signals] for part in _PARTS}
             shapes |= {
-                f"{name}: {part}": ("number", number_edges(
+                f"{name}: {part}": FrameColumn("number", number_edges(
                     [v for v in values[0][f"{name}: {part}"] if v is not None]))
                 for part in _PARTS[:-1]
             }  # fmt: skip
-            shapes[f"{name}: terms"] = ("terms", words)
+            shapes[f"{name}: terms"] = FrameColumn("terms", words)
             continue
         numbers = [[_number(cell) for cell in column] for column in cells]
         known = [value for value in numbers[0] if value is not None]
         filled = sum(cell is not None for cell in cells[0])
         if len(known) >= _NUMERIC_SHARE * filled and len(set(known)) > _FEW:
-            shapes[name] = ("number", number_edges(known))
+            shapes[name] = FrameColumn("number", number_edges(known))
             chosen: Sequence[list[Any]] = numbers
         else:
-            shapes[name] = ("levels", frequent_levels(cell for cell in cells[0] if cell))
+            shapes[name] = FrameColumn("levels", frequent_levels(cell for cell in cells[0] if cell))
             chosen = cells
         for side, column in zip(values, chosen, strict=True):
             side[name] = column
@@ -128,7 +134,7 @@ def _windows(seed: int, n_rows: int, shift: float) -> tuple[Columns, Iterator[Co
     rng = np.random.default_rng(seed)
     names = [f"f{i}" for i in range(_COLUMNS)]
     rows = {name: rng.normal(size=5000) for name in names}
-    frame = Frame({name: ("number", number_edges(values)) for name, values in rows.items()})
+    frame = Frame({name: FrameColumn("number", number_edges(values)) for name, values in rows.items()})
 
     def hours() -> Iterator[Columns]:
         while True:

@@ -19,7 +19,7 @@ from infra.config import ROOT, SPECS
 from noria.data.validation import TARGET
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.monitoring.performance import estimated
-from noria.monitoring.reference import Reference, answer_records
+from noria.monitoring.reference import Reference, as_answers
 from tests.benchmarks.data import data_files
 from tests.benchmarks.quality import changed, read_files, trained
 
@@ -161,7 +161,7 @@ def _compared(
         truth, answers = np.array([row[TARGET] for row in rows]), Answers(outputs, None)
     records = [
         {**record, "inputs": {}, "signals": {}}
-        for record in answer_records(predictor.classes, answers)
+        for record in as_answers(predictor.classes, answers)
     ]
     found = estimated(metric, reference, reference.of(records))
     assert found is not None

@@ -35,6 +35,7 @@ from noria.data.versions import write_dataset
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.inference.predictor import Predictor
+from noria.records.dataset import DatasetOrigin, DatasetSchema
 from noria.spec.columns import with_columns
 from noria.spec.loader import load_spec
 from noria.spec.model import ProjectSpec
@@ -290,8 +291,8 @@ def trained(
 ) -> tuple[str, Predictor, bytes]:
     """Train every candidate; return the chosen one, its bundle and its reference profile."""
     artifacts, name = MemoryArtifacts(), spec.name
-    facts = {"schema": {"inferred": inferred}}
-    version = write_dataset(artifacts, name, (train, held_out), facts)
+    origin = DatasetOrigin(schema=DatasetSchema({}, spec.target.column, (), inferred))
+    version = write_dataset(artifacts, name, (train, held_out), origin)
     here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
     features = fit_feature_views(FitFeatureViewsRequest(name, "q", version), **here)
     for candidate in features.candidates:

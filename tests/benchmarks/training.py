@@ -25,10 +25,10 @@ from cli.samples.files import sample_files
 from infra.config import ROOT
 from noria.spec.loader import load_project
 from noria.spec.model import CandidateSection, ProjectSpec, SearchRange
-from noria.steps.fit_feature_views import TARGETS, FitFeatureViewsRequest, fit_feature_views
+from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.keys import RESULT, candidate_key, run_key
+from noria.storage.keys import RESULT, TARGETS, candidate_key, run_key
 from noria_aws.aws.clock import SystemClock
 from tests.support.fakes import MemoryArtifacts
 
@@ -113,9 +113,10 @@ def _usual(
     from sklearn.pipeline import make_pipeline
 
     from noria.data.validation import TARGET
-    from noria.data.versions import TRAIN, read_rows
+    from noria.data.versions import read_rows
     from noria.features.fitting import RowPreparer
     from noria.features.text import TextPreparer
+    from noria.storage.keys import TRAIN
 
     rows = read_rows(artifacts, "tickets", version, TRAIN)
     cleaner = TextPreparer({**RowPreparer(spec).settings[0], "ngrams": [1, 1]})

@@ -15,7 +15,8 @@ from infra.config import SPECS
 from noria.bundle.format import BUNDLE_FILE, pack, unpack
 from noria.data.versions import decode_rows
 from noria.records.alias import Promotion, RolloutChange
-from noria.registry.versions import write_version
+from noria.records.evaluation import VersionFacts
+from noria.registry.versions import read_manifest, write_version
 from noria.spec.loader import load_spec
 from noria.storage.keys import REFERENCE, model_key
 
@@ -107,12 +108,13 @@ def test_a_project_nobody_looked_at_says_so(target):
 
 def _register(target, champion, name, *, damage=None):
     """Register a copy of the champion, made bad."""
-    manifest = json.loads(target.artifacts.get(model_key(PROJECT, champion, "manifest.json")))
-    files = {n: target.artifacts.get(model_key(PROJECT, champion, n)) for n in manifest["files"]}
+    manifest = read_manifest(target.artifacts, PROJECT, champion)
+    files = {n: target.artifacts.get(model_key(PROJECT, champion, n)) for n in manifest.files}
     if damage:
         damage(files)
     version = f"{name}-{new_run_id()}"
-    write_version(target.artifacts, PROJECT, version, files, {"created_at": manifest["created_at"], "lineage": manifest["lineage"]})  # fmt: skip
+    facts = VersionFacts(manifest.created_at, manifest.lineage)
+    write_version(target.artifacts, PROJECT, version, files, facts)
     return version
 
 

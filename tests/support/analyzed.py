@@ -7,13 +7,13 @@ import pyarrow as pa
 
 from cli.samples.files import sample_files
 from noria.analysis.rows import ANALYZED_WITH
-from noria.data.schema_inference import resolved
-from noria.data.versions import TRAIN, read_rows
+from noria.data.schema_inference import spec_of_dataset
+from noria.data.versions import read_rows
 from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.keys import candidate_key
+from noria.storage.keys import TRAIN, candidate_key
 from tests.support.fakes import MemoryArtifacts, SteppingClock
 
 
@@ -42,7 +42,7 @@ class AnalyzedModel:
             for name in ANALYZED_WITH
         }
         self.rows = read_rows(store, spec.name, version, TRAIN)
-        self.spec = resolved(store, self.spec, version)  # columns found in the files too
+        self.spec = spec_of_dataset(store, self.spec, version)  # columns found in the files too
         ids = self.spec.batch.model_copy(update={"id_columns": ("id",)})
         self.spec = self.spec.model_copy(update={"batch": ids})
         self.names = list(self.spec.dataset.columns)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal
 from noria.errors import AliasConflictError
 from noria.ports import StoredObject
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, apply_change
+from noria.records.prediction import PredictionRecord
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -82,13 +83,13 @@ class MemoryAliases:
 
 
 class MemoryLog:
-    """`PredictionLog` in a list."""
+    """`PredictionLog` in a list of lines, as they are written."""
 
     def __init__(self) -> None:
         self.records: list[Mapping[str, Any]] = []
 
-    def append(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
-        self.records += records
+    def append(self, project: str, records: Sequence[PredictionRecord]) -> None:
+        self.records += [record.to_dict() for record in records]
 
 
 class SteppingClock:

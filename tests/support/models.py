@@ -1,5 +1,7 @@
 """A small fitted case of every algorithm, and its exported form."""
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse
 from sklearn.datasets import make_classification, make_regression
@@ -8,6 +10,7 @@ from noria.bundle.exported import Features
 from noria.bundle.format import pack, unpack
 from noria.inference.scoring.links import LINKS
 from noria.inference.scoring.loading import load_scorer
+from noria.records.bundle import Calibration, model_from_dict
 from noria.spec.catalog import ALGORITHMS
 
 SMALL = {
@@ -55,8 +58,8 @@ def whole_view(X):
 
 
 def loaded(exported, n_classes):
-    calibration = {"slope": 1.7, "shift": list(SHIFTS[:n_classes])}
-    files = pack({"model": {**exported.model, "calibration": calibration}}, exported.arrays)
-    document, arrays = unpack(files)
-    model = document["model"]
-    return load_scorer(model, arrays), lambda scores: LINKS[model["link"]](scores, model)
+    calibrated = replace(exported.model, calibration=Calibration(1.7, SHIFTS[:n_classes]))
+    document, arrays = unpack(pack({"model": calibrated.to_dict()}, exported.arrays))
+    model = model_from_dict(document["model"])
+    assert model == calibrated
+    return load_scorer(model, arrays), lambda scores: LINKS[model.link](scores, model)

@@ -2,26 +2,33 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from noria.evaluation.metrics import Answers
-from noria.monitoring.reference import Reference, answer_records, build_reference
+from noria.features.text_signals import TextObserver
+from noria.monitoring.reference import OutOfFoldFacts, Reference, as_answers, build_reference
 from noria.records.alias import Promotion, RolloutChange
+from noria.records.codec import to_bytes
+from noria.records.dataset import DatasetManifest
+from noria.records.evaluation import Lineage, VersionFacts
+from noria.records.prediction import Answer, PredictionRecord
 from noria.registry.versions import write_version
 from noria.spec.loader import parse_spec
 from noria.spec.model import ProjectSpec
 from noria.steps.profile_log_chunk import ProfileLogChunkRequest, profile_log_chunk
 from noria.storage.hours import hour_name
 from noria.storage.ids import new_prediction_id
-from noria.storage.keys import REFERENCE, labels_key
+from noria.storage.keys import MANIFEST, REFERENCE, dataset_key, labels_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CLASSES = ("no", "yes")
+WORDS = {"note": ["en", "orden", "todo"]}
+OBSERVER = TextObserver(WORDS)
 
 LOAN_SPEC = """
 [project]
@@ -102,6 +109,14 @@ def answers_of(rows: Iterable[Mapping[str, Any]]) -> Answers:
     return Answers(shares, shares.argmax(axis=1))
 
 
+def records_of(rows: Sequence[Mapping[str, Any]]) -> list[PredictionRecord]:
+    """Return the perfect model's answers as prediction records."""
+    return [
+        PredictionRecord("", "v1", "", answer=answer, inputs=row, signals=OBSERVER.observe(row))
+        for answer, row in zip(as_answers(CLASSES, answers_of(rows)), rows, strict=True)
+    ]
+
+
 class Production:
     """One project with a champion, its log and its labels, in memory."""
 
@@ -122,9 +137,8 @@ class Production:
             "f1_macro": 0.8,
             "roc_auc": 0.9,
         }
-        words = {"note": ["en", "orden", "todo"]}
-        facts = (CLASSES, scores, None)
-        return build_reference(self.spec, rows, words, [*answer_records(CLASSES, answers)], facts)
+        facts = OutOfFoldFacts(CLASSES, [*as_answers(CLASSES, answers)], scores)
+        return build_reference(self.spec, rows, WORDS, facts)
 
     @staticmethod
     def truth(rows: Iterable[Mapping[str, Any]], *, seed: int, flip: bool = False) -> np.ndarray:
@@ -139,9 +153,10 @@ class Production:
             "loans",
             version,
             {REFERENCE: self.reference.to_bytes()},
-            {"created_at": START.isoformat(), "lineage": {"dataset_version": "d1"}},
+            VersionFacts(START.isoformat(), Lineage("d1", "s", {}, None, "r", "e", "lambda", "c")),
         )
-        self.store.put("datasets/loans/d1/manifest.json", b'{"offered": ["inbox/loans/1/a.csv"]}')
+        manifest = DatasetManifest("loans", "d1", {}, 0, 0, offered=("inbox/loans/1/a.csv",))
+        self.store.put(dataset_key("loans", "d1", MANIFEST), to_bytes(manifest))
 
     def promote(self, version: str, *, at: datetime) -> None:
         """Make a version champion."""
@@ -171,30 +186,28 @@ class Production:
         latency_ms: float = 2.0,
     ) -> list[str]:
         """Write a chunk of the log, profile it, and return the prediction ids."""
-        from noria.features.text_signals import TextObserver
-
-        observer, records = TextObserver({"note": ["en", "orden", "todo"]}), []
+        records = []
         for row in rows:
             share = probability(row)
             said = answer or ("yes" if share > 0.5 else "no")
-            record = {
-                "model_version": version,
-                "prediction_id": new_prediction_id(at),
-                "at": at.isoformat(),
-                "prediction": None if failed else said,
-                "confidence": max(share, 1.0 - share),
-                "probabilities": {"no": 1.0 - share, "yes": share},
-                "latency_ms": latency_ms,
-                "inputs": {**row, "note": "***"},
-                "signals": observer.observe(row),
-            }
+            shares = {"no": 1.0 - share, "yes": share}
+            record = PredictionRecord(
+                new_prediction_id(at),
+                version,
+                at.isoformat(),
+                answer=None if failed else Answer(said, max(shares.values()), shares),
+                failure="it broke" if failed else None,
+                latency_ms=latency_ms,
+                inputs={**row, "note": "***"},
+                signals=OBSERVER.observe(row),
+            )
             records.append(record)
         self._n_chunks += 1
         key = f"predictions/loans/{at:%Y/%m/%d/%H}/chunk-{self._n_chunks}.gz"
-        body = "".join(json.dumps(record) + "\n" for record in records)
+        body = "".join(json.dumps(record.to_dict()) + "\n" for record in records)
         self.store.put(key, gzip.compress(body.encode()))
         profile_log_chunk(ProfileLogChunkRequest(key), artifacts=self.store)
-        return [record["prediction_id"] for record in records]
+        return [record.prediction_id for record in records]
 
     def label(self, ids: Iterable[str], labels: Iterable[str], at: datetime) -> None:
         """File labels."""

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from cli.analysis import _reason, _summary
 from cli.display import console
 from cli.main import app
+from noria.records.drift import AnalysisReport, ColumnFinding
 
 
 @pytest.mark.parametrize(
@@ -32,17 +33,16 @@ def test_a_failed_job_is_told_by_its_own_words():
 
 def test_each_column_is_shown_once_with_its_surest_test():
     """Ten of them; tests that only inform are on the page."""
-    finding = {
-        "project": "p", "model_version": "v", "verdict": "drift", "n_rows": 1200, "n_refused": 1,
-        "findings": [
-            {"column": f"c{n}", "statistic": name, "effect": 0.3, "threshold": threshold,
-             "detail": "then", "is_drifted": n == 0}
-            for n in range(12)
-            for name, threshold in (("ks", 0.1), ("missing_share", 0.2), ("psi", None))
-        ],
-    }  # fmt: skip
+    findings = tuple(
+        ColumnFinding(f"c{n}", name, 0.3, threshold, None, None, n == 0, "then")
+        for n in range(12)
+        for name, threshold in (("ks", 0.1), ("missing_share", 0.2), ("psi", None))
+    )
+    report = AnalysisReport(
+        "p", "drift", model_version="v", n_rows=1200, n_refused=1, findings=findings
+    )
     with console.capture() as captured:
-        console.print(_summary(finding))
+        console.print(_summary(report))
     text = captured.get()
     assert "1,200 rows" in text
     assert text.count(" ks ") == 10

@@ -15,21 +15,23 @@ from noria.analysis.rows import SPARSE_COLUMNS, RowsAnalyzer
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
 from noria.columnar.engine import BatchPredictor
 from noria.data.parsing import ByteBudget, read_records
-from noria.data.schema_inference import resolved
+from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import Validator
 from noria.data.values import normalized
-from noria.data.versions import TEST, TRAIN, read_rows
+from noria.data.versions import read_rows
 from noria.errors import InvalidInputError
 from noria.features.derive import Deriver
 from noria.features.fitting import RowPreparer
 from noria.features.matrix import from_bytes, stack_rows, take_columns
 from noria.features.view import FeatureView
 from noria.inference.predictor import Predictor
+from noria.monitoring.sources import PREDICTION, InputSource, TextSource
+from noria.records.prediction import PredictionRecord
 from noria.spec.loader import load_project
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.keys import REFERENCE
+from noria.storage.keys import REFERENCE, TEST, TRAIN
 from noria.training.calibration import Calibration
 from noria.training.estimators import fit, raw_scores
 from tests.conftest import PROJECTS
@@ -71,7 +73,7 @@ class _Trained:
             TrainCandidateRequest(name, "r", self.version, self.candidate),
             clock=SteppingClock(), code={}, **here,
         )  # fmt: skip
-        self.spec = resolved(self.artifacts, declared, self.version)
+        self.spec = spec_of_dataset(self.artifacts, declared, self.version)
         folder = f"runs/{name}/r"
         files = {
             f: self.artifacts.get(f"{folder}/candidates/{self.candidate}/{f}")
@@ -203,8 +205,7 @@ def test_a_file_of_hostile_rows_is_answered_as_each_row_alone(trained):
             except InvalidInputError:
                 assert place in answers.refused
                 continue
-            expected = said.get("probabilities", {"": said["prediction"]}).values()
-            assert outputs[place] == pytest.approx([*expected], rel=1e-9, abs=1e-12)
+            assert outputs[place] == pytest.approx(said.outputs, rel=1e-9, abs=1e-12)
 
     holds()
 
@@ -237,15 +238,17 @@ def test_rows_of_a_file_are_profiled_as_the_log_would_profile_them(trained):
                 n_refused += 1
                 continue
             inputs, signals = trained.predictor.observed(row)
-            records.append({**said, "inputs": inputs, "signals": signals})
+            records.append(
+                PredictionRecord("", "v", "", answer=said, inputs=inputs, signals=signals)
+            )
         expected = analyzer.reference.of(records).to_dict()
         found = analyzer.profile(_cells(trained, rows), len(rows))
         got = found.window.to_dict()
         assert (got["n_rows"], found.n_refused) == (expected["n_rows"], n_refused)
         for name, source in analyzer.reference.sources.items():
-            if source[0] in ("input", "text"):
+            if isinstance(source, InputSource | TextSource):
                 assert got["columns"][name] == expected["columns"][name], name
-            elif source == ("output", "prediction") and analyzer.reference.classes:
+            elif name == PREDICTION and analyzer.reference.classes:
                 assert got["columns"][name] == expected["columns"][name]
 
     holds()
@@ -307,7 +310,7 @@ def test_features_of_a_file_are_those_of_each_row(trained):
                 trained.predictor.answer(row)
             except InvalidInputError:
                 continue
-            read = {n: normalized(v, analyzer.predictor.columns[n]["type"], analyzer.predictor.missing)
+            read = {n: normalized(v, analyzer.predictor.columns[n].type, analyzer.predictor.missing)
                     for n, v in row.items()}  # fmt: skip
             expected.append(view.apply(view.prepare(read)))
         assert found.num_rows == len(expected)
@@ -350,13 +353,13 @@ def test_contributions_add_up_to_the_score_and_the_score_to_the_probability(trai
     for row in read_rows(trained.artifacts, trained.spec.name, trained.version, TEST)[:20]:
         inputs = {name: row[name] for name in trained.spec.dataset.columns}
         answer = trained.predictor.answer(inputs, explain=3)
-        found = answer["explanation"]
-        shown = sum(part["contribution"] for part in found["contributions"])
-        assert found["base"] + shown + found["rest"] == pytest.approx(found["score"], abs=1e-9)
+        found = answer.explanation
+        shown = sum(part.contribution for part in found.contributions)
+        assert found.base + shown + found.rest == pytest.approx(found.score, abs=1e-9)
         if len(trained.predictor.classes) == 2:
-            assert 1 / (1 + math.exp(-found["score"])) == pytest.approx(answer["confidence"])
+            assert 1 / (1 + math.exp(-found.score)) == pytest.approx(answer.confidence)
         if not trained.predictor.classes:
-            assert found["score"] == pytest.approx(answer["value"])
+            assert found.score == pytest.approx(answer.prediction)
 
 
 def test_features_are_learned_on_training_rows_only(trained):
@@ -437,7 +440,7 @@ def test_customers_do_not_read_what_is_known_only_after_the_call():
     result = prepare_dataset(
         PrepareDatasetRequest("customers", "r", ("inbox/p1.csv",)), spec=spec, artifacts=artifacts
     )
-    columns = resolved(artifacts, spec, result.dataset_version).dataset.columns
+    columns = spec_of_dataset(artifacts, spec, result.dataset_version).dataset.columns
     assert "age" in columns
     assert not set(columns) & {"key_value", "codunicocli", "fch_creacion", "duration"}
 

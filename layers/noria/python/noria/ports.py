@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
+from noria.records.prediction import PredictionRecord
 
 if TYPE_CHECKING:  # predict imports the ports, and tells nobody anything
     from noria.records.alert import Alert
@@ -49,11 +50,11 @@ class ArtifactIndex(Protocol):
         ...
 
 
-class MonitoredStore(ArtifactStore, ArtifactIndex, Protocol):
-    """The store of steps that also look for files."""
+class SearchableStore(ArtifactStore, ArtifactIndex, Protocol):
+    """The store of steps that also list objects."""
 
 
-class FileStore(MonitoredStore, Protocol):
+class FileStore(SearchableStore, Protocol):
     """The store of steps that write files larger than memory."""
 
     def put_stream(self, key: str, stream: BinaryIO) -> None:
@@ -103,7 +104,7 @@ class ModelAliases(Protocol):
 class PredictionLog(Protocol):
     """Where answered predictions go."""
 
-    def append(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, project: str, records: Sequence[PredictionRecord]) -> None:
         """Hand the records over; StoreUnavailableError when they were not accepted."""
         ...
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from noria.analysis.rows import RowsProfile, compared, kept_columns
-from noria.features.text_signals import TextObserver
-from tests.support.production import CLASSES, Production, answer_records, answers_of, loan_rows
+from noria.records.drift import RefusedRows
+from tests.support.production import CLASSES, Production, loan_rows, records_of
 
 
 @pytest.fixture(scope="module")
@@ -16,19 +16,8 @@ def loans():
     return Production(monitoring={"min_rows": 100})
 
 
-def _records(n, **how):
-    """Return prediction records of a perfect model."""
-    rows = loan_rows(n, **how)
-    observe = TextObserver({"note": ["en", "orden", "todo"]}).observe
-    answers = answer_records(CLASSES, answers_of(rows))
-    return [
-        {**answer, "inputs": row, "signals": observe(row)}
-        for answer, row in zip(answers, rows, strict=True)
-    ]
-
-
 def _profile(loans, n, **how):
-    return RowsProfile(loans.reference.of(_records(n, seed=5, **how)))
+    return RowsProfile(loans.reference.of(records_of(loan_rows(n, seed=5, **how))))
 
 
 @pytest.mark.parametrize(
@@ -38,11 +27,11 @@ def _profile(loans, n, **how):
 def test_rows_are_stable_or_drifted_or_too_few_to_say(loans, n, shift, verdict):
     """Too few are never "stable", however far they moved."""
     found = compared(loans.spec, loans.reference, _profile(loans, n, shift=shift), "v1")
-    assert (found["verdict"], found["n_rows"]) == (verdict, n)
-    assert ("x" in found["drifted"]) == (verdict == "drift")
-    assert "z" not in found["drifted"]
-    assert found["columns"]["x"]["now"]["n"] == n
-    assert bool(found["findings"]) == (verdict != "insufficient_data")
+    assert (found.verdict, found.n_rows) == (verdict, n)
+    assert ("x" in found.drifted) == (verdict == "drift")
+    assert "z" not in found.drifted
+    assert found.columns["x"].now.n == n
+    assert bool(found.findings) == (verdict != "insufficient_data")
 
 
 def test_refused_rows_are_counted_by_field_with_one_reason_whatever_their_order(loans):
@@ -63,7 +52,7 @@ def test_refused_rows_are_counted_by_field_with_one_reason_whatever_their_order(
         assert total.n_refused == 2
         assert total.refused == {"x": (2, "must be a number, got 'a'"), "z": (1, "no")}
     found = compared(loans.spec, loans.reference, merged[0], "v1")
-    assert found["refused"]["x"] == {"n": 2, "example": "must be a number, got 'a'"}
+    assert found.refused["x"] == RefusedRows(2, "must be a number, got 'a'")
 
 
 def test_ids_and_the_target_stay_beside_features(tickets, customers):
@@ -77,20 +66,20 @@ def test_ids_and_the_target_stay_beside_features(tickets, customers):
 
 def test_expected_quality_does_not_depend_on_how_the_log_was_cut(loans):
     """Shares are counted in whole units."""
-    records = _records(3000, seed=9)
+    records = records_of(loan_rows(3000, seed=9))
     whole = loans.reference.of(records).expected
     for n_cuts in (7, 100):
         total = loans.reference.empty()
         for part in np.array_split(np.arange(len(records)), n_cuts):
             total.add(loans.reference.of([records[i] for i in part[::-1]]))
         assert (total.expected == whole).all()
-    shares = np.array([[record["probabilities"][name] for name in CLASSES] for record in records])
+    shares = np.array([[record.answer.probabilities[name] for name in CLASSES] for record in records])
     assert whole.sum(axis=1) == pytest.approx(shares.sum(axis=0), abs=1e-5)
 
 
 def test_profiles_of_earlier_versions_are_read(loans):
     """They hold sums of probabilities, and of squares as floats."""
-    profile = loans.reference.of(_records(300, seed=4))
+    profile = loans.reference.of(records_of(loan_rows(300, seed=4)))
     written = profile.to_dict()
     written["expected"] = profile.expected.tolist()
     del written["shares"]

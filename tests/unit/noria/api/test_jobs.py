@@ -7,6 +7,8 @@ import pytest
 
 from noria.api.jobs import LINK_SECONDS, cancel_job, create_job, read_job
 from noria.errors import InvalidInputError, NoJobError
+from noria.records.batch import BatchOutcome, BatchPlan, PlannedPart
+from noria.records.codec import to_bytes
 from noria.storage.keys import CANCELLED, JOB, OUTCOME, PLAN, batch_key
 from tests.support.fakes import FixedClock, MemoryArtifacts
 from tests.support.production import START
@@ -16,6 +18,11 @@ CLOCK = FixedClock(START)
 
 def _made(store, **body):
     return create_job("p", {"filename": "rows.csv", **body}, store=store, clock=CLOCK)
+
+
+def _outcome(job_id, outcome, **more):
+    at = START.isoformat()
+    return BatchOutcome("p", job_id, "k", "rows.csv", at, at, 0.0, outcome, "s", 4, **more)
 
 
 def _state(store, job_id, clock=CLOCK):
@@ -60,17 +67,17 @@ def test_progress_is_the_share_of_parts_and_the_end_has_links():
     """Links to what there is, no other."""
     store = MemoryArtifacts()
     job_id = _made(store)["job_id"]
-    plan = {"parts": [{}] * 4, "started_at": START.isoformat()}
-    store.put(batch_key("p", job_id, PLAN), json.dumps(plan).encode())
+    parts = (PlannedPart(2, 10),) * 4
+    plan = BatchPlan("p", job_id, "k", "rows.csv", START.isoformat(), parts=parts)
+    store.put(batch_key("p", job_id, PLAN), to_bytes(plan))
     store.put(batch_key("p", job_id, "summary/000002"), b"{}")
     assert _state(store, job_id) | {"links": 0} == {
         "project": "p", "job_id": job_id, "state": "running", "progress": 0.25, "links": 0,
     }  # fmt: skip
     later = FixedClock(START + timedelta(days=2))
     assert _state(store, job_id, later)["state"] == "failed"
-    outcome = {"outcome": "BatchCompleted", "summary": "s", "counts": {"n_rows": 4},
-               "model_version": "v1", "result_key": "batch-results/p/r.csv", "refused_key": None}  # fmt: skip
-    store.put(batch_key("p", job_id, OUTCOME), json.dumps(outcome).encode())
+    outcome = _outcome(job_id, "BatchCompleted", result_key="batch-results/p/r.csv")
+    store.put(batch_key("p", job_id, OUTCOME), to_bytes(outcome))
     shown = _state(store, job_id)
     assert (shown["state"], shown["progress"]) == ("completed", 1.0)
     assert set(shown["links"]) == {"result", "report"}
@@ -79,9 +86,8 @@ def test_progress_is_the_share_of_parts_and_the_end_has_links():
 def test_a_file_that_was_simply_put_there_is_a_job_to_look_at():
     """Also where its planning failed, and left nothing but the outcome."""
     store = MemoryArtifacts()
-    outcome = {"outcome": "BatchFailed", "summary": "s", "counts": None, "result_key": None,
-               "refused_key": None}  # fmt: skip
-    store.put(batch_key("p", "0123456789abcdef", OUTCOME), json.dumps(outcome).encode())
+    outcome = _outcome("0123456789abcdef", "BatchFailed")
+    store.put(batch_key("p", "0123456789abcdef", OUTCOME), to_bytes(outcome))
     assert _state(store, "0123456789abcdef")["state"] == "failed"
 
 
@@ -92,8 +98,6 @@ def test_cancelling_marks_a_running_job_and_leaves_an_ended_one():
     assert cancel_job("p", job_id, store=store, clock=CLOCK)["state"] == "cancelling"
     assert store.exists(batch_key("p", job_id, CANCELLED))
     ended = _made(store)["job_id"]
-    outcome = {"outcome": "BatchRejected", "summary": "s", "counts": None, "result_key": None,
-               "refused_key": None}  # fmt: skip
-    store.put(batch_key("p", ended, OUTCOME), json.dumps(outcome).encode())
+    store.put(batch_key("p", ended, OUTCOME), to_bytes(_outcome(ended, "BatchRejected")))
     assert cancel_job("p", ended, store=store, clock=CLOCK)["state"] == "rejected"
     assert not store.exists(batch_key("p", ended, CANCELLED))

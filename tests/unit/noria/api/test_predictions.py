@@ -4,6 +4,7 @@ from noria.api.predictions import MAX_BATCH_ROWS, Predictions
 from noria.api.served_models import ServedModels
 from noria.errors import InvalidInputError, StoreUnavailableError
 from noria.records.alias import Promotion
+from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryLog, SteppingClock
 from tests.support.trained import tiny_bundle
@@ -22,7 +23,7 @@ def reported():
 @pytest.fixture
 def predictions(log, reported):
     artifacts, aliases = MemoryArtifacts(), MemoryAliases()
-    write_version(artifacts, "p", "v1", tiny_bundle(), {})
+    write_version(artifacts, "p", "v1", tiny_bundle(), VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
     models = ServedModels(artifacts, aliases, lambda: 0.0)
     return Predictions(models, log, SteppingClock(), lambda *event: reported.append(event))

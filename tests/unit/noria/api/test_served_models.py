@@ -3,6 +3,7 @@ import pytest
 from noria.api.served_models import REFRESH_SECONDS, ServedModels
 from noria.errors import ModelCorruptError, NoChampionError, StoreUnavailableError
 from noria.records.alias import Promotion, RolloutChange
+from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from noria.storage.keys import model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
@@ -16,7 +17,7 @@ class _World:
 
     def promote(self, version, *, write=True):
         if write:
-            write_version(self.artifacts, "p", version, tiny_bundle(), {})
+            write_version(self.artifacts, "p", version, tiny_bundle(), VersionFacts())
         revision = self.aliases.read("p").revision
         self.aliases.apply(
             Promotion("p", f"id-{version}-{revision}", version, revision, "manual", "", "me", "now")
@@ -128,7 +129,7 @@ def test_a_store_that_fails_for_a_moment_does_not_condemn_a_challenger():
     """It is no failure of the model's; the next refresh tries again."""
     world = _World()
     world.promote("v1")
-    write_version(world.artifacts, "p", "v2", tiny_bundle(), {})
+    write_version(world.artifacts, "p", "v2", tiny_bundle(), VersionFacts())
     world.aliases.apply(RolloutChange("p", "r", "v2", 1, "canary", 1.0, "", "me", "now"))
     get = world.artifacts.get
 

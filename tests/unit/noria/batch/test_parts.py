@@ -4,9 +4,10 @@ import io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noria.batch.parts import FileLayout, Part, read_header, split_records
+from noria.batch.parts import Part, read_header, split_records
 from noria.batch.reading import read_part
 from noria.data.parsing import ByteBudget
+from noria.records.batch import FileLayout
 
 LAYOUT = FileLayout(is_json=False, header=("a", "b"))
 _CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)

@@ -15,7 +15,7 @@ def test_quantiles_of_many_parts_are_those_of_all_values(n_parts):
         found = quantile(spread, share)
         assert abs((values <= found).mean() - share) <= 0.011
     assert (quantile(spread, 0.0), quantile(spread, 1.0)) == (values.min(), 1e6)
-    assert spread["n"] == len(values)
+    assert spread.n == len(values)
 
 
 def test_nothing_has_no_spread():

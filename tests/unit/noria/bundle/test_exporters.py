@@ -38,7 +38,7 @@ def test_both_kernels_decide_as_the_support_vector_machine(kernel, n_classes):
     X, y = make_data("classification", n_classes, sparse=False)
     model = build("svm", "classification", {"kernel": kernel, "C": 0.5}, seed=1).fit(X, y)
     exported = export(model, whole_view(X))
-    scorer = load_scorer({**exported.model}, exported.arrays)
+    scorer = load_scorer(exported.model, exported.arrays)
     got = np.array([scorer.scores(row) for row in as_rows(X)])
     expected = model.decision_function(X).reshape(len(y), -1)
     assert np.abs(got - expected).max() < 1e-10

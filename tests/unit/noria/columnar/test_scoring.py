@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,9 @@ from noria.bundle.exporters import export
 from noria.columnar import scoring
 from noria.columnar.kernel import SparseRows, TreeKernel
 from noria.errors import ModelCorruptError
+from noria.records.bundle import Calibration
 from noria.training.algorithms import build
-from tests.support.models import CASES, SMALL, as_rows, loaded, make_data, whole_view
+from tests.support.models import CASES, SHIFTS, SMALL, as_rows, loaded, make_data, whole_view
 
 
 def _case(algorithm, task, n_classes, sparse):
@@ -37,7 +39,7 @@ def test_many_rows_score_as_each_alone(algorithm, task, n_classes, sparse, is_bu
     monkeypatch.setattr(TreeKernel, "is_built", staticmethod(lambda: is_built))
     X, predictor, rows, _ = _case(algorithm, task, n_classes, sparse)
     expected = np.array([predictor.scorer.scores(row) for row in as_rows(X)])
-    got = scoring.load_scorer(predictor)(rows)
+    got = scoring.batch_scorer(predictor)(rows)
     assert np.abs(got - expected).max() / max(1.0, np.abs(expected).max()) < 1e-12
 
 
@@ -46,9 +48,8 @@ def test_links_are_those_of_the_row_path(n_classes):
     """Softmax and shares, calibration included."""
     for algorithm in ("logistic_regression", "random_forest"):
         X, predictor, rows, link = _case(algorithm, "classification", n_classes, sparse=False)
-        calibration = {"slope": 1.7, "shift": [0.1, -0.2, 0.3, 0.0, 0.05][:n_classes]}
-        model = {**predictor.model, "calibration": calibration}
-        got = scoring.LINKS[model["link"]](scoring.load_scorer(predictor)(rows), model)
+        model = replace(predictor.model, calibration=Calibration(1.7, SHIFTS[:n_classes]))
+        got = scoring.BATCH_LINKS[model.link](scoring.batch_scorer(predictor)(rows), model)
         expected = [link(predictor.scorer.scores(row)) for row in as_rows(X)]
         assert np.abs(got - np.array(expected)).max() < 1e-12
 
@@ -58,7 +59,7 @@ def test_missing_numbers_go_where_the_row_path_sends_them():
     X, predictor, _, _ = _case("xgboost", "regression", 0, sparse=False)
     X = np.where(np.random.default_rng(2).random(X.shape) < 0.3, np.nan, X)
     expected = np.array([predictor.scorer.scores(row) for row in as_rows(X)])
-    assert np.allclose(scoring.load_scorer(predictor)(X), expected, rtol=1e-12)
+    assert np.allclose(scoring.batch_scorer(predictor)(X), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

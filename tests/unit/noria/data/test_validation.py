@@ -130,9 +130,9 @@ def test_every_record_is_accounted_for(tickets):
     body = ticket_csv(300, seed=5) + b"x,,,\n" + b"y,only,two\n" + b"z,texto,,9\n"
     result = _validated(_with_labels(tickets, "0", "1", "2"), body)
     report = validation_report(result, accepted=True, outcome=[])
-    total = report["n_rows"] + report["n_rejected"] + report["n_duplicates"]
-    assert report["n_without_text"] == 1
-    assert total + report["n_unlabelled"] + 1 == report["n_records"] == 303
+    total = report.n_rows + report.n_rejected + report.n_duplicates
+    assert report.n_without_text == 1
+    assert total + report.n_unlabelled + 1 == report.n_records == 303
 
 
 def test_rare_classes_move_to_the_rejected(tickets):

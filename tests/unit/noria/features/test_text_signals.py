@@ -18,9 +18,9 @@ def test_signals_hold_no_sentence():
     observer = TextObserver({"text": ["correo"]})
     found = observer.observe({"text": "El correo de Ana Torres, DNI 12345678", "other": "x"})
     assert set(found) == {"text"}
-    assert found["text"]["terms"] == [0]
+    assert found["text"].terms == (0,)
     assert "Ana" not in str(found)
-    assert 0.0 < found["text"]["rare"] < 1.0
+    assert 0.0 < found["text"].rare < 1.0
 
 
 def test_a_missing_text_has_no_signals():

@@ -10,6 +10,7 @@ from noria.bundle.exported import Features
 from noria.bundle.exporters import export
 from noria.inference.explanation import Explainer
 from noria.inference.scoring.loading import load_scorer
+from noria.records.bundle import Model
 from noria.training.algorithms import build
 
 SMALL = {
@@ -99,18 +100,14 @@ def test_a_missing_number_is_explained_as_null_not_as_nan():
     X, y = _data(0)
     X[::5, 1] = np.nan
     model = build("xgboost", "regression", {"n_estimators": 5}, seed=1).fit(X, y)
-    document = {
-        "model": {"n_outputs": 1, "form": "trees", "link": "identity"},
-        "classes": [],
-        "reference": {},
-    }
+    bundle = SimpleNamespace(model=Model("trees", "identity", 1), classes=(), reference={})
     view = SimpleNamespace(
         names=lambda: [f"c{i}" for i in range(X.shape[1])],
         transform=lambda _row: dict(enumerate(np.nanmedian(X, axis=0).tolist())),
     )
     row = np.nanmedian(X, axis=0)
     row[1] = np.nan
-    explainer = Explainer(document, view, _scorer(model, X))
+    explainer = Explainer(bundle, view, _scorer(model, X))
     found = explainer.explain({}, dict(enumerate(row.tolist())), 0, 50)
-    json.dumps(found, allow_nan=False)
-    assert {part["feature"]: part["value"] for part in found["contributions"]}["c1"] is None
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert {part.feature: part.value for part in found.contributions}["c1"] is None

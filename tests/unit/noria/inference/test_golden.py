@@ -1,9 +1,9 @@
 import pytest
 
 from noria.errors import ModelIncompatibleError
-from noria.inference.golden import MIN_GOLDEN_ROWS, golden_inputs, verify
+from noria.inference.golden import MIN_GOLDEN_ROWS, GoldenRow, golden_inputs, verify
 
-COLUMNS = {"t": {"type": "text"}, "n": {"type": "number"}, "c": {"type": "category"}}
+TYPES = {"t": "text", "n": "number", "c": "category"}
 ROWS = [{"t": f"texto {i}", "n": float(i), "c": "a"} for i in range(40)]
 
 
@@ -18,14 +18,14 @@ class _Fixed:
 
 
 def _golden(expected):
-    return [{"inputs": {}, "expected": expected}] * MIN_GOLDEN_ROWS
+    return [GoldenRow({}, expected)] * MIN_GOLDEN_ROWS
 
 
 def test_golden_rows_are_many_repeatable_and_hostile():
     """Missing values, unseen levels, empty and non-ASCII text are always among them."""
-    rows = golden_inputs(ROWS, COLUMNS)
+    rows = golden_inputs(ROWS, TYPES)
     assert len(rows) >= MIN_GOLDEN_ROWS
-    assert rows == golden_inputs(ROWS, COLUMNS)
+    assert rows == golden_inputs(ROWS, TYPES)
     texts = {row["t"] for row in rows}
     assert {None, ""} <= texts
     assert any(text and not text.isascii() for text in texts)
@@ -55,7 +55,7 @@ def test_a_difference_above_the_precisions_tolerance_refuses(precision, differen
 
 def test_one_nan_among_good_rows_refuses():
     """A later good row must not hide it."""
-    golden = [{"inputs": {}, "expected": [float("nan")]}, *_golden([0.5])]
+    golden = [GoldenRow({}, [float("nan")]), *_golden([0.5])]
     with pytest.raises(ModelIncompatibleError, match="golden row 0"):
         verify(_Fixed([0.5]), golden)
 

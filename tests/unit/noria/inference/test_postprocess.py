@@ -1,13 +1,14 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from noria.inference.postprocess import business_totals, load_postprocess
+from noria.records.bundle import Postprocessing
 
-DATA = {
-    "kind": "business_value", "positive": 1, "contact": "p", "amount": "monto",
-    "edges": [1.0, 3.0], "bands": ["low", "medium", "high"],
-}  # fmt: skip
+DATA = Postprocessing(
+    "business_value", 1, "p", "monto", bands=("low", "medium", "high"), edges=(1.0, 3.0)
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_value_is_purchase_times_contact_times_log_of_the_amount(inputs, value, 
 def test_bands_are_fixed_by_training_not_by_the_batch():
     """The replaced gauge compared each average with multiples of itself: always green."""
     assert load_postprocess(DATA)({"p": 0.01, "monto": 2.0}, [0.9, 0.1])["band"] == "low"
-    assert load_postprocess({**DATA, "edges": []})({"p": 1, "monto": 9}, [0, 1])["band"] is None
+    assert load_postprocess(replace(DATA, edges=()))({"p": 1, "monto": 9}, [0, 1])["band"] is None
 
 
 def test_projects_without_postprocessor_get_nothing_added():
@@ -47,8 +48,8 @@ def test_totals_are_those_of_the_rows_with_a_value_and_by_band():
         for value, band in [(1.0, "low"), (4.0, "high"), (2.0, "high"), (None, None)]
     ]
     found = business_totals(added, [False, True, False, True])
-    assert (found["n_rows"], found["total"], found["max"]) == (3, 7.0, 4.0)
-    assert [(b["band"], b["mean"], b["positive_fraction"]) for b in found["bands"]] == [
+    assert (found.n_rows, found.total, found.max) == (3, 7.0, 4.0)
+    assert [(b.band, b.mean, b.positive_fraction) for b in found.bands] == [
         ("high", 3.0, 0.5),
         ("low", 1.0, 0.0),
     ]

@@ -8,7 +8,7 @@ from tests.support.trained import COLUMN, tiny_bundle
 
 
 def _answer(inputs, **changes):
-    return Predictor(tiny_bundle(**changes)).answer(inputs)
+    return Predictor(tiny_bundle(**changes)).answer(inputs).to_dict()
 
 
 def test_a_good_row_is_answered():
@@ -92,7 +92,7 @@ def test_text_that_is_empty_after_cleaning_is_refused():
         ({"feature_view": {"derived": {}, "blocks": [{}]}}, ModelCorruptError),
         ({"feature_view": {"derived": {}, "blocks": [{"kind": "quantum"}]}}, ModelCorruptError),
         ({"model": {}}, ModelCorruptError),
-        ({"model": {"form": "svm", "link": "identity"}}, ModelIncompatibleError),
+        ({"model": {"form": "svm", "link": "identity", "n_outputs": 1}}, ModelIncompatibleError),
     ],
 )
 def test_a_bundle_that_lacks_a_part_is_refused_on_loading(changes, error):

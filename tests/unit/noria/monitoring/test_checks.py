@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from noria.monitoring.checks import check_columns
-from noria.monitoring.profiles import Frame, number_edges
+from noria.monitoring.profiles import Frame, FrameColumn, number_edges
+from noria.records.codec import encode
 
 EFFECTS = {"ks": 0.08, "missing_share": 0.02}
 N_COLUMNS = 20
@@ -13,7 +14,7 @@ N_COLUMNS = 20
 def _world(seed=0, n=4000):
     rng = np.random.default_rng(seed)
     rows = {f"f{i}": rng.normal(size=n) for i in range(N_COLUMNS)}
-    frame = Frame({name: ("number", number_edges(values)) for name, values in rows.items()})
+    frame = Frame({name: FrameColumn("number", number_edges(values)) for name, values in rows.items()})
     return frame, frame.profile(rows), rng
 
 
@@ -76,7 +77,7 @@ def test_statistics_without_a_threshold_inform_and_do_not_decide():
 
 def test_an_empty_column_says_nothing():
     """Neither drift nor its absence; that it is empty is the missing share's to say."""
-    frame = Frame({"x": ("number", [0.0, 1.0])})
+    frame = Frame({"x": FrameColumn("number", [0.0, 1.0])})
     reference = frame.profile({"x": [0.5] * 100})
     findings = _check(reference, frame.profile({"x": [None] * 100}))
     assert {f.statistic for f in findings} == {"missing_share"}
@@ -86,7 +87,7 @@ def test_an_empty_column_says_nothing():
 @pytest.mark.parametrize("alpha", [0.5, 0.005])
 def test_findings_are_json(alpha):
     """Endless effects too."""
-    frame = Frame({"x": ("number", [5.0])})
+    frame = Frame({"x": FrameColumn("number", [5.0])})
     reference, current = frame.profile({"x": [5.0] * 50}), frame.profile({"x": [6.0] * 50})
-    text = json.dumps([f.to_dict() for f in _check(reference, current, alpha)], allow_nan=False)
+    text = json.dumps([encode(f) for f in _check(reference, current, alpha)], allow_nan=False)
     assert "Infinity" not in text

@@ -1,9 +1,12 @@
 """The named rules, on each side of their bounds."""
 
+from dataclasses import replace
+
 import pytest
 
 from noria.monitoring.checks import check_columns
 from noria.monitoring.rules import RULES, Window
+from noria.records.prediction import Answer, PredictionRecord, TextSignals
 from noria.spec.catalog import DRIFT_RULES
 from tests.support.production import Production, loan_rows, probability
 
@@ -11,8 +14,6 @@ P = Production()
 
 
 def _window(records, findings=()):
-    for record in records:
-        record.setdefault("signals", {})
     current = P.reference.of(records)
     return Window(P.spec, P.reference, current, findings)
 
@@ -21,15 +22,14 @@ def _records(rows, *, share=None, said=None):
     made = []
     for row in rows:
         p = probability(row) if share is None else share
-        made.append(
-            {
-                "prediction": said or ("yes" if p > 0.5 else "no"),
-                "confidence": max(p, 1 - p),
-                "probabilities": {"no": 1 - p, "yes": p},
-                "inputs": row,
-            }
-        )
+        prediction = said or ("yes" if p > 0.5 else "no")
+        answer = Answer(prediction, max(p, 1 - p), {"no": 1 - p, "yes": p})
+        made.append(PredictionRecord("", "v1", "", answer=answer, inputs=row))
     return made
+
+
+def _unsure(record):
+    return replace(record, answer=replace(record.answer, confidence=0.4))
 
 
 def _broken(rule, records, findings=()):
@@ -80,9 +80,9 @@ def test_two_classes_are_never_less_sure_than_a_half(share, is_broken):
 def test_low_confidence_needs_surely_more_than_three_of_ten():
     """Of answers whose confidence is below 0.5."""
     rows = loan_rows(100)
-    unsure = [{**r, "confidence": 0.4} for r in _records(rows[:50])]
+    unsure = [_unsure(record) for record in _records(rows[:50])]
     assert _broken("low_confidence", unsure + _records(rows[50:]))
-    few = [{**r, "confidence": 0.4} for r in _records(rows[:32])]
+    few = [_unsure(record) for record in _records(rows[:32])]
     assert not _broken("low_confidence", few + _records(rows[32:]))
 
 
@@ -102,7 +102,7 @@ def test_drifted_share_counts_corrected_columns():
     """One of seven columns is 14 %."""
 
     def findings(rows):
-        current = P.reference.of([{**r, "signals": {}} for r in _records(rows)])
+        current = P.reference.of(_records(rows))
         return check_columns(
             P.reference.profile.columns, current.columns, effects={"ks": 0.08}, alpha=0.005
         )
@@ -121,13 +121,14 @@ def test_text_score_adds_up_and_needs_more_than_a_half():
     """Lengths 0.3, classes 0.4, new words 0.3."""
 
     def signals(n, rare):
-        return {"note": {"characters": n, "words": 5, "rare": rare, "terms": []}}
+        return {"note": TextSignals(n, 5, rare, ())}
 
     rows = loan_rows(200, seed=60)
-    usual = [{**r, "signals": signals(25 + i % 5, 0.2)} for i, r in enumerate(_records(rows))]
-    longer = [{**r, "signals": signals(300, 0.2)} for r in _records(rows)]
+    records = _records(rows)
+    usual = [replace(r, signals=signals(25 + i % 5, 0.2)) for i, r in enumerate(records)]
+    longer = [replace(r, signals=signals(300, 0.2)) for r in records]
     assert RULES["text_score"](_window(longer)).text.startswith("drift score 0.3")
     assert not RULES["text_score"](_window(longer)).is_broken
-    other = [{**r, "signals": signals(300, 0.9)} for r in _records(rows)]
+    other = [replace(r, signals=signals(300, 0.9)) for r in records]
     assert RULES["text_score"](_window(other)).is_broken
     assert RULES["text_score"](_window(usual)) is not None

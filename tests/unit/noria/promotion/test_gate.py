@@ -1,27 +1,32 @@
+from dataclasses import replace
+
 import pytest
 
 from noria.promotion.gate import decide_promotion
+from noria.records.evaluation import Comparison, Evaluation
 from tests.support.specs import quick_tickets
 
 
 def _comparison(improvement=0.05, low=0.01):
-    return {
-        "metric": "f1_weighted", "challenger": 0.9, "other": 0.9 - improvement,
-        "improvement": improvement, "low": low, "high": 0.1, "confidence": 0.95, "n_rows": 200,
-    }  # fmt: skip
+    return Comparison("f1_weighted", 0.9, 0.9 - improvement, improvement, low, 0.1, 0.95, 200)
 
 
 def _evaluation(**changes):
-    return {
-        "metrics": {"f1_weighted": 0.9, "accuracy": 0.9},
-        "n_test": 200,
-        "n_unseen": 200,
-        "champion_fault": None,
-        "champion": "v1",
-        "against_baseline": _comparison(0.5, 0.4),
-        "against_champion": _comparison(),
-        **changes,
-    }
+    evaluation = Evaluation(
+        project="quick",
+        dataset_version="d",
+        challenger_sha256="s",
+        n_test=200,
+        metrics={"f1_weighted": 0.9, "accuracy": 0.9},
+        against_baseline=_comparison(0.5, 0.4),
+        slices=(),
+        business_value=None,
+        alias_revision=1,
+        champion="v1",
+        n_unseen=200,
+        against_champion=_comparison(),
+    )
+    return replace(evaluation, **changes)
 
 
 def _decide(**changes):

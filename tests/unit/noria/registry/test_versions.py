@@ -5,6 +5,7 @@ from noria.errors import (
     ModelVersionConflictError,
     ModelVersionNotFoundError,
 )
+from noria.records.evaluation import VersionFacts
 from noria.registry.versions import read_files, read_manifest, verify_version, write_version
 from noria.storage.keys import model_key
 from tests.support.fakes import MemoryArtifacts
@@ -13,7 +14,7 @@ FILES = {"a.json": b"{}", "b.bin": b"\x00\x01"}
 
 
 def _write(artifacts, files=FILES, facts=None):
-    write_version(artifacts, "p", "v1", files, facts or {"created_at": "now"})
+    write_version(artifacts, "p", "v1", files, facts or VersionFacts("now"))
 
 
 class _Cut(MemoryArtifacts):
@@ -43,7 +44,7 @@ def test_a_version_cut_off_anywhere_is_invisible_and_can_be_completed(n_writes, 
         with pytest.raises(ModelVersionNotFoundError):
             read_manifest(artifacts, "p", "v1")
     artifacts.left = 99
-    _write(artifacts, facts={"created_at": "later"})
+    _write(artifacts, facts=VersionFacts("later"))
     assert read_files(artifacts, "p", "v1", FILES) == FILES
 
 

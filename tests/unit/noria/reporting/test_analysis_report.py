@@ -1,23 +1,23 @@
 """The page of an analysis: what it says, and that rows cannot write into it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from noria.analysis.rows import RowsProfile, compared
+from noria.records.drift import WrittenFeatures
 from noria.reporting.analysis_report import render
-from tests.support.production import CLASSES, Production, answer_records, answers_of, loan_rows
+from tests.support.production import Production, loan_rows, records_of
 
 
 def _finding(n, shift):
     loans = Production(monitoring={"min_rows": 100})
     rows = loan_rows(n, seed=5, shift=shift)
-    answers = answer_records(CLASSES, answers_of(rows))
-    records = [{**a, "inputs": r, "signals": {}} for a, r in zip(answers, rows, strict=True)]
-    profile = RowsProfile(loans.reference.of(records))
+    profile = RowsProfile(loans.reference.of(records_of(rows)))
     profile.refuse([{"field": "x", "reason": "must be a number, got '<script>'"}])
     found = compared(loans.spec, loans.reference, profile, "v1")
-    return {**found, "rows": "moved.csv", "features": {"at": "f.parquet", "n_rows": n}}
+    return replace(found, rows="moved.csv", features=WrittenFeatures(n, "f.parquet"))
 
 
 def test_the_page_shows_what_moved_and_why_rows_were_refused():

@@ -15,6 +15,7 @@ from noria.data.versions import decode_rows
 from noria.errors import BatchCancelledError
 from noria.inference.predictor import Predictor
 from noria.records.alias import Promotion
+from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from noria.spec.loader import parse_spec
 from noria.spec.model import BusinessValueSection
@@ -65,8 +66,7 @@ class Jobs:
         self.promote("v1", bundle or tiny_bundle())
 
     def promote(self, version, bundle):
-        facts = {"created_at": "2026-01-01T00:00:00+00:00", "lineage": {}}
-        write_version(self.store, "p", version, bundle, facts)
+        write_version(self.store, "p", version, bundle, VersionFacts())
         revision = self.aliases.read("p").revision
         at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
         self.aliases.apply(Promotion("p", version, version, revision, "manual", "t", "t", at))
@@ -311,16 +311,16 @@ def test_worth_and_bands_come_with_each_row_and_add_up():
     model = Predictor(tiny_bundle(columns=columns, postprocess=worth))
     for k, answer in enumerate(answers[:20]):
         said = model.answer({"x": float(k % 10)})
-        assert float(answer["business_value"]) == pytest.approx(said["business_value"])
-        assert answer["band"] == said["band"]
-        assert answer["priority"] == ("call" if said["band"] == "high" else "")
+        assert float(answer["business_value"]) == pytest.approx(said.added["business_value"])
+        assert answer["band"] == said.added["band"]
+        assert answer["priority"] == ("call" if said.added["band"] == "high" else "")
     counts = json.loads(jobs.store.get(batch_key("p", "j1", OUTCOME)))["counts"]["values"]
     total = sum(float(a["business_value"]) for a in answers)
     assert counts["total"] == pytest.approx(total)
     assert sum(band["total"] for band in counts["bands"].values()) == pytest.approx(total)
     jobs.plan(_csv(250), folder="j2")
     edges = json.loads(jobs.store.get(batch_key("p", "j2", PLAN)))["edges"]
-    assert edges["from"] == "1 earlier batches"
+    assert edges["source"] == "1 earlier batches"
     values = sorted(float(a["business_value"]) for a in answers)
     assert edges["at"][0] == pytest.approx(values[int(0.33 * 250)], abs=values[-1] / 50)
 

@@ -7,6 +7,7 @@ from noria.api.served_models import ServedModels
 from noria.bundle.format import BUNDLE_FILE
 from noria.errors import InvalidInputError
 from noria.records.alias import Promotion, RolloutChange
+from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryLog, SteppingClock
 from tests.support.trained import tiny_bundle
@@ -15,12 +16,12 @@ from tests.support.trained import tiny_bundle
 def _world(mode, fraction, *, damage=None):
     """Return predictions, their log and the aliases, with challenger v2."""
     artifacts, aliases, log = MemoryArtifacts(), MemoryAliases(), MemoryLog()
-    write_version(artifacts, "p", "v1", tiny_bundle(), {})
+    write_version(artifacts, "p", "v1", tiny_bundle(), VersionFacts())
     files = dict(tiny_bundle(algorithm="ridge"))
     if damage == "corrupt":
         files[BUNDLE_FILE] = b"{}"
     if damage != "absent":
-        write_version(artifacts, "p", "v2", files, {})
+        write_version(artifacts, "p", "v2", files, VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
     aliases.apply(RolloutChange("p", "r", "v2", 1, mode, fraction, "", "me", "now"))
     models = ServedModels(artifacts, aliases, lambda: 0.0)
@@ -102,7 +103,7 @@ def test_columns_to_drop_leave_no_trace():
 
     artifacts, aliases, log = MemoryArtifacts(), MemoryAliases(), MemoryLog()
     columns = {"x": {**COLUMN, "pii": "drop"}}
-    write_version(artifacts, "p", "v1", tiny_bundle(columns=columns), {})
+    write_version(artifacts, "p", "v1", tiny_bundle(columns=columns), VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
     models = ServedModels(artifacts, aliases, lambda: 0.0)
     Predictions(models, log, SteppingClock(), lambda *_: None).predict("p", {"inputs": {"x": 2}})

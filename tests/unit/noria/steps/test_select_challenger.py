@@ -3,17 +3,25 @@ import json
 import pytest
 
 from noria.errors import TrainingFailedError
+from noria.records.codec import to_bytes
+from noria.records.training import CandidateCalibration, CandidateResult, TrainingSubject
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
 from noria.storage.keys import RESULT, candidate_key
 from tests.support.fakes import MemoryArtifacts
 from tests.support.specs import quick_tickets
 
 
+def _result(name, mean):
+    return CandidateResult(
+        name, "a", "f1", mean, (mean,), {}, CandidateCalibration(1.0, ()), (), "trials", (),
+        TrainingSubject("d", "s", None),
+    )  # fmt: skip
+
+
 def _selected(scores):
     artifacts, spec = MemoryArtifacts(), quick_tickets()
     for name, mean in scores.items():
-        result = {"candidate": name, "cv_mean": mean}
-        artifacts.put(candidate_key("quick", "run", name, RESULT), json.dumps(result).encode())
+        artifacts.put(candidate_key("quick", "run", name, RESULT), to_bytes(_result(name, mean)))
     request = SelectChallengerRequest("quick", "run")
     result = select_challenger(request, spec=spec, artifacts=artifacts)
     return result, json.loads(artifacts.get("runs/quick/run/selection.json"))

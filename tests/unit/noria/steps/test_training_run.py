@@ -6,10 +6,9 @@ import json
 import pytest
 
 from cli.samples.files import sample_files
-from noria.data.versions import TEST
 from noria.errors import ModelVersionConflictError, SettingsError, StoreUnavailableError
 from noria.registry.versions import verify_version
-from noria.storage.keys import model_key
+from noria.storage.keys import TEST, model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 from tests.support.pipeline import run_training
 from tests.support.rows import ticket_csv
@@ -81,9 +80,9 @@ def test_the_first_good_model_becomes_champion_with_its_lineage():
     run = world.train()
     assert run.outcome == "ChallengerPromoted"
     assert world.aliases.read("quick").champion == run.model_version
-    lineage = verify_version(world.artifacts, "quick", run.model_version)["lineage"]
-    assert lineage["run_id"] == "run"
-    assert lineage["parent_champion"] is None
+    lineage = verify_version(world.artifacts, "quick", run.model_version).lineage
+    assert lineage.run_id == "run"
+    assert lineage.parent_champion is None
     assert {"dataset_version", "spec_sha256", "code", "execution_id"} <= set(lineage)
 
 

@@ -3,8 +3,10 @@ import math
 import pytest
 
 from noria.errors import TrainingFailedError
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.training import Trial
 from noria.spec.model import CandidateSection, SearchRange, SearchSection
-from noria.training.search import ParameterSearch, trial_from_dict
+from noria.training.search import ParameterSearch
 
 SPACE = {
     "C": SearchRange(low=0.01, high=10, log=True),
@@ -53,7 +55,7 @@ def test_equal_seeds_give_equal_searches_and_candidates_differ():
 def test_a_search_that_was_cut_off_ends_as_one_that_was_not(kind, cut):
     """Continued from its journal, through JSON, pruned trials included."""
     whole = _search(kind).run(_score)
-    journal = [trial_from_dict(trial.to_dict()) for trial in whole.trials[:cut]]
+    journal = [from_bytes(Trial, to_bytes(trial)) for trial in whole.trials[:cut]]
     assert _search(kind).run(_score, earlier=journal) == whole
 
 

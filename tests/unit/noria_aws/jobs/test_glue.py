@@ -8,6 +8,8 @@ import pytest
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import DatasetSchemaError, TrainingFailedError
+from noria.records.codec import from_bytes
+from noria.records.drift import AnalysisReport
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import analysis_key, candidate_key
 from noria_aws.aws.settings import DATA_BUCKET
@@ -104,13 +106,9 @@ def test_rows_that_cannot_be_read_are_an_answer(monkeypatch):
     def fails(*_):
         raise DatasetSchemaError("the address holds no files of rows")
 
-    monkeypatch.setattr(glue, "_found", fails)
+    monkeypatch.setattr(glue, "_report", fails)
     store = MemoryArtifacts()
     options = {"project": "quick", "analysis_id": "a"}
     glue.analyze(options, _services(None, store))
-    found = json.loads(store.get(analysis_key("quick", "a", "drift.json")))
-    assert found == {
-        "project": "quick",
-        "verdict": "rejected",
-        "reason": "the address holds no files of rows",
-    }
+    found = from_bytes(AnalysisReport, store.get(analysis_key("quick", "a", "drift.json")))
+    assert found == AnalysisReport("quick", "rejected", reason="the address holds no files of rows")

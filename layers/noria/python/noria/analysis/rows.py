@@ -17,10 +17,20 @@ from noria.batch.files import RowsFile
 from noria.batch.reading import read_part
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.columns import Cells
-from noria.columnar.engine import Answers, BatchPredictor
+from noria.columnar.engine import BatchAnswers, BatchPredictor
 from noria.inference.predictor import Predictor
 from noria.monitoring.checks import check_columns, then_and_now
-from noria.monitoring.reference import Reference, WindowProfile, shares_of
+from noria.monitoring.reference import Reference
+from noria.monitoring.sources import (
+    InputSource,
+    OutputSource,
+    ProbabilitySource,
+    Source,
+    TextSource,
+)
+from noria.monitoring.window import WindowProfile, shares_of
+from noria.records.bundle import ColumnContract
+from noria.records.drift import AnalysisReport, RefusedRows
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import REFERENCE
 
@@ -96,8 +106,8 @@ class RowsAnalyzer:
         answers = self._model.answer(cells, n_rows)
         signals = self._signals(answers)
         values = {
-            name: signals[source[1], source[2]]
-            if source[0] == "text"
+            name: signals[source]
+            if isinstance(source, TextSource)
             else self._values(source, answers)
             for name, source in self.reference.sources.items()
         }
@@ -144,7 +154,7 @@ class RowsAnalyzer:
             found.append(own)
         return found
 
-    def _features(self, answers: Answers) -> list[pa.Array]:
+    def _features(self, answers: BatchAnswers) -> list[pa.Array]:
         """Return the columns in the order of `feature_columns`."""
         found = self._model.view.features(answers.columns, answers.places)
         if not isinstance(found, list):
@@ -156,33 +166,33 @@ class RowsAnalyzer:
         values = pa.array([[v for _, v in row] for row in used], pa.list_(pa.float64()))
         return [indices, values]
 
-    def _values(self, source: Sequence[str], answers: Answers) -> Any:
+    def _values(self, source: Source, answers: BatchAnswers) -> Any:
         """Return the values of a source by column, as `Reference.of_columns` takes them."""
-        kind, name = source[0], source[1]
-        if kind == "input":
-            return _inputs(answers, name, source[2])
-        if kind == "probability":
-            return answers.outputs[:, self.predictor.classes.index(name)]
+        if isinstance(source, InputSource):
+            return _inputs(answers, source)
+        if isinstance(source, ProbabilitySource):
+            return answers.outputs[:, self.predictor.classes.index(source.class_name)]
         if self.predictor.task == "regression":
             return answers.outputs[:, 0]
-        if name == "confidence":
+        if isinstance(source, OutputSource) and source.field == "confidence":
             return answers.outputs[np.arange(len(answers.places)), answers.decided]
         classes = self.predictor.classes
         counts = np.bincount(answers.decided, minlength=len(classes)).tolist()
         return dict(zip(classes, counts, strict=True))
 
-    def _signals(self, answers: Answers) -> dict[tuple[str, str], list[Any]]:
-        """Return what is observed of each text column, by column and part."""
-        signals: dict[tuple[str, str], list[Any]] = {}
-        sources = {s[1:3] for s in self.reference.sources.values() if s[0] == "text"}
-        for name in {column for column, _ in sources}:
+    def _signals(self, answers: BatchAnswers) -> dict[TextSource, list[Any]]:
+        """Return what is observed of each text column, by source."""
+        signals: dict[TextSource, list[Any]] = {}
+        sources = [s for s in self.reference.sources.values() if isinstance(s, TextSource)]
+        for name in {source.column for source in sources}:
             texts = answers.columns.texts[name]
             seen = [
-                self.predictor.observer.observe({name: texts[i]}) for i in answers.places.tolist()
+                self.predictor.observer.observe({name: texts[i]}).get(name)
+                for i in answers.places.tolist()
             ]
-            for column, part in sources:
-                if column == name:
-                    signals[column, part] = [row.get(name, {}).get(part) for row in seen]
+            for source in sources:
+                if source.column == name:
+                    signals[source] = [found and getattr(found, source.part) for found in seen]
         return signals
 
 
@@ -192,7 +202,7 @@ def kept_columns(spec: ProjectSpec) -> list[str]:
 
 
 def read_cells(
-    file: RowsFile, columns: Mapping[str, Mapping[str, Any]], kept: Sequence[str]
+    file: RowsFile, columns: Mapping[str, ColumnContract], kept: Sequence[str]
 ) -> Iterator[tuple[Cells, int, list[str]]]:
     """Yield a file's records part by part: cells by column, how many, and why others are none.
 
@@ -211,8 +221,8 @@ def read_cells(
 
 def compared(
     spec: ProjectSpec, reference: Reference, rows: RowsProfile, model_version: str
-) -> dict[str, Any]:
-    """Return what is to be said of rows beside the reference profile, as JSON data.
+) -> AnalysisReport:
+    """Return how rows differ from the reference profile.
 
     Fewer rows than `monitoring.min_rows` are "insufficient_data", never "stable".
     """
@@ -228,27 +238,26 @@ def compared(
         if is_sufficient
         else []
     )
-    drifted = list(dict.fromkeys(f.column for f in findings if f.is_drifted))
-    stable = "drift" if drifted else "stable"
-    return {
-        "project": spec.name,
-        "model_version": model_version,
-        "verdict": stable if is_sufficient else "insufficient_data",
-        "drifted": drifted,
-        "n_rows": window.n_rows,
-        "min_rows": monitoring.min_rows,
-        "n_refused": rows.n_refused,
-        "refused": {
-            name: {"n": n, "example": reason} for name, (n, reason) in sorted(rows.refused.items())
+    drifted = tuple(dict.fromkeys(f.column for f in findings if f.is_drifted))
+    return AnalysisReport(
+        project=spec.name,
+        verdict=("drift" if drifted else "stable") if is_sufficient else "insufficient_data",
+        model_version=model_version,
+        drifted=drifted,
+        n_rows=window.n_rows,
+        min_rows=monitoring.min_rows,
+        n_refused=rows.n_refused,
+        refused={
+            name: RefusedRows(n, reason) for name, (n, reason) in sorted(rows.refused.items())
         },
-        "findings": [finding.to_dict() for finding in findings],
-        "columns": then_and_now(reference.profile.columns, window.columns),
-    }
+        findings=tuple(findings),
+        columns=then_and_now(reference.profile.columns, window.columns),
+    )
 
 
-def _inputs(answers: Answers, name: str, kind: str) -> Any:
-    columns, places = answers.columns, answers.places
-    if kind == "levels":
+def _inputs(answers: BatchAnswers, source: InputSource) -> Any:
+    columns, places, name = answers.columns, answers.places, source.column
+    if source.reading == "levels":
         found = columns.levels[name]
         counts = np.bincount(found.codes[places], minlength=len(found.levels)).tolist()
         counted: Counter[str | None] = Counter()
@@ -256,7 +265,7 @@ def _inputs(answers: Answers, name: str, kind: str) -> Any:
             counted[level] += n
         return counted
     values = columns.numbers[name][places] + 0.0  # zero has no sign
-    if kind == "number":
+    if source.reading == "number":
         return values
     counted = Counter({None: int(np.isnan(values).sum())})
     for value, n in zip(*np.unique(values[~np.isnan(values)], return_counts=True), strict=True):

@@ -1,14 +1,17 @@
 """What the last monitoring check found, as the API shows it. Standard library only."""
 
-import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from noria.errors import InvalidInputError, NoChampionError, NoCheckError
+from noria.errors import InvalidInputError, NoCheckError
+from noria.monitoring.baseline import write_baseline
 from noria.ports import ArtifactStore, Clock, ModelAliases
-from noria.storage.hashing import canonical_json
-from noria.storage.keys import BASELINE, CURRENT, monitoring_key
+from noria.records.check import Baseline, CheckReport
+from noria.records.codec import encode, from_bytes
+from noria.records.drift import ColumnSummary, DriftReport
+from noria.reporting.words import finding_text
+from noria.storage.keys import CURRENT, monitoring_key
 
 _MAX_BASELINE_HOURS = 168
 
@@ -22,39 +25,62 @@ def last_check(artifacts: ArtifactStore, project: str, part: str) -> dict[str, A
         No check has been made.
     """
     try:
-        document = json.loads(artifacts.get(monitoring_key(project, CURRENT)))
+        report = from_bytes(CheckReport, artifacts.get(monitoring_key(project, CURRENT)))
     except KeyError as error:
         raise NoCheckError(
-            f"project '{project}' has not been checked yet; its schedule will, or: "
-            f"noria monitor {project}",
+            f"no monitoring check has run yet for project '{project}'; its schedule starts one, "
+            f"or: noria monitor {project}",
             project=project,
         ) from error
     shown: dict[str, Any] = {
-        name: document[name] for name in ("project", "check_id", "at", "health", "report_key")
+        "project": report.project,
+        "check_id": report.check_id,
+        "at": report.at,
+        "health": report.health,
+        "report_key": report.report_key,
     }
     if part == "metrics":
-        return {**shown, **document["metrics"]}
+        return {**shown, **report.metrics}
     if part == "performance":
-        return {**shown, **document["performance"]}
-    drift = document["drift"]
+        return {**shown, **encode(report.performance)}
     if part == "features":
-        return shown | {"model_version": drift["model_version"], "features": _features(drift)}
-    kept = {name: value for name, value in drift.items() if name != "columns"}
-    decided = {name: document["retraining"][name] for name in ("retrain", "codes", "summary")}
-    return shown | kept | {"drift_detected": drift["verdict"] == "drift", "retraining": decided}
+        version = report.drift.model_version
+        return shown | {"model_version": version, "features": _features(report.drift)}
+    return shown | _drift(report)
 
 
-def _features(drift: Mapping[str, Any]) -> dict[str, Any]:
+def _drift(report: CheckReport) -> dict[str, Any]:
+    """Return the findings with their texts, and what was decided, without the columns."""
+    drift = encode(report.drift)
+    del drift["columns"]
+    for finding, shown in zip(report.drift.confirmed, drift["confirmed"], strict=True):
+        shown["text"] = finding_text(finding)
+        del shown["column"], shown["rule"]
+    retraining = report.retraining
+    decided = {
+        "retrain": retraining.retrain,
+        "codes": retraining.codes,
+        "summary": retraining.summary,
+    }
+    return drift | {"drift_detected": report.drift.verdict == "drift", "retraining": decided}
+
+
+def _features(drift: DriftReport) -> dict[str, Any]:
     """Return each column then and now, without its bins, and whether it drifted."""
-    drifted = {finding["name"] for finding in drift["confirmed"]}
-    features = {}
-    for name, column in drift["columns"].items():
-        sides = {
-            side: {k: v for k, v in column[side].items() if k not in ("edges", "counts")}
-            for side in ("then", "now")
+    drifted = {finding.name for finding in drift.confirmed}
+    return {
+        name: {
+            "then": _column(column.then),
+            "now": _column(column.now),
+            "drift_detected": name in drifted,
         }
-        features[name] = {**sides, "drift_detected": name in drifted}
-    return features
+        for name, column in drift.columns.items()
+    }
+
+
+def _column(column: ColumnSummary) -> dict[str, Any]:
+    hidden = ("edges", "counts")
+    return {k: v for k, v in vars(column).items() if v is not None and k not in hidden}
 
 
 def set_baseline(
@@ -84,18 +110,11 @@ def set_baseline(
             f"the request cannot be read: hours: {reason}",
             errors=[{"field": "hours", "reason": reason}],
         )
-    champion, now = aliases.read(project).champion, clock.now()
-    if champion is None:
-        raise NoChampionError(f"project '{project}' has no champion yet", project=project)
-    baseline = {
-        "model_version": champion,
-        "from_at": (now - timedelta(hours=hours)).isoformat(),
-        "to_at": now.isoformat(),
-    }
-    artifacts.put(monitoring_key(project, BASELINE), canonical_json(baseline))
-    return {"project": project, **baseline}
-
-
-def baseline_window(baseline: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    """Return the start and end of a baseline."""
-    return datetime.fromisoformat(baseline["from_at"]), datetime.fromisoformat(baseline["to_at"])
+    now = clock.now()
+    baseline = Baseline(
+        model_version=aliases.read(project).require_champion(),
+        from_at=(now - timedelta(hours=hours)).isoformat(),
+        to_at=now.isoformat(),
+    )
+    write_baseline(artifacts, project, baseline)
+    return {"project": project, **vars(baseline)}

@@ -1,6 +1,5 @@
 """Batch jobs as the API shows them: a place to upload, how far it is, where the results are."""
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,6 +7,8 @@ from typing import Any
 
 from noria.errors import InvalidInputError, NoJobError
 from noria.ports import Clock, LinkedStore
+from noria.records.batch import BatchOutcome, BatchPlan, JobRequest
+from noria.records.codec import encode, from_bytes, to_bytes
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.storage.hashing import canonical_json
 from noria.storage.ids import new_prediction_id
@@ -54,8 +55,8 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
         raise _invalid("limit", f"must be a number of rows from 1 to {MAX_LIMIT:,}")
     now = clock.now()
     job_id = new_prediction_id(now)
-    job = {"filename": filename, "limit": limit, "created_at": now.isoformat()}
-    store.put(batch_key(project, job_id, JOB), canonical_json(job))
+    job = JobRequest(filename, limit, now.isoformat())
+    store.put(batch_key(project, job_id, JOB), to_bytes(job))
     key = f"{batch_inbox_prefix(project)}{job_id}/{filename}"
     return {
         "project": project,
@@ -75,7 +76,9 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
     States: `waiting_for_file`, `running`, `completed`, `rejected`, `cancelled`, `failed`.
     NoJobError when there is none of that id.
     """
-    job, plan, outcome = (_document(store, project, job_id, name) for name in (JOB, PLAN, OUTCOME))
+    job = _record(JobRequest, store, project, job_id, JOB)
+    plan = _record(BatchPlan, store, project, job_id, PLAN)
+    outcome = _record(BatchOutcome, store, project, job_id, OUTCOME)
     if not (job or plan or outcome):
         raise NoJobError(
             f"project '{project}' has no batch job '{job_id[:80]}'", job_id=job_id[:80]
@@ -83,21 +86,22 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
     now = clock.now()
     shown: dict[str, Any] = {"project": project, "job_id": job_id, "progress": 0.0}
     if outcome:
-        state = outcome["outcome"].removeprefix("Batch").lower()
-        shown |= {"state": state, "progress": 1.0, "summary": outcome["summary"]}
-        shown |= {"counts": outcome["counts"], "model_version": outcome.get("model_version")}
+        state = outcome.outcome.removeprefix("Batch").lower()
+        shown |= {"state": state, "progress": 1.0, "summary": outcome.summary}
+        counts = outcome.counts and encode(outcome.counts)
+        shown |= {"counts": counts, "model_version": outcome.model_version}
         keys = {
-            "result": outcome["result_key"],
-            "refused": outcome["refused_key"],
+            "result": outcome.result_key,
+            "refused": outcome.refused_key,
             "report": batch_key(project, job_id, REPORT_HTML),
         }
         links = {name: store.link("GET", key, LINK_SECONDS) for name, key in keys.items() if key}
         return shown | {"links": links, "links_expire_in_seconds": LINK_SECONDS}
     if plan:
-        if now - datetime.fromisoformat(plan["started_at"]) > _LONGEST:
+        if now - datetime.fromisoformat(plan.started_at) > _LONGEST:
             return shown | {"state": "failed", "summary": "it took longer than a day"}
         done = store.count(batch_key(project, job_id, "summary/"))
-        n_parts = max(1, len(plan["parts"]))
+        n_parts = max(1, len(plan.parts))
         return shown | {"state": "running", "progress": round(min(done / n_parts, 0.99), 3)}
     return shown | {"state": "waiting_for_file"}
 
@@ -112,14 +116,13 @@ def cancel_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -
     return shown
 
 
-def _document(store: LinkedStore, project: str, job_id: str, name: str) -> dict[str, Any] | None:
+def _record[T](kind: type[T], store: LinkedStore, project: str, job_id: str, name: str) -> T | None:
     if not _JOB_ID.fullmatch(job_id):
         return None
     try:
-        found: dict[str, Any] = json.loads(store.get(batch_key(project, job_id, name)))
+        return from_bytes(kind, store.get(batch_key(project, job_id, name)))
     except KeyError:
         return None
-    return found
 
 
 def _invalid(field: str, reason: str) -> InvalidInputError:

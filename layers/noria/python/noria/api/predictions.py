@@ -8,8 +8,8 @@ from noria.api.labels import LABEL_FAULT, MAX_ID_CHARACTERS, is_id, is_label
 from noria.api.served_models import Rollout, Served, ServedModels
 from noria.errors import InvalidInputError, SettingsError, TransientError
 from noria.inference.explanation import MAX_CONTRIBUTIONS
-from noria.inference.predictor import Predictor
 from noria.ports import Clock, PredictionLog
+from noria.records.prediction import PredictionRecord, ServedBy
 from noria.storage.hashing import canonical_json, short_id
 from noria.storage.ids import new_prediction_id
 
@@ -69,7 +69,7 @@ class Predictions:
         items = _batch_items(body)
         served = self._models.get(project)
         results: list[dict[str, Any]] = []
-        records: list[dict[str, Any]] = []
+        records: list[PredictionRecord] = []
         n_failed = 0
         for index, item in enumerate(items):
             try:
@@ -99,33 +99,31 @@ class Predictions:
             "algorithm": predictor.algorithm,
             "task": predictor.task,
             "classes": predictor.classes,
-            "columns": predictor.columns,
+            "columns": {name: vars(column) for name, column in predictor.columns.items()},
             "degraded": served.degraded,
         }
 
     def _answered(
         self, project: str, served: Served, item: Any
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Return the answer, and what to log: one record of each model that looked at the row.
+    ) -> tuple[dict[str, Any], list[PredictionRecord]]:
+        """Return the answer, and what to log: one record per model that looked at the row.
 
         They share the prediction id, so that a label that comes later is one for both.
         """
         request = _checked_item(item)._replace(prediction_id=new_prediction_id(self._clock.now()))
         rollout = served.rollout
         if rollout is None or not rollout.takes(request.unit(), self._clock.now()):
-            answer, record = self._by(project, served, request, "champion")
-            return answer, [record]
-        seen = self._by_challenger(project, rollout, request)
-        if rollout.record.rollout_mode == "canary" and seen[0] is not None:
-            return seen[0], [seen[1]]
-        answer, record = self._by(project, served, request, "champion")
-        return answer, [record, seen[1]]
+            record = self._by(project, served, request, "champion")
+            return _shown(record), [record]
+        challenged = self._by_challenger(project, rollout, request)
+        if rollout.record.rollout_mode == "canary" and challenged.answer is not None:
+            return _shown(challenged), [challenged]
+        record = self._by(project, served, request, "champion")
+        return _shown(record), [record, challenged]
 
-    def _by_challenger(
-        self, project: str, rollout: Rollout, request: _Request
-    ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """Return the challenger's answer, None where it has none, and the record of it."""
-        role = "challenger" if rollout.record.rollout_mode == "canary" else "shadow"
+    def _by_challenger(self, project: str, rollout: Rollout, request: _Request) -> PredictionRecord:
+        """Return the challenger's record, without an answer where it has none."""
+        role: ServedBy = "challenger" if rollout.record.rollout_mode == "canary" else "shadow"
         failure = "it cannot be loaded"
         if rollout.predictor is not None:
             model = Served(rollout.predictor, rollout.model_version, None)
@@ -133,34 +131,38 @@ class Predictions:
                 return self._by(project, model, request, role)
             except Exception as error:  # noqa: BLE001 - a challenger may never fail a request
                 failure = type(error).__name__
-        return None, {
-            "model_version": rollout.model_version,
-            "prediction_id": request.prediction_id,
-            "prediction": None,
-            "failure": failure,
-            "at": self._clock.now().isoformat(),
-            "served_by": role,
-        }
+        return PredictionRecord(
+            prediction_id=request.prediction_id,
+            model_version=rollout.model_version,
+            at=self._clock.now().isoformat(),
+            served_by=role,
+            failure=failure,
+        )
 
     def _by(
-        self, project: str, model: Served, request: _Request, role: str
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        self, project: str, model: Served, request: _Request, role: ServedBy
+    ) -> PredictionRecord:
         started = perf_counter()
-        output = model.predictor.answer(request.inputs, explain=request.n_explained)
-        now = self._clock.now()
-        answer = {
-            **output,
-            "project": project,
-            "model_version": model.model_version,
-            "prediction_id": request.prediction_id,
-            "at": now.isoformat(),
-            "latency_ms": round((perf_counter() - started) * 1000.0, 3),
-        }
-        if request.record_id is not None:
-            answer["record_id"] = request.record_id
-        return answer, _log_record(answer, request, model.predictor, role)
+        answer = model.predictor.answer(request.inputs, explain=request.n_explained)
+        now, latency = self._clock.now(), (perf_counter() - started) * 1000.0
+        shown, signals = model.predictor.observed(request.inputs)
+        return PredictionRecord(
+            prediction_id=request.prediction_id,
+            model_version=model.model_version,
+            at=now.isoformat(),
+            served_by=role,
+            answer=answer,
+            project=project,
+            latency_ms=round(latency, 3),
+            record_id=request.record_id,
+            true_label=request.true_label,
+            inputs=shown,
+            signals=signals,
+            # Of what is shown: a hash of hidden values could be guessed back.
+            inputs_hash=short_id(canonical_json(shown)),
+        )
 
-    def _write(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
+    def _write(self, project: str, records: Sequence[PredictionRecord]) -> None:
         """Log the answers; a log that cannot take them never fails a prediction."""
         if not records:
             return
@@ -203,22 +205,17 @@ def _contributions(explain: Any) -> int:
     raise _fault("explain", f"must be true, false or a number from 1 to {MAX_CONTRIBUTIONS}")
 
 
-def _log_record(
-    answer: Mapping[str, Any], request: _Request, predictor: Predictor, role: str
-) -> dict[str, Any]:
-    shown, signals = predictor.observed(request.inputs)
-    # An explanation quotes words of the inputs, and can be computed again.
-    kept = {name: value for name, value in answer.items() if name != "explanation"}
-    label = {} if request.true_label is None else {"true_label": request.true_label}
-    return {
-        **kept,
-        **label,
-        "inputs": shown,
-        "signals": signals,
-        # Of what is shown: a hash of hidden values could be guessed back.
-        "inputs_hash": short_id(canonical_json(shown)),
-        "served_by": role,
+def _shown(record: PredictionRecord) -> dict[str, Any]:
+    """Return what a caller gets of a record with an answer."""
+    shown = record.answer.to_dict() if record.answer else {}
+    shown |= {
+        "project": record.project,
+        "model_version": record.model_version,
+        "prediction_id": record.prediction_id,
+        "at": record.at,
+        "latency_ms": record.latency_ms,
     }
+    return shown if record.record_id is None else {**shown, "record_id": record.record_id}
 
 
 def _fault(field: str, reason: str) -> InvalidInputError:

@@ -5,18 +5,16 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import (
     ModelError,
-    NoChampionError,
     RegistryError,
     SettingsError,
     TransientError,
 )
+from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore, ModelAliases
 from noria.records.alias import AliasRecord
-from noria.registry.versions import read_files
 from noria.storage.hashing import sha256_hex
 
 REFRESH_SECONDS = 10.0  # how old a read alias may be; a new champion serves within this
@@ -41,7 +39,7 @@ class Rollout(NamedTuple):
         unit : str
             The record id, or a hash of the inputs where there is none.
         now : datetime
-            Behind the rollout's end the challenger gets nothing.
+            After the rollout's end the challenger gets nothing.
         """
         if not self.record.is_rolling_out(now):
             return False
@@ -110,17 +108,13 @@ class ServedModels:
         return champion._replace(rollout=self._rollout(record, served))
 
     def _champion(self, project: str, record: AliasRecord, served: Served | None) -> Served:
-        if record.champion is None:
-            raise NoChampionError(
-                f"project '{project}' has no champion yet; train one: noria train {project}",
-                project=project,
-            )
-        if served is not None and served.model_version == record.champion:
+        champion = record.require_champion()
+        if served is not None and served.model_version == champion:
             return served._replace(degraded=None)
         try:
-            return Served(self._load(project, record.champion), record.champion, None)
+            return Served(self._load(project, champion), champion, None)
         except (ModelError, RegistryError, TransientError, SettingsError) as error:
-            reason = f"champion {record.champion} was refused: {error.message}"
+            reason = f"champion {champion} was refused: {error.message}"
             if served is not None:
                 return served._replace(degraded=reason)
             if record.previous_champion is None:
@@ -145,5 +139,4 @@ class ServedModels:
         return Rollout(record, predictor)
 
     def _load(self, project: str, model_version: str) -> Predictor:
-        names = (BUNDLE_FILE, ARRAYS_FILE)
-        return Predictor(read_files(self._artifacts, project, model_version, names))
+        return load_model_version(self._artifacts, project, model_version)

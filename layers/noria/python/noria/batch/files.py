@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from noria.batch.parquet import parquet_as_csv
-from noria.batch.parts import FileLayout, Part, read_header, split_records
+from noria.batch.parts import Part, read_header, split_records
 from noria.data.parsing import ByteBudget, is_json_lines, read_lines
 from noria.errors import DatasetSchemaError
+from noria.records.batch import FileLayout
+from noria.records.bundle import ColumnContract
 from noria.spec.catalog import BATCH_SUFFIXES, PARQUET
 from noria.spec.model import ProjectSpec
 
@@ -68,7 +70,7 @@ class RowsFile:
             header, self._first_line = _named(header, aliases), n_lines + 1
         self.layout = FileLayout(is_json, header, delimiter, aliases if is_json else {})
 
-    def require_columns(self, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    def require_columns(self, columns: Mapping[str, ColumnContract]) -> None:
         """Refuse a table that the model cannot take; of JSON each row has its own columns."""
         if not self.layout.is_json:
             require_columns(self.name, self.layout.header, columns)
@@ -95,7 +97,7 @@ class RowsFile:
 
 
 def require_columns(
-    name: str, header: Sequence[str], columns: Mapping[str, Mapping[str, Any]]
+    name: str, header: Sequence[str], columns: Mapping[str, ColumnContract]
 ) -> None:
     """Refuse a table that lacks a column the model needs, or all that it takes.
 
@@ -104,7 +106,7 @@ def require_columns(
     columns : mapping
         Of the serving bundle.
     """
-    required = {column for column, about in columns.items() if about["required"]}
+    required = {column for column, about in columns.items() if about.required}
     if absent := sorted(required - set(header)):
         raise DatasetSchemaError(
             f"{name}: columns {absent} are missing; the model needs them; got {list(header)[:20]}",

@@ -8,11 +8,10 @@ goes on behind it. Splitting and reading use the same function, so a part holds 
 import csv
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from io import BytesIO
 from itertools import islice
-from typing import Any, BinaryIO, NamedTuple, Self, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,32 +24,12 @@ from noria.data.parsing import (
     read_lines,
     readable,
 )
+from noria.records.batch import FileLayout
 
 _RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; behind it, it never closes
 _PART_BYTES = 32 << 20  # parts of long texts hold fewer rows
 _BLOCK_BYTES = 1 << 20
 NEWLINE = 10
-
-
-@dataclass(frozen=True)
-class FileLayout:
-    """How a file's records are written."""
-
-    is_json: bool
-    header: tuple[str, ...] = ()  # CSV: the columns in order, by the names the spec gives them
-    delimiter: str = ","
-    aliases: Mapping[str, str] = field(default_factory=dict)  # JSON lines: other names
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the layout as JSON data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Return the layout that `to_dict` gave."""
-        return cls(
-            data["is_json"], tuple(data["header"]), data["delimiter"], data.get("aliases", {})
-        )
 
 
 class Part(NamedTuple):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from noria.batch.parts import (
     NEWLINE,
-    FileLayout,
     Part,
     decoded,
     line_ends,
@@ -19,6 +18,7 @@ from noria.batch.parts import (
     whole_records,
 )
 from noria.data.parsing import CUT, json_records, long_cells, text_fault
+from noria.records.batch import FileLayout
 
 _BLANK, _RETURN = b"\r\n", 13
 

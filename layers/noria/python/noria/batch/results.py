@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from math import fsum
 from typing import Any
@@ -12,9 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from noria.batch.reading import Records
-from noria.columnar.engine import Answers
+from noria.columnar.engine import BatchAnswers
 from noria.columnar.kernel import Floats
 from noria.inference.predictor import Predictor
+from noria.records.batch import BatchCounts, BatchWorth, Spread, Worth
 from noria.storage.hashing import canonical_json
 
 N_BINS, _N_SHARES, _HEAD_ROWS, _N_REASONS = 20, 100, 20, 20
@@ -27,7 +29,7 @@ _NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 
 def part_table(
     records: Records,
-    answers: Answers,
+    answers: BatchAnswers,
     predictor: Predictor,
     id_columns: Sequence[str],
     bands: "Bands | None",
@@ -70,7 +72,7 @@ class Bands:
         self.edges, self.names, self.priorities = list(edges), list(names), dict(priorities)
 
     def of(self, values: Floats) -> pa.Array:
-        """Return each value's band; null where there is no value. An edge belongs below itself."""
+        """Return each value's band; null where there is no value. Intervals are right-closed."""
         places = np.searchsorted(self.edges, values, side="left")
         known = np.isnan(values)
         return pa.array(self.names).take(pa.array(np.where(known, 0, places), mask=known))
@@ -82,7 +84,7 @@ class Bands:
         return pa.array(texts, pa.string()).take(coded.indices)
 
 
-def refused_lines(records: Records, answers: Answers) -> bytes:
+def refused_lines(records: Records, answers: BatchAnswers) -> bytes:
     """Return JSON lines of the records without an answer, in order: line, reasons, cells."""
     kept: list[tuple[int, dict[str, Any]]] = []
     for bad in records.bad:
@@ -122,101 +124,98 @@ def table_bytes(table: pa.Table, form: str, *, with_header: bool) -> bytes:
     return out.getvalue()
 
 
-def part_summary(
-    records: Records, answers: Answers, predictor: Predictor, table: pa.Table
-) -> dict[str, Any]:
-    """Return what a part adds to its batch's summary."""
+def part_counts(
+    records: Records, answers: BatchAnswers, predictor: Predictor, table: pa.Table
+) -> BatchCounts:
+    """Return what a part adds to its batch."""
     reasons = Counter(bad.reason for bad in records.bad)
     for errors in answers.refused.values():
         reasons.update(f"{error['field']}: {error['reason']}" for error in errors)
-    summary: dict[str, Any] = {
-        "n_rows": len(records.lines) + len(records.bad),
-        "n_answered": len(answers.places),
-        "n_refused": len(records.bad) + len(answers.refused),
-        "n_outside": answers.n_outside,
-        "reasons": dict(reasons.most_common(_N_REASONS)),
-        "columns": table.column_names,
-        "head": table.slice(0, _HEAD_ROWS).to_pylist(),
-        "values": None,
-    }
+    counts = BatchCounts(
+        n_rows=len(records.lines) + len(records.bad),
+        n_answered=len(answers.places),
+        n_refused=len(records.bad) + len(answers.refused),
+        n_outside=answers.n_outside,
+        reasons=dict(reasons.most_common(_N_REASONS)),
+        columns=tuple(table.column_names),
+        head=tuple(table.slice(0, _HEAD_ROWS).to_pylist()),
+        values=None if answers.values is None else _worth(answers.values, table),
+    )
     if predictor.task == "regression":
-        summary["spread"] = _spread(answers.outputs[:, 0])
-    else:
-        counts = np.bincount(answers.decided, minlength=len(predictor.classes))
-        shown = answers.outputs[:, 1] if len(predictor.classes) == 2 else _top(answers.outputs)
-        summary["classes"] = dict(zip(predictor.classes, counts.tolist(), strict=True))
-        summary["histogram"] = np.histogram(shown, N_BINS, (0.0, 1.0))[0].tolist()
-        what = (
-            f"probability of {predictor.classes[1]}"
-            if len(predictor.classes) == 2
-            else "confidence"
+        return replace(counts, spread=_spread(answers.outputs[:, 0]))
+    classes = np.bincount(answers.decided, minlength=len(predictor.classes)).tolist()
+    is_binary = len(predictor.classes) == 2
+    shown = answers.outputs[:, 1] if is_binary else _top(answers.outputs)
+    return replace(
+        counts,
+        classes=dict(zip(predictor.classes, classes, strict=True)),
+        histogram=tuple(np.histogram(shown, N_BINS, (0.0, 1.0))[0].tolist()),
+        histogram_of=f"probability of {predictor.classes[1]}" if is_binary else "confidence",
+    )
+
+
+def merged_counts(parts: Iterable[BatchCounts]) -> BatchCounts:
+    """Return the counts of a batch from those of its parts, at least one, in order."""
+    iterator = iter(parts)
+    out = next(iterator)
+    spreads, worths = [out.spread], [out.values]
+    for part in iterator:
+        spreads.append(part.spread)
+        worths.append(part.values)
+        reasons = Counter(out.reasons) + Counter(part.reasons)
+        out = replace(
+            out,
+            n_rows=out.n_rows + part.n_rows,
+            n_answered=out.n_answered + part.n_answered,
+            n_refused=out.n_refused + part.n_refused,
+            n_outside=out.n_outside + part.n_outside,
+            reasons=dict(reasons.most_common(_N_REASONS)),
+            head=(*out.head, *part.head)[:_HEAD_ROWS],
         )
-        summary["histogram_of"] = what
-    if answers.values is not None:
-        summary["values"] = _worth(answers.values, table)
-    return summary
+        if out.classes is not None and part.classes is not None:
+            classes = {name: n + part.classes[name] for name, n in out.classes.items()}
+            bins = zip(out.histogram or (), part.histogram or (), strict=True)
+            out = replace(out, classes=classes, histogram=tuple(a + b for a, b in bins))
+    known = [worth for worth in worths if worth is not None]
+    return replace(out, spread=merged_spread(spreads), values=_merged_worth(known))
 
 
-def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the summary of a batch from those of its parts, in order."""
-    out: dict[str, Any] = {}
-    spreads, worths = list[Any](), list[Any]()
-    for part in parts:
-        spreads.append(part.get("spread"))
-        worths.append(part["values"])
-        if not out:
-            out = {**part}
-            continue
-        for name in ("n_rows", "n_answered", "n_refused", "n_outside"):
-            out[name] += part[name]
-        reasons = Counter(out["reasons"]) + Counter(part["reasons"])
-        out["reasons"] = dict(reasons.most_common(_N_REASONS))
-        out["head"] = (out["head"] + part["head"])[:_HEAD_ROWS]
-        if "classes" in out:
-            out["classes"] = {k: n + part["classes"][k] for k, n in out["classes"].items()}
-            pairs = zip(out["histogram"], part["histogram"], strict=True)
-            out["histogram"] = [a + b for a, b in pairs]
-    if out and "spread" in out:
-        out["spread"] = merged_spread(spreads)
-    return out | {"values": _merged_worth([worth for worth in worths if worth])} if out else out
-
-
-def merged_spread(spreads: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+def merged_spread(spreads: Sequence[Spread | None]) -> Spread | None:
     """Return the spread of all values together, each part by its size.
 
     A part stands for itself by the middles of 100 equal shares of its rows, so a quantile of all
     is off by at most about one hundredth of the rows; merge many at once, not one by one.
     """
-    known = [spread for spread in spreads if spread and spread["n"]]
+    known = [spread for spread in spreads if spread is not None and spread.n]
     if not known:
         return None
-    values = np.concatenate([spread["middles"] for spread in known])
-    weights = np.concatenate([np.full(_N_SHARES, s["n"] / _N_SHARES) for s in known])
+    values = np.concatenate([spread.middles for spread in known])
+    weights = np.concatenate([np.full(_N_SHARES, spread.n / _N_SHARES) for spread in known])
     order = np.argsort(values, kind="stable")
     place = (np.cumsum(weights[order]) - weights[order] / 2.0) / weights.sum()
-    return {
-        "n": int(sum(spread["n"] for spread in known)),
-        "least": min(spread["least"] for spread in known),
-        "most": max(spread["most"] for spread in known),
-        "middles": np.interp(_MIDDLES, place, values[order]).tolist(),
-    }
+    return Spread(
+        n=int(sum(spread.n for spread in known)),
+        least=min(spread.least for spread in known),
+        most=max(spread.most for spread in known),
+        middles=tuple(np.interp(_MIDDLES, place, values[order]).tolist()),
+    )
 
 
-def quantile(spread: Mapping[str, Any], share: float) -> float:
+def quantile(spread: Spread, share: float) -> float:
     """Return a quantile of a spread; `share` in [0, 1]."""
     grid = np.concatenate(([0.0], _MIDDLES, [1.0]))
-    return float(np.interp(share, grid, [spread["least"], *spread["middles"], spread["most"]]))
+    return float(np.interp(share, grid, [spread.least, *spread.middles, spread.most]))
 
 
-def _spread(values: Floats) -> dict[str, Any] | None:
+def _spread(values: Floats) -> Spread | None:
     if not len(values):
         return None
-    return {
-        "n": len(values),
-        "least": float(values.min()),
-        "most": float(values.max()),
-        "middles": np.quantile(values, _MIDDLES).tolist(),
-    }
+    return Spread(
+        n=len(values),
+        least=float(values.min()),
+        most=float(values.max()),
+        middles=tuple(np.quantile(values, _MIDDLES).tolist()),
+    )
 
 
 def _top(outputs: Floats) -> Floats:
@@ -224,45 +223,47 @@ def _top(outputs: Floats) -> Floats:
     return top
 
 
-def _worth(values: Floats, table: pa.Table) -> dict[str, Any]:
+def _worth(values: Floats, table: pa.Table) -> BatchWorth:
     known = values[~np.isnan(values)]
-    bands: dict[str, Any] = {}
+    bands: dict[str, Worth] = {}
     if "band" in table.column_names:
         coded = table["band"].combine_chunks().dictionary_encode()
         codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
         for code, name in enumerate(coded.dictionary.to_pylist()):
-            bands[name] = _totals(values[codes == code])
-    return {**_totals(known), "spread": _spread(known), "bands": bands}
+            bands[name] = Worth(*_totals(values[codes == code]))
+    return BatchWorth(*_totals(known), spread=_spread(known), bands=bands)
 
 
-def _totals(values: Floats) -> dict[str, Any]:
+def _totals(values: Floats) -> tuple[int, float, float | None]:
+    """Return how many values there are, their sum and maximum."""
     if not len(values):
-        return {"n_rows": 0, "total": 0.0, "max": None}
-    return {"n_rows": len(values), "total": float(values.sum()), "max": float(values.max())}
+        return 0, 0.0, None
+    return len(values), float(values.sum()), float(values.max())
 
 
-def _merged_worth(worths: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _merged_worth(worths: Sequence[BatchWorth]) -> BatchWorth | None:
     if not worths:
         return None
-    names = dict.fromkeys(name for worth in worths for name in worth["bands"])
-    return {
-        **_added(worths),
-        "spread": merged_spread([worth["spread"] for worth in worths]),
-        "bands": {n: _added([w["bands"][n] for w in worths if n in w["bands"]]) for n in names},
+    names = dict.fromkeys(name for worth in worths for name in worth.bands)
+    bands = {
+        name: Worth(*_added([worth.bands[name] for worth in worths if name in worth.bands]))
+        for name in names
     }
+    spread = merged_spread([worth.spread for worth in worths])
+    return BatchWorth(*_added(worths), spread=spread, bands=bands)
 
 
-def _added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    tops = [part["max"] for part in parts if part["max"] is not None]
-    return {
-        "n_rows": sum(part["n_rows"] for part in parts),
-        "total": fsum(part["total"] for part in parts),
-        "max": max(tops, default=None),
-    }
+def _added(parts: Sequence[Worth]) -> tuple[int, float, float | None]:
+    tops = [part.max for part in parts if part.max is not None]
+    return (
+        sum(part.n_rows for part in parts),
+        fsum(part.total for part in parts),
+        max(tops, default=None),
+    )
 
 
 def _inert(cells: Any) -> Any:
-    # Behind a semicolon too: where that separates lists, a spreadsheet splits there.
+    # After a semicolon too: where that separates lists, a spreadsheet splits there.
     starts = pc.utf8_slice_codeunits(cells, 0, 1)
     runs = pc.or_(
         pc.is_in(starts, value_set=_FORMULA_STARTS),

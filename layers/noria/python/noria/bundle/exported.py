@@ -4,13 +4,15 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from noria.records.bundle import Model
+
 FLOAT64, FLOAT32 = "float64", "float32"
 
 
 class ExportedModel(NamedTuple):
     """A model as data."""
 
-    model: dict[str, Any]  # what `noria.inference.scoring.loading.load_scorer` reads
+    model: Model  # not calibrated yet
     arrays: dict[str, "array[Any]"]
     precision: str
 

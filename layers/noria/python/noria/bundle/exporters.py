@@ -7,6 +7,7 @@ precision, so parity with it cannot be closer than that.
 import json
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import scipy.sparse
 from noria.bundle.exported import FLOAT32, FLOAT64, ExportedModel, Features
 from noria.bundle.trees import NodeTable, lightgbm_tree, sklearn_tree, xgboost_tree
 from noria.errors import ModelIncompatibleError
+from noria.records.bundle import Link, Model
 
 SHARE_FLOOR = 1e-3  # a forest's class share of 0 is "rarer than its trees can tell"
 
@@ -49,7 +51,7 @@ def _integers(values: Any) -> "array[int]":
     return array("i", np.ascontiguousarray(values, dtype=np.int32).tobytes())
 
 
-def _linear(estimator: Any, features: Features, link: str) -> ExportedModel:
+def _linear(estimator: Any, features: Features, link: Link) -> ExportedModel:
     seen = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
     by_feature = np.zeros((features.width, seen.shape[1]))
     by_feature[list(features.kept)] = seen
@@ -57,7 +59,7 @@ def _linear(estimator: Any, features: Features, link: str) -> ExportedModel:
         "coefficients": _doubles(by_feature),
         "intercepts": _doubles(np.atleast_1d(estimator.intercept_)),
     }
-    model = {"form": "linear", "n_outputs": by_feature.shape[1], "link": link}
+    model = Model("linear", link, n_outputs=by_feature.shape[1])
     return ExportedModel(model, arrays, FLOAT64)
 
 
@@ -77,15 +79,15 @@ def _support_vectors(estimator: Any, features: Features) -> ExportedModel:
     if scipy.sparse.issparse(weights):
         weights = weights.toarray()
     n_classes = len(estimator.classes_)
-    model = {
-        "form": "kernel",
-        "kernel": estimator.kernel,
-        "gamma": float(estimator._gamma),
-        "n_outputs": 1 if n_classes == 2 else n_classes,
-        "n_features": features.width,
-        "per_class": [int(n) for n in estimator.n_support_],
-        "link": "softmax",
-    }
+    model = Model(
+        "kernel",
+        "softmax",
+        n_outputs=1 if n_classes == 2 else n_classes,
+        kernel=estimator.kernel,
+        gamma=float(estimator._gamma),
+        n_features=features.width,
+        per_class=tuple(int(n) for n in estimator.n_support_),
+    )
     arrays: dict[str, array[Any]] = {
         "vector_start": _integers(vectors.indptr),
         "vector_feature": _integers(np.asarray(features.kept)[vectors.indices]),
@@ -96,10 +98,11 @@ def _support_vectors(estimator: Any, features: Features) -> ExportedModel:
     return ExportedModel(model, arrays, FLOAT64)
 
 
-def _trees(table: NodeTable, base: Sequence[float], **model: Any) -> ExportedModel:
-    settings = {"form": "trees", "n_outputs": len(base), "outputs_per_leaf": 1, "rounds": True}
-    precision = model.pop("precision", FLOAT64)
-    return ExportedModel({**settings, **model}, table.arrays(base), precision)
+def _trees(
+    table: NodeTable, base: Sequence[float], link: Link, *, rounds: bool = True
+) -> ExportedModel:
+    model = Model("trees", link, n_outputs=len(base), rounds=rounds)
+    return ExportedModel(model, table.arrays(base), FLOAT64)
 
 
 def _forest(estimator: Any, features: Features) -> ExportedModel:
@@ -108,14 +111,15 @@ def _forest(estimator: Any, features: Features) -> ExportedModel:
     n_outputs = len(estimator.classes_) if is_classifier else 1
     members = getattr(estimator, "estimators_", [estimator])
     _add_forest(table, members, 1.0 / len(members))
-    link = {"link": "log_shares", "floor": SHARE_FLOOR} if is_classifier else {"link": "identity"}
-    return _trees(table, [0.0] * n_outputs, outputs_per_leaf=n_outputs, **link)
+    exported = _trees(table, [0.0] * n_outputs, "log_shares" if is_classifier else "identity")
+    floor = SHARE_FLOOR if is_classifier else 0.0
+    return exported._replace(model=replace(exported.model, outputs_per_leaf=n_outputs, floor=floor))
 
 
 def _gradient_boosting(estimator: Any, features: Features) -> ExportedModel:
     table = NodeTable(features)
     first = _add_boosting(table, estimator, 1.0)
-    return _trees(table, first, link="softmax" if hasattr(estimator, "classes_") else "identity")
+    return _trees(table, first, _boosting_link(estimator))
 
 
 def _tree_blend(estimator: Any, features: Features) -> ExportedModel:
@@ -124,7 +128,7 @@ def _tree_blend(estimator: Any, features: Features) -> ExportedModel:
     table = NodeTable(features)
     first = _add_boosting(table, boosting, 0.5)
     _add_forest(table, forest.estimators_, 0.5 / len(forest.estimators_))
-    return _trees(table, first, link="identity")
+    return _trees(table, first, "identity")
 
 
 def _add_forest(table: NodeTable, members: Sequence[Any], weight: float) -> None:
@@ -156,8 +160,10 @@ def _xgboost(estimator: Any, features: Features) -> ExportedModel:
     margins = np.broadcast_to(np.atleast_1d(base).astype(np.float64), (n_outputs,))
     if objective == "binary:logistic":
         margins = np.log(margins / (1.0 - margins))
-    link = "identity" if objective == "reg:squarederror" else "softmax"
-    return _trees(table, margins.tolist(), link=link, precision=FLOAT32)
+    exported = _trees(
+        table, margins.tolist(), "identity" if objective == "reg:squarederror" else "softmax"
+    )
+    return exported._replace(precision=FLOAT32)
 
 
 def _lightgbm(estimator: Any, features: Features) -> ExportedModel:
@@ -167,8 +173,11 @@ def _lightgbm(estimator: Any, features: Features) -> ExportedModel:
     table = NodeTable(features)
     for number, info in enumerate(dumped["tree_info"]):
         table.add(lightgbm_tree(info["tree_structure"], number % n_outputs))
-    link = "softmax" if hasattr(estimator, "classes_") else "identity"
-    return _trees(table, [0.0] * n_outputs, link=link, rounds=False)
+    return _trees(table, [0.0] * n_outputs, _boosting_link(estimator), rounds=False)
+
+
+def _boosting_link(estimator: Any) -> Link:
+    return "softmax" if hasattr(estimator, "classes_") else "identity"
 
 
 EXPORTERS: dict[str, Callable[[Any, Features], ExportedModel]] = {

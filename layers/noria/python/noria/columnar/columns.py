@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from noria.columnar.kernel import Floats
 from noria.data.values import normalized
+from noria.records.bundle import ColumnContract
+from noria.records.prediction import Row
 
 Cells = Mapping[str, pa.Array]  # strings by column; null where there is no cell
 
@@ -42,7 +44,7 @@ class Columns:
     levels: dict[str, Levels] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return rows as the row path takes them: one dict each, None where missing."""
         columns: dict[str, Sequence[Any]] = {
             name: [None if value != value else value for value in values.tolist()]  # noqa: PLR0124
@@ -54,24 +56,24 @@ class Columns:
 
 
 def read_columns(
-    cells: Cells, n_rows: int, columns: Mapping[str, Mapping[str, Any]], missing: frozenset[str]
+    cells: Cells, n_rows: int, columns: Mapping[str, ColumnContract], missing: frozenset[str]
 ) -> Columns:
     """Type the cells of the model's columns; a column that is not there is missing everywhere."""
     out = Columns(n_rows, np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool))
     for name, column in columns.items():
         found = cells.get(name)
         given = pa.nulls(n_rows, pa.string()) if found is None else found
-        if column["type"] == "number":
+        if column.type == "number":
             is_absent = _read_number(name, column, given, missing, out)
-            if column["seen"]:
-                low, high = column["seen"]
+            if column.seen:
+                low, high = column.seen
                 with np.errstate(invalid="ignore"):
                     out.outside |= (out.numbers[name] < low) | (out.numbers[name] > high)
-        elif column["type"] == "text":
+        elif column.type == "text":
             is_absent = _read_text(name, column, given, missing, out)
         else:
             is_absent = _read_levels(name, column, given, missing, out)
-        if column["required"]:
+        if column.required:
             out.doubtful |= is_absent
     return out
 
@@ -88,7 +90,7 @@ def read_number(cell: str, missing: frozenset[str]) -> float | str | None:
 
 
 def _read_number(
-    name: str, column: Mapping[str, Any], cells: pa.Array, missing: frozenset[str], out: Columns
+    name: str, column: ColumnContract, cells: pa.Array, missing: frozenset[str], out: Columns
 ) -> NDArray[np.bool_]:
     trimmed = pc.utf8_trim_whitespace(cells)
     is_absent = pc.is_null(trimmed)
@@ -102,7 +104,7 @@ def _read_number(
     except pa.ArrowInvalid:  # a cell that is no number, or one that Python reads and Arrow does not
         read = [None if cell is None else read_number(cell, missing) for cell in kept.to_pylist()]
         values = np.array([value if isinstance(value, float) else np.nan for value in read])
-    low, high = column["min"], column["max"]
+    low, high = column.min, column.max
     with np.errstate(invalid="ignore"):
         is_bad = ~absent & ~np.isfinite(values)
         if low is not None:
@@ -115,21 +117,21 @@ def _read_number(
 
 
 def _read_text(
-    name: str, column: Mapping[str, Any], cells: pa.Array, missing: frozenset[str], out: Columns
+    name: str, column: ColumnContract, cells: pa.Array, missing: frozenset[str], out: Columns
 ) -> NDArray[np.bool_]:
     texts = [normalized(cell, "text", missing) for cell in cells.to_pylist()]
     out.doubtful |= _to_numpy(
-        pc.fill_null(pc.greater(pc.utf8_length(cells), column["max_length"]), False)
+        pc.fill_null(pc.greater(pc.utf8_length(cells), column.max_length), False)
     )
     out.texts[name] = texts
     return np.array([text is None for text in texts], dtype=bool)
 
 
 def _read_levels(
-    name: str, column: Mapping[str, Any], cells: pa.Array, missing: frozenset[str], out: Columns
+    name: str, column: ColumnContract, cells: pa.Array, missing: frozenset[str], out: Columns
 ) -> NDArray[np.bool_]:
     coded = pc.dictionary_encode(cells, null_encoding="encode")
-    kind = column["type"]
+    kind = column.type
     levels = [normalized(level, kind, missing) for level in coded.dictionary.to_pylist()]
     codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     odd = [level is not None and _is_odd(level, column) for level in levels]
@@ -139,8 +141,8 @@ def _read_levels(
     return np.asarray(absent[codes], dtype=bool)
 
 
-def _is_odd(level: str, column: Mapping[str, Any]) -> bool:
-    return bool(column["type"] == "time" or len(level) > column["max_length"])
+def _is_odd(level: str, column: ColumnContract) -> bool:
+    return bool(column.type == "time" or len(level) > column.max_length)
 
 
 def _to_numpy(flags: Any) -> NDArray[np.bool_]:

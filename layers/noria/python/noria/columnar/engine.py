@@ -1,6 +1,5 @@
 """A loaded bundle that answers many rows at once, and each doubtful row alone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,26 +7,26 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.columns import Cells, Columns, read_columns, read_number
 from noria.columnar.features import BatchView
 from noria.columnar.kernel import Floats
-from noria.columnar.scoring import LINKS, load_scorer
+from noria.columnar.scoring import BATCH_LINKS, batch_scorer
 from noria.errors import InvalidInputError
+from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore
-from noria.registry.versions import read_files
+from noria.records.prediction import Fault, Row
 
 
 @dataclass
-class Answers:
+class BatchAnswers:
     """What the model says of the rows it could answer, in their order."""
 
     places: NDArray[np.int64]  # of the answered rows among those given
     outputs: Floats  # (n_answered, n_classes): probabilities; or (n_answered, 1): values
     decided: NDArray[np.int64]  # number of the class; zeros in regression
     values: Floats | None  # business value, NaN without one; None where the project has none
-    refused: dict[int, list[dict[str, str]]]  # place of a row: its faults, by field
+    refused: dict[int, list[Fault]]  # place of a row: its faults, by field
     n_outside: int  # answered rows with a number outside the range seen in training
     columns: Columns  # all rows given
 
@@ -44,10 +43,10 @@ class BatchPredictor:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self.view = BatchView(predictor.view)
-        self._score = load_scorer(predictor)
-        self._link = LINKS[predictor.model["link"]]
+        self._score = batch_scorer(predictor)
+        self._link = BATCH_LINKS[predictor.model.link]
 
-    def answer(self, cells: Cells, n_rows: int) -> Answers:
+    def answer(self, cells: Cells, n_rows: int) -> BatchAnswers:
         """Answer rows given as columns of text cells.
 
         Parameters
@@ -63,7 +62,7 @@ class BatchPredictor:
         refused = self._answer_alone(cells, columns, outputs)
         places = np.array([i for i in range(n_rows) if i not in refused], dtype=np.int64)
         kept = outputs[places]
-        return Answers(
+        return BatchAnswers(
             places=places,
             outputs=kept,
             decided=self._decide(kept),
@@ -78,14 +77,14 @@ class BatchPredictor:
 
     def _answer_alone(
         self, cells: Cells, columns: Columns, outputs: Floats
-    ) -> dict[int, list[dict[str, str]]]:
+    ) -> dict[int, list[Fault]]:
         """Let the row path decide about the doubtful rows; write its answers into `outputs`."""
         doubtful = np.flatnonzero(columns.doubtful).tolist()
         taken = {
             name: cells[name].take(pa.array(doubtful, pa.int64())).to_pylist()
             for name in self._known(cells)
         }
-        refused: dict[int, list[dict[str, str]]] = {}
+        refused: dict[int, list[Fault]] = {}
         for number, place in enumerate(doubtful):
             inputs = {name: values[number] for name, values in taken.items()}
             try:
@@ -102,11 +101,11 @@ class BatchPredictor:
     def _known(self, cells: Cells) -> list[str]:
         return [name for name in self.predictor.columns if name in cells]
 
-    def _answer_row(self, cells: Mapping[str, Any]) -> list[float]:
-        inputs, faults = dict[str, Any](), list[dict[str, str]]()
+    def _answer_row(self, cells: Row) -> list[float]:
+        inputs, faults = dict[str, Any](), list[Fault]()
         for name, cell in cells.items():
             value = cell
-            if self.predictor.columns[name]["type"] == "number" and cell is not None:
+            if self.predictor.columns[name].type == "number" and cell is not None:
                 value = read_number(cell, self.predictor.missing)
                 if isinstance(value, str):
                     faults.append({"field": name, "reason": f"must be a number, got {cell[:40]!r}"})
@@ -114,10 +113,7 @@ class BatchPredictor:
             inputs[name] = value
         if faults:
             raise InvalidInputError("the row cannot be read", errors=faults)
-        answer = self.predictor.answer(inputs)
-        if self.predictor.task == "regression":
-            return [answer["value"]]
-        return [answer["probabilities"][name] for name in self.predictor.classes]
+        return self.predictor.answer(inputs).outputs
 
     def _decide(self, outputs: Floats) -> NDArray[np.int64]:
         if self.predictor.task == "regression":
@@ -127,14 +123,12 @@ class BatchPredictor:
     def _values(
         self, columns: Columns, places: NDArray[np.int64], outputs: Floats
     ) -> Floats | None:
-        data = self.predictor.postprocess_data
-        if data is None or data["kind"] != "business_value":
+        data = self.predictor.postprocessing
+        if data is None or data.kind != "business_value":
             return None
-        amount = columns.numbers[data["amount"]][places]
-        contact = (
-            columns.numbers[data["contact"]][places] if data["contact"] else np.ones(len(places))
-        )
-        return business_values(outputs[:, data["positive"]], contact, amount)
+        amount = columns.numbers[data.amount][places]
+        contact = columns.numbers[data.contact][places] if data.contact else np.ones(len(places))
+        return business_values(outputs[:, data.positive], contact, amount)
 
 
 class BatchModels:
@@ -147,9 +141,8 @@ class BatchModels:
     def get(self, project: str, model_version: str) -> BatchPredictor:
         """Return a model version; ModelError or RegistryError when it cannot be loaded."""
         if self._loaded is None or self._loaded[:2] != (project, model_version):
-            names = (BUNDLE_FILE, ARRAYS_FILE)
-            files = read_files(self._artifacts, project, model_version, names)
-            self._loaded = (project, model_version, BatchPredictor(Predictor(files)))
+            predictor = load_model_version(self._artifacts, project, model_version)
+            self._loaded = (project, model_version, BatchPredictor(predictor))
         return self._loaded[2]
 
 

@@ -62,7 +62,7 @@ class TreeKernel:
 
     def __init__(self, model: Any, arrays: Arrays, width: int) -> None:
         self._library = _library()
-        self._n_outputs: int = model["n_outputs"]
+        self._n_outputs: int = model.n_outputs
         self._width = width
         self._kept: dict[str, NDArray[Any]] = {
             **{name: np.array(arrays[name], dtype=np.int32) for name in _INTEGERS},
@@ -77,8 +77,8 @@ class TreeKernel:
             **addresses,
             n_trees=len(self._kept["roots"]),
             n_outputs=self._n_outputs,
-            per_leaf=model["outputs_per_leaf"],
-            rounds=int(model["rounds"]),
+            per_leaf=model.outputs_per_leaf,
+            rounds=int(model.rounds),
         )
 
     @staticmethod
@@ -132,7 +132,7 @@ def _require_closed(tables: dict[str, NDArray[Any]], model: Any, width: int) -> 
     """Refuse tables that lead outside: every walk ends in a leaf, every leaf and output exists."""
     feature, right = tables["feature"], tables["right"]
     n_nodes, n_trees = len(feature), len(tables["roots"])
-    per_leaf, n_outputs = model["outputs_per_leaf"], model["n_outputs"]
+    per_leaf, n_outputs = model.outputs_per_leaf, model.n_outputs
     n_leaves = len(tables["leaves"]) // max(per_leaf, 1)
     is_leaf, place = feature < 0, np.arange(n_nodes)
     starts = tables["touched_start"]

@@ -4,13 +4,13 @@ Sums are numpy's, in double precision, so they equal the row scorer's to about 1
 bounds the difference. A form without a fast way is scored row by row.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from noria.columnar.kernel import Floats, SparseRows, TreeKernel
 from noria.inference.predictor import Predictor
+from noria.records.bundle import Model
 
 _BLOCK_ENTRIES = 1 << 20  # of a sparse product held at once
 
@@ -18,9 +18,9 @@ Rows = Floats | SparseRows  # dense (n_rows, width), or with absent entries
 Score = Callable[[Rows], Floats]
 
 
-def load_scorer(predictor: Predictor) -> Score:
+def batch_scorer(predictor: Predictor) -> Score:
     """Return the function from feature rows to raw scores of shape (n_rows, n_outputs)."""
-    form = predictor.model["form"]
+    form = predictor.model.form
     if form == "linear":
         return _linear(predictor)
     if form == "trees" and TreeKernel.is_built():
@@ -32,7 +32,7 @@ def load_scorer(predictor: Predictor) -> Score:
 
 
 def _linear(predictor: Predictor) -> Score:
-    n_outputs = predictor.model["n_outputs"]
+    n_outputs = predictor.model.n_outputs
     coefficients = np.array(predictor.arrays["coefficients"]).reshape(-1, n_outputs)
     by_output = np.ascontiguousarray(coefficients.T)
     intercepts = np.array(predictor.arrays["intercepts"])
@@ -61,7 +61,7 @@ def _linear(predictor: Predictor) -> Score:
 def _row_by_row(predictor: Predictor) -> Score:
     def score(rows: Rows) -> Floats:
         return np.array([predictor.scorer.scores(row) for row in _as_mappings(rows)]).reshape(
-            -1, predictor.model["n_outputs"]
+            -1, predictor.model.n_outputs
         )
 
     return score
@@ -77,24 +77,24 @@ def _as_mappings(rows: Rows) -> list[dict[int, float]]:
     return [dict(enumerate(row)) for row in rows.tolist()]
 
 
-def _softmax(scores: Floats, model: Mapping[str, Any]) -> Floats:
-    calibration = model["calibration"]
+def _softmax(scores: Floats, model: Model) -> Floats:
+    calibration = model.calibration
     if scores.shape[1] == 1:
         scores = np.hstack([np.zeros_like(scores), scores])
-    calibrated = calibration["slope"] * scores + np.array(calibration["shift"])
+    calibrated = calibration.slope * scores + np.array(calibration.shift)
     powers: Floats = np.exp(calibrated - calibrated.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _log_shares(scores: Floats, model: Mapping[str, Any]) -> Floats:
-    return _softmax(np.log(np.maximum(scores, model["floor"])), model)
+def _log_shares(scores: Floats, model: Model) -> Floats:
+    return _softmax(np.log(np.maximum(scores, model.floor)), model)
 
 
-def _identity(scores: Floats, _: Mapping[str, Any]) -> Floats:
+def _identity(scores: Floats, _: Model) -> Floats:
     return scores
 
 
-LINKS: dict[str, Callable[[Floats, Mapping[str, Any]], Floats]] = {
+BATCH_LINKS: dict[str, Callable[[Floats, Model], Floats]] = {
     "softmax": _softmax,
     "log_shares": _log_shares,
     "identity": _identity,

@@ -1,17 +1,15 @@
 """Find the columns of files whose schema nobody declared: numbers, categories, and what to leave."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from noria.data.parsing import RawRecord
 from noria.data.values import normalized
-from noria.data.versions import MANIFEST
+from noria.data.versions import read_dataset_manifest
 from noria.ports import ArtifactStore
 from noria.spec.columns import with_columns
 from noria.spec.model import DatasetSection, ProjectSpec
 from noria.spec.section import ColumnType
-from noria.storage.keys import dataset_key
 
 _NUMBER_SHARE = 0.99  # of the known values must read as numbers; the others are rejected later
 
@@ -66,12 +64,15 @@ class ColumnInference:
         return self._seen[name]
 
 
-def resolved(artifacts: ArtifactStore, spec: ProjectSpec, version: str) -> ProjectSpec:
-    """Return the spec with the columns that were inferred when the dataset version was made."""
+def spec_of_dataset(artifacts: ArtifactStore, spec: ProjectSpec, version: str) -> ProjectSpec:
+    """Return the spec with the columns that were inferred when the dataset version was made.
+
+    Reads the dataset's manifest where the spec infers columns.
+    """
     if not spec.dataset.infer:
         return spec
-    manifest = json.loads(artifacts.get(dataset_key(spec.name, version, MANIFEST)))
-    return with_columns(spec, manifest["schema"]["inferred"])
+    schema = read_dataset_manifest(artifacts, spec.name, version).schema
+    return with_columns(spec, dict(schema.inferred)) if schema is not None else spec
 
 
 class _Column:

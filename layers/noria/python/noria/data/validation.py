@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from noria.data.parsing import RawRecord, is_json_lines
 from noria.data.values import normalized, utc
 from noria.errors import DatasetSchemaError
+from noria.records.dataset import RejectedExample, ValidationReport
 from noria.spec.model import ColumnSpec, ProjectSpec
 from noria.storage.hashing import canonical_json, sha256_hex, short_id
 
@@ -278,27 +279,29 @@ def _require_columns(absent: set[str], record: RawRecord | None, filename: str) 
         )
 
 
-def validation_report(result: Validation, *, accepted: bool, outcome: list[str]) -> Row:
-    """Return the JSON report of a validation: counts, reasons and the first rejected records."""
-    return {
-        "accepted": accepted,
-        "outcome": outcome,
-        "n_records": result.n_records,
-        "n_rows": len(result.rows),
-        "n_rejected": len(result.rejected),
-        "n_duplicates": result.n_duplicates,
-        "n_unlabelled": result.n_unlabelled,
-        "n_without_text": result.n_without_text,
-        "n_filtered": result.n_filtered,
-        "n_gaps": result.n_gaps,
-        "n_beyond_max_rows": result.n_beyond,
-        "n_formula_cells": result.n_formula_cells,
-        "reasons": dict(result.rejected.reasons.most_common(_REASONS)),
-        "examples": [
-            {"file": record.file, "line": record.line, "reasons": record.reasons}
+def validation_report(
+    result: Validation, *, accepted: bool, outcome: Sequence[str]
+) -> ValidationReport:
+    """Return the report of a validation: counts, reasons and the first rejected records."""
+    return ValidationReport(
+        accepted=accepted,
+        outcome=tuple(outcome),
+        n_records=result.n_records,
+        n_rows=len(result.rows),
+        n_rejected=len(result.rejected),
+        n_duplicates=result.n_duplicates,
+        n_unlabelled=result.n_unlabelled,
+        n_without_text=result.n_without_text,
+        n_filtered=result.n_filtered,
+        n_gaps=result.n_gaps,
+        n_beyond_max_rows=result.n_beyond,
+        n_formula_cells=result.n_formula_cells,
+        reasons=dict(result.rejected.reasons.most_common(_REASONS)),
+        examples=tuple(
+            RejectedExample(record.file, record.line, tuple(record.reasons))
             for record in result.rejected.examples
-        ],
-    }
+        ),
+    )
 
 
 def acceptance_faults(result: Validation, spec: ProjectSpec) -> list[str]:

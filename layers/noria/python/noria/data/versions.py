@@ -3,18 +3,16 @@
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from noria.errors import ModelCorruptError
 from noria.ports import ArtifactStore
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.dataset import DatasetManifest, DatasetOrigin
+from noria.records.prediction import Row
 from noria.storage.hashing import canonical_json, sha256_hex, short_id
-from noria.storage.keys import dataset_key
-
-TRAIN, TEST = "train/rows.jsonl.gz", "test/rows.jsonl.gz"
-MANIFEST = "manifest.json"
-
-Row = Mapping[str, Any]
+from noria.storage.keys import MANIFEST, TEST, TRAIN, dataset_key
 
 
 def encode_rows(rows: Iterable[Any]) -> bytes:
@@ -22,7 +20,7 @@ def encode_rows(rows: Iterable[Any]) -> bytes:
     return gzip.compress(_lines(rows), mtime=0)
 
 
-def decode_rows(body: bytes) -> list[dict[str, Any]]:
+def decode_rows(body: bytes) -> list[Row]:
     """Return the rows `encode_rows` wrote."""
     return [json.loads(line) for line in gzip.decompress(body).splitlines()]
 
@@ -35,14 +33,9 @@ def write_dataset(
     artifacts: ArtifactStore,
     project: str,
     parts: tuple[Sequence[Row], Sequence[Row]],
-    facts: Mapping[str, Any],
+    origin: DatasetOrigin,
 ) -> str:
     """Store (training rows, test rows) and return the dataset version, their content hash.
-
-    Parameters
-    ----------
-    facts : JSON object
-        What the manifest records beside hashes and counts: sources, schema, report.
 
     Notes
     -----
@@ -55,23 +48,26 @@ def write_dataset(
     for name, body in bodies.items():
         packed = gzip.compress(body, mtime=0)
         artifacts.put(dataset_key(project, version, name), packed, if_absent=True)
-    manifest = {
-        **facts,
-        "project": project,
-        "dataset_version": version,
-        "files": hashes,
-        "n_train": len(parts[0]),
-        "n_test": len(parts[1]),
-    }
-    artifacts.put(dataset_key(project, version, MANIFEST), canonical_json(manifest), if_absent=True)
+    manifest = DatasetManifest(
+        project=project,
+        dataset_version=version,
+        files=hashes,
+        n_train=len(parts[0]),
+        n_test=len(parts[1]),
+        **vars(origin),
+    )
+    artifacts.put(dataset_key(project, version, MANIFEST), to_bytes(manifest), if_absent=True)
     return version
 
 
-def read_rows(
-    artifacts: ArtifactStore, project: str, version: str, name: str
-) -> list[dict[str, Any]]:
+def read_dataset_manifest(artifacts: ArtifactStore, project: str, version: str) -> DatasetManifest:
+    """Return the manifest of a dataset version; KeyError when there is none."""
+    return from_bytes(DatasetManifest, artifacts.get(dataset_key(project, version, MANIFEST)))
+
+
+def read_rows(artifacts: ArtifactStore, project: str, version: str, name: str) -> list[Row]:
     """Return the rows of `TRAIN` or `TEST`; ModelCorruptError when they changed since written."""
-    manifest = json.loads(artifacts.get(dataset_key(project, version, MANIFEST)))
+    manifest = read_dataset_manifest(artifacts, project, version)
     key = dataset_key(project, version, name)
     packed = artifacts.get(key)
     try:
@@ -79,6 +75,6 @@ def read_rows(
     except (OSError, EOFError, zlib.error):
         body = b""
     # Earlier versions of Noria hashed the archive.
-    if manifest["files"][name] not in (sha256_hex(body), sha256_hex(packed)):
+    if manifest.files[name] not in (sha256_hex(body), sha256_hex(packed)):
         raise ModelCorruptError(f"{key}: the rows differ from the manifest's hash", key=key)
     return [json.loads(line) for line in body.splitlines()]

@@ -1,29 +1,11 @@
 """Two models on the same rows: the paired bootstrap of their difference."""
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from noria.evaluation.metrics import Answers, improvement, measure
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How much better the challenger is than another model, on the same rows."""
-
-    metric: str
-    challenger: float  # metric on all rows
-    other: float  # metric on all rows
-    improvement: float  # in the metric's unit, positive = challenger better
-    low: float  # interval of the improvement
-    high: float
-    confidence: float  # of the interval, in (0, 1)
-    n_rows: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as JSON data."""
-        return asdict(self)
+from noria.records.evaluation import Comparison
 
 
 def compare(

@@ -6,9 +6,9 @@ code. Standard library only.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from noria.features.text import TextPreparer
+from noria.records.prediction import Row, TextSignals
 
 MAX_WATCHED = 300  # words a column
 # A word in fewer training texts says nothing, and might name somebody; nor are words with digits
@@ -26,8 +26,6 @@ _CLEANING = TextPreparer(
         "ngrams": [1, 1],
     }
 )
-
-TextSignals = dict[str, Any]
 
 
 def watched_words(texts: Iterable[str]) -> list[str]:
@@ -63,19 +61,18 @@ class TextObserver:
             for column, words in watched.items()
         }
 
-    def observe(self, row: Mapping[str, Any]) -> dict[str, TextSignals]:
+    def observe(self, row: Row) -> dict[str, TextSignals]:
         """Return the signals of each text column that the row fills.
 
         Returns
         -------
         dict of column to dict
-            `characters`, `words` (counts), `rare` (fraction of words that are not watched) and
-            `terms` (places of the watched words that occur, ascending).
+            Columns without a text are left out.
 
         Examples
         --------
         >>> TextObserver({"text": ["la", "red"]}).observe({"text": "La red de Ana"})
-        {'text': {'characters': 13, 'words': 4, 'rare': 0.5, 'terms': [0, 1]}}
+        {'text': TextSignals(characters=13, words=4, rare=0.5, terms=(0, 1))}
         """
         found = {}
         for column, places in self._watched.items():
@@ -83,10 +80,10 @@ class TextObserver:
             if isinstance(text, str) and text:
                 words = _CLEANING.tokens(text)
                 n_known = sum(word in places for word in words)
-                found[column] = {
-                    "characters": len(text),
-                    "words": len(words),
-                    "rare": 1.0 - n_known / len(words) if words else 0.0,
-                    "terms": sorted({places[word] for word in words if word in places}),
-                }
+                found[column] = TextSignals(
+                    characters=len(text),
+                    words=len(words),
+                    rare=1.0 - n_known / len(words) if words else 0.0,
+                    terms=tuple(sorted({places[word] for word in words if word in places})),
+                )
         return found

@@ -1,6 +1,5 @@
 """Why a row got its score: what each feature adds to it against a typical row."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from math import isnan
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 from noria.features.blocks import SparseRow
 from noria.features.view import FeatureView
 from noria.inference.scoring.scorer import Scorer
+from noria.records.bundle import Bundle
+from noria.records.prediction import Contribution, Explanation, Row
 
 MAX_CONTRIBUTIONS = 50
 
@@ -25,10 +26,9 @@ class Explainer:
     unit.
     """
 
-    def __init__(self, document: Mapping[str, Any], view: FeatureView, scorer: Scorer) -> None:
-        self._model = document["model"]
-        self._classes: list[str] = document["classes"]
-        self._reference_row: Mapping[str, Any] = document["reference"]
+    def __init__(self, bundle: Bundle, view: FeatureView, scorer: Scorer) -> None:
+        self._model, self._classes = bundle.model, bundle.classes
+        self._reference_row = bundle.reference
         self._view, self._scorer = view, scorer
 
     @cached_property
@@ -39,20 +39,10 @@ class Explainer:
     def _names(self) -> list[str]:
         return self._view.names()
 
-    def explain(
-        self, inputs: Mapping[str, Any], features: SparseRow, best: int, n_shown: int
-    ) -> dict[str, Any]:
-        """Return the explanation of the decided class's score.
-
-        Returns
-        -------
-        dict
-            `of`, `scale`, `method`, `base` (the reference row's score), `score`,
-            `contributions` (feature, value, contribution; the largest first) and `rest`, the sum
-            of those not shown: base + contributions + rest = score.
-        """
+    def explain(self, inputs: Row, features: SparseRow, best: int, n_shown: int) -> Explanation:
+        """Return the explanation of the decided class's score, of `n_shown` features at most."""
         # A binary model has one score, the second class's; the first one's is its opposite.
-        is_single = self._model["n_outputs"] == 1
+        is_single = self._model.n_outputs == 1
         output, sign = (
             (0, -1.0 if self._classes and best == 0 else 1.0) if is_single else (best, 1.0)
         )
@@ -62,34 +52,30 @@ class Explainer:
         largest = sorted(shares, key=lambda i: (-abs(shares[i]), i))
         shown = [i for i in largest if shares[i] != 0.0][:n_shown]
         hidden = set(shares) - set(shown)
-        return {
-            "of": self._classes[best] if self._classes else "value",
-            "scale": self.scale,
-            "method": _EXACT[self._model["form"]],
-            "base": factor * self._scorer.scores(self._reference)[output] + sign * offset,
-            "score": factor * self._scorer.scores(features)[output] + sign * offset,
-            "contributions": [
-                {
-                    "feature": self._names[i],
-                    "value": self._value(inputs, features, i),
-                    "contribution": factor * shares[i],
-                }
+        return Explanation(
+            of=self._classes[best] if self._classes else "value",
+            scale=self.scale,
+            method=_EXACT[self._model.form],
+            base=factor * self._scorer.scores(self._reference)[output] + sign * offset,
+            score=factor * self._scorer.scores(features)[output] + sign * offset,
+            contributions=tuple(
+                Contribution(self._names[i], self._value(inputs, features, i), factor * shares[i])
                 for i in shown
-            ],
-            "rest": factor * sum(shares[i] for i in sorted(hidden)),
-        }
+            ),
+            rest=factor * sum(shares[i] for i in sorted(hidden)),
+        )
 
-    def _value(self, inputs: Mapping[str, Any], features: SparseRow, i: int) -> Any:
+    def _value(self, inputs: Row, features: SparseRow, i: int) -> Any:
         """Return what was sent, or the feature's own value; None for a gap."""
         value = inputs.get(self._names[i], features.get(i, 0.0))
         return None if isinstance(value, float) and isnan(value) else value
 
     def _calibration(self, best: int) -> tuple[float, float]:
         """Return what turns a raw score of the scale into a calibrated one: factor, summand."""
-        if self._model["link"] != "softmax":
+        if self._model.link != "softmax":
             return 1.0, 0.0
-        slope, shift = self._model["calibration"]["slope"], self._model["calibration"]["shift"]
-        if self._model["n_outputs"] == 1:
+        slope, shift = self._model.calibration.slope, self._model.calibration.shift
+        if self._model.n_outputs == 1:
             return slope, shift[1] - shift[0]
         return slope, shift[best]
 
@@ -103,5 +89,5 @@ class Explainer:
     def scale(self) -> str:
         """What contributions are measured in."""
         return {"softmax": "log-odds", "log_shares": "share of trees"}.get(
-            self._model["link"], "unit of the target"
+            self._model.link, "unit of the target"
         )

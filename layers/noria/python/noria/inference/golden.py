@@ -3,10 +3,11 @@
 import random
 from collections.abc import Mapping, Sequence
 from math import inf, isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 from noria.errors import ModelIncompatibleError
 from noria.inference.predictor import Predictor
+from noria.records.prediction import Row
 
 MIN_GOLDEN_ROWS = 200
 TOLERANCE = {"float64": 1e-9, "float32": 1e-6}
@@ -20,18 +21,21 @@ _HOSTILE_LEVELS = (None, "", "unseen level", "ñ", "(missing)", "1")
 _HOSTILE_TIMES = (None, "1900-01-01", "2024-02-29T23:59:59.999999+00:00", "9999-12-31T00:00:00")
 _HOSTILE_NUMBERS = (None, 0.0, -0.0, 1.0, -1.0, 1e-300, 1e6, -1e6, 0.1, 16777217.0, 1 / 3)
 
-Row = Mapping[str, Any]
+
+class GoldenRow(NamedTuple):
+    """One row and what the training pipeline answers to it."""
+
+    inputs: Row
+    expected: list[float]  # probabilities by class order, or one value
 
 
-def golden_inputs(
-    rows: Sequence[Row], columns: Mapping[str, Mapping[str, Any]], *, seed: int = 42
-) -> list[dict[str, Any]]:
+def golden_inputs(rows: Sequence[Row], types: Mapping[str, str], *, seed: int = 42) -> list[Row]:
     """Return at least `MIN_GOLDEN_ROWS` inputs: training rows and hostile ones.
 
     Parameters
     ----------
     rows : sequence of typed training rows, at least one
-    columns : mapping of column name to {"type": "text" | "number" | "category", …}
+    types : mapping of column name to "text", "number", "category" or "time"
 
     Notes
     -----
@@ -39,24 +43,20 @@ def golden_inputs(
     the edges of single precision into real rows, one to all columns at a time.
     """
     rng = random.Random(seed)
-    names = list(columns)
+    names = list(types)
     real = [{name: row[name] for name in names} for row in rng.sample(rows, min(150, len(rows)))]
     n_hostile = max(100, MIN_GOLDEN_ROWS - len(real))
-    hostile = []
+    hostile: list[Row] = []
     for _ in range(n_hostile):
         row = dict(rng.choice(real))
         for name in rng.sample(names, rng.randint(1, len(names))):
-            row[name] = rng.choice(_hostile_values(columns[name]["type"]))
+            row[name] = rng.choice(_hostile_values(types[name]))
         hostile.append(row)
-    return real + hostile
+    return [*real, *hostile]
 
 
-def verify(predictor: Predictor, golden: Sequence[Mapping[str, Any]]) -> float:
+def verify(predictor: Predictor, golden: Sequence[GoldenRow]) -> float:
     """Return the largest difference between bundle and training pipeline over the golden rows.
-
-    Parameters
-    ----------
-    golden : sequence of {"inputs": row, "expected": outputs}
 
     Returns
     -------
@@ -74,12 +74,12 @@ def verify(predictor: Predictor, golden: Sequence[Mapping[str, Any]]) -> float:
         raise ModelIncompatibleError(
             f"{len(golden)} golden rows prove nothing; {MIN_GOLDEN_ROWS} are required"
         )
-    sizes = [max(1.0, *map(abs, row["expected"])) for row in golden]
+    sizes = [max(1.0, *map(abs, row.expected)) for row in golden]
     if predictor.precision == "float32":
         sizes = [max(sizes)] * len(sizes)
     worst, worst_row = 0.0, -1
     for number, (row, size) in enumerate(zip(golden, sizes, strict=True)):
-        pairs = zip(predictor.score(row["inputs"]), row["expected"], strict=True)
+        pairs = zip(predictor.score(row.inputs), row.expected, strict=True)
         difference = max(_distance(left, right) for left, right in pairs) / size
         if difference > worst:
             worst, worst_row = difference, number

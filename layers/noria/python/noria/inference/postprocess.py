@@ -3,17 +3,20 @@
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from math import fsum, log
-from typing import Any
 
-Row = Mapping[str, Any]
-Postprocess = Callable[[Row, Sequence[float]], dict[str, Any]]
+from noria.records.bundle import Postprocessing
+from noria.records.evaluation import BandTotals, BusinessTotals
+from noria.records.prediction import Row
+
+Added = Mapping[str, float | str | None]  # fields of an answer
+Postprocess = Callable[[Row, Sequence[float]], Added]
 
 
-def load_postprocess(data: Mapping[str, Any] | None) -> Postprocess:
+def load_postprocess(data: Postprocessing | None) -> Postprocess:
     """Return the postprocessor of a bundle; one that adds nothing where there is none."""
     if data is None:
         return lambda *_: {}
-    return POSTPROCESSORS[data["kind"]](data)
+    return POSTPROCESSORS[data.kind](data)
 
 
 def business_value(positive: float, contact: float | None, amount: float | None) -> float | None:
@@ -33,23 +36,20 @@ def business_value(positive: float, contact: float | None, amount: float | None)
     return positive * contact * log(max(amount, 1.0))
 
 
-def _business_value(data: Mapping[str, Any]) -> Postprocess:
+def _business_value(data: Postprocessing) -> Postprocess:
     """Add `business_value` and, once the training rows gave quantiles, its `band`."""
-    position: int = data["positive"]
-    edges, bands = data["edges"], data["bands"]
+    position, edges, bands = data.positive, data.edges, data.bands
 
-    def add(inputs: Row, outputs: Sequence[float]) -> dict[str, Any]:
-        contact = inputs.get(data["contact"]) if data["contact"] else 1.0
-        value = business_value(outputs[position], contact, inputs.get(data["amount"]))
+    def add(inputs: Row, outputs: Sequence[float]) -> Added:
+        contact = inputs.get(data.contact) if data.contact else 1.0
+        value = business_value(outputs[position], contact, inputs.get(data.amount))
         band = None if value is None or not edges else bands[bisect_left(edges, value)]
         return {"business_value": value, "band": band}
 
     return add
 
 
-def business_totals(
-    added: Sequence[Mapping[str, Any]], is_positive: Sequence[bool]
-) -> dict[str, Any] | None:
+def business_totals(added: Sequence[Added], is_positive: Sequence[bool]) -> BusinessTotals | None:
     """Return what many rows are worth together, and by band; None where none has a value.
 
     Parameters
@@ -61,12 +61,11 @@ def business_totals(
 
     Returns
     -------
-    dict
-        `n_rows` with a value, `total`, `mean`, `max`, and `bands`: the same by band, the
-        most valuable first, with the fraction of positives.
+    BusinessTotals or None
+        Bands with the largest mean first.
     """
     valued = [
-        (part["business_value"], part["band"], hit)
+        (float(part["business_value"] or 0.0), part["band"], hit)
         for part, hit in zip(added, is_positive, strict=True)
         if part.get("business_value") is not None
     ]
@@ -76,19 +75,18 @@ def business_totals(
     for band in {band for _, band, _ in valued}:
         values = [value for value, of, _ in valued if of == band]
         hits = [hit for _, of, hit in valued if of == band]
-        found = {"band": band, "positive_fraction": sum(hits) / len(hits), **_totals(values)}
-        bands.append(found)
-    bands.sort(key=lambda found: -found["mean"])
-    return {**_totals([value for value, _, _ in valued]), "bands": bands}
+        name = None if band is None else str(band)
+        bands.append(BandTotals(*_totals(values), name, sum(hits) / len(hits)))
+    bands.sort(key=lambda found: -found.mean)
+    return BusinessTotals(*_totals([value for value, _, _ in valued]), tuple(bands))
 
 
-def _totals(values: Sequence[float]) -> dict[str, float]:
+def _totals(values: Sequence[float]) -> tuple[int, float, float, float]:
+    """Return how many values there are, their sum, mean and maximum."""
     total = fsum(values)
-    return {
-        "n_rows": len(values), "total": total, "mean": total / len(values), "max": max(values),
-    }  # fmt: skip
+    return len(values), total, total / len(values), max(values)
 
 
-POSTPROCESSORS: dict[str, Callable[[Mapping[str, Any]], Postprocess]] = {
+POSTPROCESSORS: dict[str, Callable[[Postprocessing], Postprocess]] = {
     "business_value": _business_value,
 }

@@ -15,8 +15,8 @@ from noria.inference.explanation import Explainer
 from noria.inference.postprocess import load_postprocess
 from noria.inference.scoring.links import LINKS
 from noria.inference.scoring.loading import load_scorer
-
-Row = Mapping[str, Any]
+from noria.records.bundle import ColumnContract, bundle_from_dict
+from noria.records.prediction import Answer, Fault, Row, TextSignals
 
 MASK = "***"
 
@@ -38,25 +38,23 @@ class Predictor:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         try:
             document, self.arrays = unpack(files)
-            self.task: str = document["task"]
-            self.classes: list[str] = document["classes"]
-            self.columns: dict[str, dict[str, Any]] = document["columns"]
-            self.precision: str = document["precision"]
-            self.algorithm: str = document["algorithm"]
-            self.missing = frozenset(document["missing"])
-            self.model = document["model"]
-            self.view = FeatureView(document["feature_view"])
+            bundle = bundle_from_dict(document)
+            self.task, self.algorithm = bundle.task, bundle.algorithm
+            self.precision, self.model = bundle.precision, bundle.model
+            self.classes, self.columns = list(bundle.classes), bundle.columns
+            self.missing = frozenset(bundle.missing)
+            self.view = FeatureView(bundle.feature_view)
             self.scorer = load_scorer(self.model, self.arrays)
-            self._link = LINKS[self.model["link"]]
-            self.decision_weights: list[float] = document["decision_weights"]
-            self.postprocess_data: Mapping[str, Any] | None = document["postprocess"]
-            self.postprocess = load_postprocess(self.postprocess_data)
-            self._explainer = Explainer(document, self.view, self.scorer)
-            self.observer = TextObserver(document["watched"])
+            self._link = LINKS[self.model.link]
+            self.decision_weights = bundle.decision_weights
+            self.postprocessing = bundle.postprocess
+            self.postprocess = load_postprocess(bundle.postprocess)
+            self.explainer = Explainer(bundle, self.view, self.scorer)
+            self.observer = TextObserver(bundle.watched)
         except (LookupError, TypeError, ValueError, AttributeError, re.error) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
-    def answer(self, inputs: Any, *, explain: int = 0) -> dict[str, Any]:
+    def answer(self, inputs: Any, *, explain: int = 0) -> Answer:
         """Return the prediction for one request's inputs, after checking them.
 
         Parameters
@@ -66,12 +64,8 @@ class Predictor:
 
         Returns
         -------
-        dict
-            Classification: `prediction` (class), `confidence` (its probability, in [0, 1]),
-            `probabilities` ({class: probability}). Regression: `prediction` and `value`, the
-            same number in the target's unit. `warnings`, only where there are some: numbers
-            outside the range seen in training. `explanation`, if asked for. What the project's
-            postprocessor adds.
+        Answer
+            With warnings where a number lies outside the range seen in training.
 
         Raises
         ------
@@ -82,30 +76,25 @@ class Predictor:
         self._check(inputs)
         prepared = self.view.prepare(inputs)
         if self.view.is_empty_text(prepared):
-            texts = [name for name, column in self.columns.items() if column["type"] == "text"]
+            texts = [name for name, column in self.columns.items() if column.type == "text"]
             reason = "no words are left after cleaning; send text in the project's language"
             raise _invalid([{"field": name, "reason": reason} for name in texts])
         features = self.view.apply(prepared)
         outputs = self._link(self.scorer.scores(features), self.model)
         if not all(map(isfinite, outputs)):
             raise _invalid([{"field": "inputs", "reason": "the numbers are too large to score"}])
-        answer, best = self._decided(outputs)
-        answer |= self.postprocess(inputs, outputs)
-        if warnings := [*self._warnings(inputs)]:
-            answer["warnings"] = warnings
-        if explain:
-            answer["explanation"] = self._explainer.explain(inputs, features, best, explain)
-        return answer
-
-    def _decided(self, outputs: list[float]) -> tuple[dict[str, Any], int]:
-        if self.task == "regression":
-            return {"prediction": outputs[0], "value": outputs[0]}, 0
-        best = self.decide(outputs)
-        return {
-            "prediction": self.classes[best],
-            "confidence": outputs[best],
-            "probabilities": dict(zip(self.classes, outputs, strict=True)),
-        }, best
+        is_regression = self.task == "regression"
+        best = 0 if is_regression else self.decide(outputs)
+        return Answer(
+            prediction=outputs[0] if is_regression else self.classes[best],
+            confidence=None if is_regression else outputs[best],
+            probabilities={} if is_regression else dict(zip(self.classes, outputs, strict=True)),
+            added=self.postprocess(inputs, outputs),
+            warnings=tuple(self._warnings(inputs)),
+            explanation=self.explainer.explain(inputs, features, best, explain)
+            if explain
+            else None,
+        )
 
     def decide(self, outputs: list[float]) -> int:
         """Return the number of the class that probabilities decide for."""
@@ -116,16 +105,16 @@ class Predictor:
         """Return probabilities by class order, or one value, of a row that needs no checking."""
         return self._outputs(self.view.prepare(row))
 
-    def observed(self, inputs: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+    def observed(self, inputs: Row) -> tuple[Row, Mapping[str, TextSignals]]:
         """Return what may be logged of checked inputs: values as read, and signals of texts.
 
         Personal columns are masked, of them only a text's signals are kept; or dropped whole.
         """
         inputs = self._normalized(inputs)
         shown = {
-            name: MASK if self.columns[name]["pii"] and value is not None else value
+            name: MASK if self.columns[name].pii and value is not None else value
             for name, value in inputs.items()
-            if self.columns[name]["pii"] != "drop"
+            if self.columns[name].pii != "drop"
         }
         return shown, self.observer.observe(inputs)
 
@@ -134,7 +123,7 @@ class Predictor:
         if not isinstance(inputs, Mapping):
             raise _invalid([{"field": "inputs", "reason": "must be a JSON object"}])
         return {
-            name: normalized(value, self.columns[name]["type"], self.missing)
+            name: normalized(value, self.columns[name].type, self.missing)
             if name in self.columns
             else value
             for name, value in inputs.items()
@@ -148,7 +137,7 @@ class Predictor:
     def _outputs(self, prepared: list[Any]) -> list[float]:
         return self._link(self.scorer.scores(self.view.apply(prepared)), self.model)
 
-    def _faults(self, inputs: Row) -> Iterator[dict[str, str]]:
+    def _faults(self, inputs: Row) -> Iterator[Fault]:
         for name in inputs:
             if name not in self.columns:
                 known = ", ".join(sorted(self.columns))
@@ -156,27 +145,27 @@ class Predictor:
         for name, column in self.columns.items():
             value = inputs.get(name)
             if value is None:
-                if column["required"]:
+                if column.required:
                     yield {"field": name, "reason": "required, but missing"}
                 continue
-            reason = _FAULTS[column["type"]](value, column)
+            reason = _FAULTS[column.type](value, column)
             if reason:
                 yield {"field": name, "reason": reason}
 
-    def _warnings(self, inputs: Row) -> Iterator[dict[str, str]]:
+    def _warnings(self, inputs: Row) -> Iterator[Fault]:
         for name, column in self.columns.items():
-            seen, value = column["seen"], inputs.get(name)
+            seen, value = column.seen, inputs.get(name)
             if seen and value is not None and not seen[0] <= value <= seen[1]:
                 reason = f"outside the range seen in training, [{seen[0]:g}, {seen[1]:g}]"
                 yield {"field": name, "reason": reason}
 
 
-def _invalid(faults: list[dict[str, str]]) -> InvalidInputError:
+def _invalid(faults: list[Fault]) -> InvalidInputError:
     named = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
     return InvalidInputError(f"the inputs cannot be scored: {named}", errors=faults)
 
 
-def _number_fault(value: Any, column: Mapping[str, Any]) -> str | None:
+def _number_fault(value: Any, column: ColumnContract) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"must be a number, got {type(value).__name__}"
     try:
@@ -185,7 +174,7 @@ def _number_fault(value: Any, column: Mapping[str, Any]) -> str | None:
         finite = False
     if not finite:
         return "must be a finite number"
-    low, high = column["min"], column["max"]
+    low, high = column.min, column.max
     if (low is not None and value < low) or (high is not None and value > high):
         return f"must be between {_bound(low)} and {_bound(high)}, got {value}"
     return None
@@ -195,15 +184,15 @@ def _bound(value: float | None) -> str:
     return "any" if value is None else f"{value:g}"
 
 
-def _string_fault(value: Any, column: Mapping[str, Any]) -> str | None:
+def _string_fault(value: Any, column: ColumnContract) -> str | None:
     if not isinstance(value, str):
         return f"must be a string, got {type(value).__name__}"
-    if len(value) > column["max_length"]:
-        return f"must have at most {column['max_length']} characters, got {len(value)}"
+    if len(value) > column.max_length:
+        return f"must have at most {column.max_length} characters, got {len(value)}"
     return None
 
 
-def _time_fault(value: Any, column: Mapping[str, Any]) -> str | None:
+def _time_fault(value: Any, column: ColumnContract) -> str | None:
     try:
         datetime.fromisoformat(value)
     except (TypeError, ValueError):

@@ -1,35 +1,16 @@
 """Which columns of a window have drifted: statistics, corrected for their number."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
 from noria.monitoring.drift.registry import STATISTICS
 from noria.monitoring.profiles import ColumnProfile, LevelProfile, NumberProfile
+from noria.records.drift import ColumnFinding, ColumnSummary, ThenAndNow
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-
-
-@dataclass(frozen=True)
-class ColumnFinding:
-    """What one statistic says about one column of a window."""
-
-    column: str
-    statistic: str
-    effect: float
-    threshold: float | None  # effects below it do not matter; None: this statistic only informs
-    p_value: float | None
-    p_adjusted: float | None  # Benjamini-Yekutieli over all tests of the window
-    is_drifted: bool
-    detail: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding as JSON data; an endless effect is the greatest number."""
-        shown = asdict(self)
-        return {**shown, "effect": float(min(self.effect, np.finfo(np.float64).max))}
+_GREATEST = float(np.finfo(np.float64).max)  # an infinite effect is not valid JSON
 
 
 def check_columns(
@@ -84,7 +65,7 @@ def check_columns(
             ColumnFinding(
                 column,
                 name,
-                finding.effect,
+                min(finding.effect, _GREATEST),
                 threshold,
                 finding.p_value,
                 p_adjusted,
@@ -97,10 +78,10 @@ def check_columns(
 
 def then_and_now(
     reference: Mapping[str, ColumnProfile], current: Mapping[str, ColumnProfile]
-) -> dict[str, Any]:
-    """Return what every column was and is, as JSON data to show."""
+) -> dict[str, ThenAndNow]:
+    """Return what every column was and is, to be shown."""
     return {
-        name: {"then": _shown(then), "now": _shown(current[name])}
+        name: ThenAndNow(_summary(then), _summary(current[name]))
         for name, then in reference.items()
     }
 
@@ -110,19 +91,20 @@ def quantiles(profile: NumberProfile) -> dict[str, float | None]:
     return {f"p{int(100 * q)}": profile.quantile(q) for q in _QUANTILES}
 
 
-def _shown(profile: ColumnProfile) -> dict[str, Any]:
-    shown: dict[str, Any] = {"n": profile.n, "n_missing": profile.n_missing}
+def _summary(profile: ColumnProfile) -> ColumnSummary:
     if isinstance(profile, NumberProfile):
-        edges, counts = profile.edges, profile.counts
-        return shown | {
-            "mean": profile.mean,
-            "std": profile.std,
-            "quantiles": quantiles(profile),
-            "edges": edges.tolist(),
-            "counts": counts.tolist(),
-        }
+        return ColumnSummary(
+            profile.n,
+            profile.n_missing,
+            mean=profile.mean,
+            std=profile.std,
+            quantiles=quantiles(profile),
+            edges=tuple(profile.edges.tolist()),
+            counts=tuple(profile.counts.tolist()),
+        )
     names = (*profile.levels, "(other)") if isinstance(profile, LevelProfile) else profile.terms
-    return shown | {"levels": dict(zip(names, profile.counts.tolist(), strict=True))}
+    levels = dict(zip(names, profile.counts.tolist(), strict=True))
+    return ColumnSummary(profile.n, profile.n_missing, levels=levels)
 
 
 def _rank(p_adjusted: float | None) -> float:

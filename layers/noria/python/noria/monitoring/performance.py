@@ -1,14 +1,17 @@
 """How good the model is now: measured on labels, or estimated without them. With intervals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from noria.evaluation.metrics import METRICS, TABLE_METRICS, Answers, measure
+from noria.monitoring.error_model import ErrorModel
 from noria.monitoring.profiles import Floats, NumberProfile
-from noria.monitoring.reference import POSITIVE, PREDICTION, ErrorModel, Reference, WindowProfile
+from noria.monitoring.reference import Reference
+from noria.monitoring.sources import POSITIVE, PREDICTION
+from noria.monitoring.window import WindowProfile
+from noria.records.performance import Performance
 
 _REPLICATES = 500
 _SEED = 20_261  # any constant keeps checks repeatable
@@ -16,31 +19,15 @@ _CONFIDENCE = 0.95
 _EDGE = (1.0 - _CONFIDENCE) / 2.0
 
 
-@dataclass(frozen=True)
-class Performance:
-    """A metric of some rows with its interval, beside what it was out of fold."""
+def drop(found: Performance) -> tuple[float, float]:
+    """Return how much worse than the reference: as it seems, and at least, by the interval.
 
-    metric: str
-    value: float
-    low: float  # of a 95 % interval for the value on rows as many as these
-    high: float
-    reference: float
-    n_rows: int
-    is_estimated: bool  # without labels
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the performance as JSON data."""
-        return asdict(self)
-
-    def drop(self) -> tuple[float, float]:
-        """Return how much worse than the reference: as it seems, and at least, by the interval.
-
-        A score drops by the difference; an error, which has a unit, by its relative growth.
-        """
-        if METRICS[self.metric].greater_is_better:
-            return self.reference - self.value, self.reference - self.high
-        scale = abs(self.reference) or 1.0
-        return (self.value - self.reference) / scale, (self.low - self.reference) / scale
+    A score drops by the difference; an error, which has a unit, by its relative growth.
+    """
+    if METRICS[found.metric].greater_is_better:
+        return found.reference - found.value, found.reference - found.high
+    scale = abs(found.reference) or 1.0
+    return (found.value - found.reference) / scale, (found.low - found.reference) / scale
 
 
 def realised(

@@ -10,8 +10,10 @@ import numpy as np
 
 from noria.data.versions import decode_rows
 from noria.evaluation.metrics import Answers
-from noria.monitoring.reference import Reference, WindowProfile
-from noria.ports import ArtifactStore, MonitoredStore
+from noria.monitoring.reference import Reference
+from noria.monitoring.window import WindowProfile
+from noria.ports import ArtifactStore, SearchableStore
+from noria.records.prediction import FiledAnswer
 from noria.registry.versions import read_files
 from noria.storage.hours import hour_name, hours_between
 from noria.storage.ids import time_of
@@ -28,7 +30,7 @@ def read_reference(artifacts: ArtifactStore, project: str, model_version: str) -
 
 
 def read_window(
-    store: MonitoredStore,
+    store: SearchableStore,
     reference: Reference,
     subject: tuple[str, str],
     start: datetime,
@@ -83,7 +85,7 @@ class LabelledLog:
 
     def __init__(
         self,
-        store: MonitoredStore,
+        store: SearchableStore,
         project: str,
         window: tuple[datetime, datetime],
         *,
@@ -101,16 +103,16 @@ class LabelledLog:
 
     def of(self, reference: Reference, model_version: str) -> Outcomes:
         """Return the labelled answers of one version; a failure to answer is none."""
-        mine = [(a, label) for a, label in self._joined if a["model_version"] == model_version]
+        mine = [(a, label) for a, label in self._joined if a.model_version == model_version]
         if not reference.classes:
-            values = [(a["outputs"], float(label)) for a, label in mine if _is_number(label)]
+            values = [(a.outputs, float(label)) for a, label in mine if _is_number(label)]
             outputs = np.array([o for o, _ in values], dtype=np.float64).reshape(-1, 1)
             truth = np.array([t for _, t in values], dtype=np.float64)
             return Outcomes(Answers(outputs, None), truth, len(mine) - len(values))
         place = {name: number for number, name in enumerate(reference.classes)}
         known = [(a, place[str(label)]) for a, label in mine if str(label) in place]
-        outputs = np.array([a["outputs"] for a, _ in known], dtype=np.float64)
-        decided = np.array([place[a["prediction"]] for a, _ in known], dtype=np.int64)
+        outputs = np.array([a.outputs for a, _ in known], dtype=np.float64)
+        decided = np.array([place[str(a.prediction)] for a, _ in known], dtype=np.int64)
         truth = np.array([number for _, number in known], dtype=np.int64)
         answers = Answers(outputs.reshape(-1, len(place)), decided)
         return Outcomes(answers, truth, len(mine) - len(known))
@@ -130,21 +132,22 @@ class LabelledLog:
 
     def _join(
         self, labels: Mapping[tuple[str, str], Any], hours: list[str], first: str
-    ) -> list[tuple[dict[str, Any], Any]]:
-        joined: dict[tuple[str, str], tuple[dict[str, Any], Any]] = {}
+    ) -> list[tuple[FiledAnswer, Any]]:
+        joined: dict[tuple[str, str], tuple[FiledAnswer, Any]] = {}
         for hour in hours:
             for answer in self._answers(hour):
-                label = answer.get("true_label") if hour >= first else None
+                label = answer.true_label if hour >= first else None
                 for kind in _IDS:
-                    label = labels.get((kind, answer.get(kind) or ""), label)
+                    label = labels.get((kind, getattr(answer, kind) or ""), label)
                 if label is not None:
-                    unit = answer.get("record_id") or answer["prediction_id"]
-                    joined[unit, answer["model_version"]] = (answer, label)
+                    unit = answer.record_id or answer.prediction_id
+                    joined[unit, answer.model_version] = (answer, label)
         return list(joined.values())
 
-    def _answers(self, hour: str) -> Iterator[dict[str, Any]]:
+    def _answers(self, hour: str) -> Iterator[FiledAnswer]:
         for item in self._store.under(answers_prefix(self._project, hour)):
-            yield from decode_rows(self._store.get(item.key))
+            for row in decode_rows(self._store.get(item.key)):
+                yield FiledAnswer(**{**row, "outputs": tuple(row["outputs"])})
 
 
 def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]:

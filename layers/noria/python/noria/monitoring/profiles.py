@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, frexp, ldexp, log2
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,7 +172,7 @@ class TermProfile:
         counts = np.zeros(len(terms), dtype=np.int64)
         known = [value for value in values if value is not None]
         for places in known:
-            counts[places] += 1
+            counts[list(places)] += 1
         return cls(terms, counts, len(known), len(values) - len(known))
 
     def add(self, other: "TermProfile") -> None:
@@ -200,17 +200,23 @@ _KINDS: dict[str, tuple[type[Any], str]] = {
 }
 
 
+class FrameColumn(NamedTuple):
+    """How one column is profiled."""
+
+    kind: Literal["number", "levels", "terms"]
+    base: Sequence[float] | Sequence[str] | Floats  # bin edges, levels or words
+
+
 class Frame:
     """What profiles of one model version share: columns, their kinds, bins, levels and words.
 
     Parameters
     ----------
-    columns : mapping of name to (kind, bins or levels or words)
-        kind is "number", "levels" or "terms".
+    columns : mapping of name to FrameColumn
     """
 
-    def __init__(self, columns: Mapping[str, tuple[str, Any]]) -> None:
-        self._columns = {
+    def __init__(self, columns: Mapping[str, FrameColumn]) -> None:
+        self._columns: dict[str, tuple[str, Any]] = {
             name: (kind, np.asarray(base, dtype=np.float64) if kind == "number" else tuple(base))
             for name, (kind, base) in columns.items()
         }
@@ -243,7 +249,9 @@ class Frame:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Return what `to_dict` wrote."""
-        return cls({name: (column["kind"], column["base"]) for name, column in data.items()})
+        return cls(
+            {name: FrameColumn(column["kind"], column["base"]) for name, column in data.items()}
+        )
 
 
 def exact_sum(values: Floats) -> Fraction:

@@ -1,4 +1,4 @@
-"""The reference profile of a model version, and the profiles of what it answered since."""
+"""The reference profile of a model version: what later windows are compared with."""
 
 import gzip
 import json
@@ -11,81 +11,43 @@ import numpy as np
 from noria.errors import ModelCorruptError
 from noria.evaluation.metrics import Answers
 from noria.features.text_signals import TextObserver, watched_words
+from noria.monitoring.error_model import ErrorModel
 from noria.monitoring.profiles import (
     KEPT_IN_REFERENCE,
     KEPT_IN_WINDOW,
     ColumnProfile,
     Counts,
-    Floats,
     Frame,
+    FrameColumn,
     NumberProfile,
     frequent_levels,
     number_edges,
 )
+from noria.monitoring.sources import (
+    OUTPUTS,
+    PREDICTION,
+    InputSource,
+    Source,
+    TextSource,
+    input_sources,
+    output_sources,
+    source_from_list,
+    values_of,
+)
+from noria.monitoring.window import (
+    LATENCY_EDGES,
+    WindowProfile,
+    nothing,
+    read_shares,
+    shares_of_answers,
+)
+from noria.records.prediction import Answer, PredictionRecord, Row
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import canonical_json
 
-PREDICTION, CONFIDENCE, POSITIVE = "(prediction)", "(confidence)", "(positive)"
-OUTPUTS = (PREDICTION, CONFIDENCE, POSITIVE)
-_TEXT_PARTS = ("characters", "words", "rare", "terms")
-_FEW_VALUES = 10  # numbers with at most as many distinct values are compared as levels
 _PROBABILITY_EDGES = np.linspace(0.0, 1.0, 201)[1:-1]
-_LATENCY_EDGES = np.geomspace(0.05, 30_000.0, 120)  # ms; neighbours differ by 12 %
-_N_ERROR_GROUPS = 10
-_UNIT = 2.0**-30  # of probabilities that are summed: a thousand-millionth; 2³³ rows fit
 
-Row = Mapping[str, Any]
-Records = Sequence[Mapping[str, Any]]  # of the prediction log
-Source = tuple[str, ...]  # ("input", column, "number" | "levels" | "few") or ("text", column, part)
-
-
-@dataclass
-class WindowProfile:
-    """What is kept of the records that one model version answered in some time."""
-
-    columns: dict[str, ColumnProfile]
-    latency: NumberProfile  # ms
-    shares: Counts  # sum of p(true class) in `_UNIT` by (class, decided class)
-    n_rows: int = 0
-    n_failed: int = 0  # requests the version could not answer; another one did
-
-    @property
-    def expected(self) -> Floats:
-        """Sum of p(true class) by (class, decided class); empty for regression."""
-        return np.asarray(self.shares * _UNIT, dtype=np.float64)
-
-    def add(self, other: "WindowProfile") -> None:
-        """Take the profile of more records in."""
-        for name, column in self.columns.items():
-            column.add(other.columns[name])  # type: ignore[arg-type]
-        self.latency.add(other.latency)
-        self.shares = self.shares + other.shares
-        self.n_rows += other.n_rows
-        self.n_failed += other.n_failed
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the profile as JSON data, without its frame."""
-        return {
-            "n_rows": self.n_rows,
-            "n_failed": self.n_failed,
-            "columns": {name: column.to_dict() for name, column in self.columns.items()},
-            "latency": self.latency.to_dict(),
-            "shares": self.shares.tolist(),
-        }
-
-
-_NOTHING = WindowProfile({}, NumberProfile.of(_LATENCY_EDGES, ()), np.zeros((0, 0), dtype=np.int64))
-
-
-@dataclass(frozen=True)
-class ErrorModel:
-    """How wrong a regression was out of fold, by tenths of its predictions."""
-
-    edges: Floats  # of the predictions, ascending
-    squared: Floats  # mean squared error of each group, in the target's unit squared
-    absolute: Floats  # mean absolute error
-    squared_variance: Floats  # of single squared errors
-    absolute_variance: Floats
+Records = Sequence[PredictionRecord]
 
 
 @dataclass(frozen=True)
@@ -106,26 +68,25 @@ class Reference:
 
     def of(self, records: Records) -> WindowProfile:
         """Return the profile of prediction records of this model version."""
-        answered = [record for record in records if record.get("prediction") is not None]
-        values = _values(self.sources, answered)
-        latencies = [record.get("latency_ms") for record in answered]
+        answered = [record for record in records if record.answer is not None]
+        latencies = [record.latency_ms for record in answered]
         return WindowProfile(
-            self.frame.profile(values),
-            NumberProfile.of(_LATENCY_EDGES, latencies),
-            shares_of(self.classes, *_decided(self.classes, answered)),
+            self.frame.profile(values_of(self.sources, answered)),
+            NumberProfile.of(LATENCY_EDGES, latencies),
+            shares_of_answers(self.classes, [r.answer for r in answered if r.answer]),
             len(answered),
             len(records) - len(answered),
         )
 
     def of_columns(self, values: Mapping[str, Any], shares: Counts, n_rows: int) -> WindowProfile:
-        """Return the profile of answered rows that are there by column.
+        """Return the profile of answered rows that are given by column.
 
         Parameters
         ----------
         values : mapping of the frame's columns
             Numbers as an array, levels by how often they occur, terms as lists of places.
         shares : array of shape (n_classes, n_classes)
-            Of `shares_of`.
+            Of `noria.monitoring.window.shares_of`.
 
         Notes
         -----
@@ -134,7 +95,7 @@ class Reference:
         """
         return WindowProfile(
             self.frame.profile(values, keep=KEPT_IN_WINDOW),
-            NumberProfile.of(_LATENCY_EDGES, ()),
+            NumberProfile.of(LATENCY_EDGES, ()),
             shares,
             n_rows,
         )
@@ -143,8 +104,8 @@ class Reference:
         """Return the window profile that `WindowProfile.to_dict` wrote."""
         return WindowProfile(
             self.frame.read(data["columns"]),
-            NumberProfile.from_dict(_LATENCY_EDGES, data["latency"]),
-            _square(data, len(self.classes)),
+            NumberProfile.from_dict(LATENCY_EDGES, data["latency"]),
+            read_shares(data, len(self.classes)),
             data["n_rows"],
             data["n_failed"],
         )
@@ -154,7 +115,7 @@ class Reference:
         errors = self.errors and {k: v.tolist() for k, v in vars(self.errors).items()}
         document = {
             "frame": self.frame.to_dict(),
-            "sources": {name: list(source) for name, source in self.sources.items()},
+            "sources": {name: source.to_list() for name, source in self.sources.items()},
             "classes": list(self.classes),
             "profile": self.profile.to_dict(),
             "out_of_fold": self.out_of_fold.to_dict(),
@@ -176,10 +137,10 @@ class Reference:
         errors = document["errors"]
         made = cls(
             Frame.from_dict(document["frame"]),
-            {name: tuple(source) for name, source in document["sources"].items()},
+            {name: source_from_list(source) for name, source in document["sources"].items()},
             tuple(document["classes"]),
-            _NOTHING,
-            _NOTHING,
+            nothing(),
+            nothing(),
             document["scores"],
             errors and ErrorModel(**{k: np.array(v) for k, v in errors.items()}),
         )
@@ -189,22 +150,33 @@ class Reference:
             out_of_fold=made.read(document["out_of_fold"]),
         )
 
-    def answering(self, records: Records) -> Self:
+    def answering(self, answers: Sequence[Answer]) -> Self:
         """Return the reference with other answers as normal: those of the final model.
 
         Parameters
         ----------
-        records : prediction records
-            Answers to rows that the model was not fitted on. Out-of-fold answers will not do:
-            they come from models fitted on fewer rows, which are less sure.
+        answers : sequence of Answer
+            To rows that the model was not fitted on. Out-of-fold answers will not do: they come
+            from models fitted on fewer rows, which are less sure.
         """
-        values = _values({n: s for n, s in self.sources.items() if n in OUTPUTS}, records)
+        outputs = {n: s for n, s in self.sources.items() if n in OUTPUTS}
+        values = values_of(outputs, as_records(answers))
         answered = self.frame.profile(values)
         columns = {
             name: _kept(answered[name], values[name]) if name in values else column
             for name, column in self.profile.columns.items()
         }
         return replace(self, profile=replace(self.profile, columns=columns))
+
+
+@dataclass(frozen=True)
+class OutOfFoldFacts:
+    """What cross-validation says of a model: the base of its reference profile."""
+
+    classes: tuple[str, ...]  # empty for regression
+    answers: Sequence[Answer]  # to training rows by models not fitted on them
+    scores: Mapping[str, float]  # by metric
+    errors: ErrorModel | None = None  # of a regression
 
 
 def watched(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -220,8 +192,7 @@ def build_reference(
     spec: ProjectSpec,
     rows: Sequence[Row],
     words: Mapping[str, Sequence[str]],
-    answers: Records,
-    facts: tuple[Sequence[str], Mapping[str, float], ErrorModel | None],
+    facts: OutOfFoldFacts,
 ) -> Reference:
     """Return the reference of a model.
 
@@ -232,125 +203,69 @@ def build_reference(
         texts apart, of which only signals are kept.
     words : mapping of text column to words
         What `watched` found.
-    answers : prediction records
-        What the model says of training rows it was not fitted on.
-    facts : (classes, out-of-fold scores, error model of a regression)
     """
-    classes, scores, errors = facts
     observer = TextObserver(words)
-    records = [{"inputs": row, "signals": observer.observe(row)} for row in rows]
-    sources = _input_sources(spec, rows)
-    values = _values(sources, records)
-    shapes: dict[str, tuple[str, Any]] = {}
-    for name, source in sources.items():
-        known = [value for value in values[name] if value is not None]
-        if source[-1] == "terms":
-            shapes[name] = ("terms", words[source[1]])
-        elif known:
-            is_levels = source[-1] in ("levels", "few")
-            shapes[name] = (
-                ("levels", frequent_levels(known)) if is_levels else ("number", number_edges(known))
-            )
-    sources = {name: source for name, source in sources.items() if name in shapes}
-    outputs = _output_sources(classes)
-    values |= (given := _values(outputs, answers))  # until the final model has answered
+    records = [
+        PredictionRecord("", "", "", inputs=row, signals=observer.observe(row)) for row in rows
+    ]
+    inputs = input_sources(spec, rows)
+    values = values_of(inputs, records)
+    shapes = {
+        name: shape
+        for name, source in inputs.items()
+        if (shape := _shape_of(source, values[name], words)) is not None
+    }
+    outputs = output_sources(facts.classes)
+    values |= (given := values_of(outputs, as_records(facts.answers)))
+    for name in outputs:
+        shapes[name] = FrameColumn("number", _PROBABILITY_EDGES)
     shapes[PREDICTION] = (
-        ("levels", list(classes)) if classes else ("number", number_edges(given[PREDICTION]))
+        FrameColumn("levels", facts.classes)
+        if facts.classes
+        else FrameColumn("number", number_edges(given[PREDICTION]))
     )
-    for name in set(outputs) - {PREDICTION}:
-        shapes[name] = ("number", _PROBABILITY_EDGES)
     frame = Frame(shapes)
     columns = {
         name: _kept(profile, values.get(name, ()))
         for name, profile in frame.profile(values).items()
     }
-    nothing = NumberProfile.of(_LATENCY_EDGES, ())
-    shares = shares_of(classes, *_decided(classes, answers))
-    profile = WindowProfile(columns, nothing, np.zeros_like(shares), len(rows))
-    out_of_fold = WindowProfile(frame.profile(given), nothing, shares, len(answers))
-    return Reference(frame, sources | outputs, tuple(classes), profile, out_of_fold, scores, errors)
-
-
-def answer_records(classes: Sequence[str], answers: Answers) -> Iterator[dict[str, Any]]:
-    """Yield answers in the shape of prediction records."""
-    for number, outputs in enumerate(answers.outputs.tolist()):
-        if answers.decided is None:
-            yield {"prediction": outputs[0]}
-        else:
-            place = int(answers.decided[number])
-            yield {
-                "prediction": classes[place],
-                "confidence": outputs[place],
-                "probabilities": dict(zip(classes, outputs, strict=True)),
-            }
-
-
-def error_model(truth: Floats, predicted: Floats) -> ErrorModel:
-    """Return how wrong out-of-fold predictions were, by tenths of the predictions.
-
-    Parameters
-    ----------
-    truth, predicted : arrays of shape (n,)
-        In the target's unit.
-    """
-    fractions = np.linspace(0.0, 1.0, _N_ERROR_GROUPS + 1)[1:-1]
-    edges = np.unique(np.quantile(predicted, fractions))
-    groups = np.searchsorted(edges, predicted, side="right")
-    absolute = np.abs(predicted - truth)
-    parts = [absolute[groups == g] if np.any(groups == g) else absolute
-             for g in range(len(edges) + 1)]  # fmt: skip
-    return ErrorModel(
-        edges,
-        np.array([np.mean(part**2) for part in parts]),
-        np.array([np.mean(part) for part in parts]),
-        np.array([np.var(part**2) for part in parts]),
-        np.array([np.var(part) for part in parts]),
+    none = NumberProfile.of(LATENCY_EDGES, ())
+    shares = shares_of_answers(facts.classes, facts.answers)
+    profile = WindowProfile(columns, none, np.zeros_like(shares), len(rows))
+    out_of_fold = WindowProfile(frame.profile(given), none, shares, len(facts.answers))
+    sources: dict[str, Source] = {name: s for name, s in inputs.items() if name in shapes}
+    return Reference(
+        frame, sources | outputs, facts.classes, profile, out_of_fold, facts.scores, facts.errors
     )
 
 
-def _input_sources(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, Source]:
-    sources: dict[str, Source] = {}
-    for name, column in spec.dataset.columns.items():
-        if column.pii == "drop":
-            continue
-        if column.type == "text":
-            sources |= {f"{name}: {part}": ("text", name, part) for part in _TEXT_PARTS}
-        elif column.type == "category" and not column.pii:
-            sources[name] = ("input", name, "levels")
-        elif column.type == "number" and not column.pii:
-            distinct = {row[name] for row in rows if row[name] is not None}
-            sources[name] = ("input", name, "few" if len(distinct) <= _FEW_VALUES else "number")
-    ignored = set(spec.monitoring.ignore)
-    return {name: s for name, s in sources.items() if not {name, s[1]} & ignored}
+def as_answers(classes: Sequence[str], answers: Answers) -> Iterator[Answer]:
+    """Yield the rows of a matrix of outputs as single answers."""
+    for number, outputs in enumerate(answers.outputs.tolist()):
+        if answers.decided is None:
+            yield Answer(outputs[0])
+        else:
+            place = int(answers.decided[number])
+            yield Answer(classes[place], outputs[place], dict(zip(classes, outputs, strict=True)))
 
 
-def _output_sources(classes: Sequence[str]) -> dict[str, Source]:
-    sources: dict[str, Source] = {PREDICTION: ("output", "prediction")}
-    if classes:
-        sources[CONFIDENCE] = ("output", "confidence")
-    if len(classes) == 2:
-        sources[POSITIVE] = ("probability", classes[1])
-    return sources
+def as_records(answers: Sequence[Answer]) -> list[PredictionRecord]:
+    """Return answers as prediction records without inputs."""
+    return [PredictionRecord("", "", "", answer=answer) for answer in answers]
 
 
-def _values(sources: Mapping[str, Source], records: Records) -> dict[str, list[Any]]:
-    return {
-        name: [_value(record, source) for record in records] for name, source in sources.items()
-    }
-
-
-def _value(record: Mapping[str, Any], source: Source) -> Any:
-    kind, name = source[0], source[1]
-    if kind == "text":
-        return record["signals"].get(name, {}).get(source[2])
-    if kind == "output":
-        return record[name]
-    if kind == "probability":
-        return record["probabilities"][name]
-    value = record["inputs"].get(name)
-    if value is None or source[2] == "levels":
-        return value
-    return f"{value + 0.0:g}" if source[2] == "few" else value  # zero has no sign
+def _shape_of(
+    source: InputSource | TextSource, values: Sequence[Any], words: Mapping[str, Sequence[str]]
+) -> FrameColumn | None:
+    """Return how a column is profiled; None where training has no value of it."""
+    if isinstance(source, TextSource) and source.part == "terms":
+        return FrameColumn("terms", words[source.column])
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    if isinstance(source, InputSource) and source.has_levels:
+        return FrameColumn("levels", frequent_levels(known))
+    return FrameColumn("number", number_edges(known))
 
 
 def _kept(profile: ColumnProfile, values: Sequence[Any]) -> ColumnProfile:
@@ -358,42 +273,3 @@ def _kept(profile: ColumnProfile, values: Sequence[Any]) -> ColumnProfile:
     if isinstance(profile, NumberProfile):
         return NumberProfile.of(profile.edges, values, keep=KEPT_IN_REFERENCE)
     return profile
-
-
-def shares_of(classes: Sequence[str], outputs: Floats, decided: Counts) -> Counts:
-    """Return the sum of each class's probability over the rows decided for each class, in `_UNIT`.
-
-    Parameters
-    ----------
-    outputs : array of shape (n, n_classes)
-        Probabilities.
-    decided : array of shape (n,)
-        Numbers of the classes decided for.
-
-    Notes
-    -----
-    Each probability is rounded to the unit, so that sums are exact, whatever their order.
-    """
-    if not len(classes):
-        return np.zeros((0, 0), dtype=np.int64)
-    units = np.rint(outputs / _UNIT).astype(np.int64)
-    table = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for place in range(len(classes)):
-        table[:, place] = units[decided == place].sum(axis=0)
-    return table
-
-
-def _decided(classes: Sequence[str], records: Records) -> tuple[Floats, Counts]:
-    """Return the probabilities of records and the numbers of their classes."""
-    place = {name: i for i, name in enumerate(classes)}
-    rows = records if classes else ()
-    outputs = [[record["probabilities"][name] for name in classes] for record in rows]
-    decided = [place[record["prediction"]] for record in rows]
-    shaped = np.array(outputs, dtype=np.float64).reshape(len(rows), len(classes))
-    return shaped, np.array(decided, dtype=np.int64)
-
-
-def _square(data: Mapping[str, Any], n: int) -> Counts:
-    """Return the shares of a profile; earlier versions wrote them as sums of probabilities."""
-    units = data["shares"] if "shares" in data else np.rint(np.array(data["expected"]) / _UNIT)
-    return np.array(units, dtype=np.int64).reshape(n, n)

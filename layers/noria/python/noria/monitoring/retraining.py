@@ -1,19 +1,14 @@
 """Whether to train again: reasons, and what stands against it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from noria.records.drift import DriftReport
+from noria.records.performance import PerformanceReport
+from noria.records.retraining import RetrainingReason
+from noria.reporting.words import finding_text, performance_text
 from noria.spec.model import ProjectSpec
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why to train again, or why not now."""
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -21,8 +16,8 @@ class Situation:
     """What the decision looks at."""
 
     at: datetime
-    drift: Mapping[str, Any]  # the check's drift.json
-    performance: Mapping[str, Any]  # and performance.json
+    drift: DriftReport
+    performance: PerformanceReport
     trained_at: datetime  # of the champion
     new_files: Sequence[str]  # inbox keys that no training has seen, of rows since `changed_at`
     changed_at: datetime | None  # when what is confirmed now was first seen; None: nothing is
@@ -31,38 +26,38 @@ class Situation:
     is_rollout_running: bool
 
 
-def triggers(spec: ProjectSpec, now: Situation) -> list[Reason]:
+def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
     """Return every reason to train again that the spec listens to, whatever stands against it."""
     return [reason for reason in _reasons(spec, now) if reason.code in spec.retraining.on]
 
 
-def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[Reason]:
-    for finding in now.drift["confirmed"]:
-        yield Reason(finding["code"], f"{finding['text']}, {finding['n_windows']} windows in a row")
-    primary = now.performance["primary_metric"]
-    for kind, code in (("realised", "performance"), ("estimated", "estimated_performance")):
-        verdict = "verdict" if kind == "realised" else "estimated_verdict"
-        if now.performance[verdict] == "degraded":
-            yield Reason(code, shown_performance(now.performance[kind][primary]))
+def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
+    for finding in now.drift.confirmed:
+        text = f"{finding_text(finding)}, {finding.n_windows} windows in a row"
+        yield RetrainingReason(finding.code, text)
+    for code, performance in now.performance.degraded():
+        yield RetrainingReason(code, performance_text(performance))
     age = (now.at - now.trained_at) / timedelta(days=1)
     if age > spec.retraining.max_age_days:
         limit = spec.retraining.max_age_days
-        yield Reason("age", f"the champion is {age:.1f} days old, above {limit:g}")
+        yield RetrainingReason("age", f"the champion is {age:.1f} days old, above {limit:g}")
     if now.n_new_rows >= spec.retraining.min_new_rows:
-        yield Reason("new_rows", f"{now.n_new_rows} new rows in the inbox")
+        yield RetrainingReason("new_rows", f"{now.n_new_rows} new rows in the inbox")
     if now.new_files:
         names = ", ".join(key.rpartition("/")[2] for key in now.new_files[:3])
-        yield Reason("new_file", f"{len(now.new_files)} new file(s) in the inbox: {names}")
+        yield RetrainingReason(
+            "new_file", f"{len(now.new_files)} new file(s) in the inbox: {names}"
+        )
 
 
-def obstacles(spec: ProjectSpec, now: Situation) -> list[Reason]:
+def obstacles(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
     """Return what stands against training again now; nothing of it stops a forced training."""
     return [*_obstacles(spec, now)]
 
 
-def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[Reason]:
+def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
     if not now.new_files:
-        yield Reason(
+        yield RetrainingReason(
             "no_new_rows",
             "no labelled rows have come "
             + (
@@ -74,22 +69,13 @@ def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[Reason]:
             + "; put a file of them into the inbox",
         )
     if now.is_rollout_running:
-        yield Reason("rollout_running", "a challenger is being rolled out")
+        yield RetrainingReason("rollout_running", "a challenger is being rolled out")
     cool_down = timedelta(hours=spec.retraining.cool_down_hours)
     if now.attempts and now.at - max(now.attempts) < cool_down:
         until = (max(now.attempts) + cool_down).isoformat(timespec="minutes")
-        yield Reason(
+        yield RetrainingReason(
             "cool_down", f"trained at {max(now.attempts):%Y-%m-%d %H:%M}; not before {until}"
         )
     today = sum(attempt.date() == now.at.date() for attempt in now.attempts)
     if today >= spec.retraining.max_per_day:
-        yield Reason("daily_cap", f"{today} automatic trainings today")
-
-
-def shown_performance(found: Mapping[str, Any]) -> str:
-    """Return a performance in a line: what was, what is, how sure."""
-    how = "estimated without labels" if found["is_estimated"] else "measured on labels"
-    return (
-        f"{found['metric']} {found['reference']:.4f} → {found['value']:.4f} "
-        f"[{found['low']:.4f}, {found['high']:.4f}], {how}, n = {found['n_rows']}"
-    )
+        yield RetrainingReason("daily_cap", f"{today} automatic trainings today")

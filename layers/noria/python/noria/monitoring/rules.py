@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from noria.monitoring.checks import ColumnFinding
 from noria.monitoring.drift.chi_square import chi_square
 from noria.monitoring.drift.ks import kolmogorov_smirnov
 from noria.monitoring.drift.mean_shift import mean_shift
 from noria.monitoring.profiles import LevelProfile, NumberProfile
-from noria.monitoring.reference import CONFIDENCE, PREDICTION, Reference, WindowProfile
+from noria.monitoring.reference import Reference
+from noria.monitoring.sources import CONFIDENCE, PREDICTION
+from noria.monitoring.window import WindowProfile
+from noria.records.drift import ColumnFinding, RuleFinding
 from noria.spec.model import ProjectSpec
 
 _LEAST_SHARE, _GREATEST_SHARE = 0.10, 0.90  # of a predicted class (messages)
@@ -26,16 +28,6 @@ _VOCABULARY_GROWTH = 1.2  # (tickets)
 _DRIFTED_SHARE = 0.15  # of the columns (customers)
 _DEVIATIONS = 2.0  # (housing)
 _INTERVAL = 0.99  # of a share: a rule that looks every hour must be sure
-
-
-@dataclass(frozen=True)
-class RuleFinding:
-    """What a rule says of a window."""
-
-    rule: str
-    code: str  # the trigger it belongs to
-    is_broken: bool
-    text: str
 
 
 @dataclass(frozen=True)

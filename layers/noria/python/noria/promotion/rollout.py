@@ -1,4 +1,4 @@
-"""Whether a challenger on its way may go on: failures, speed, classes, quality. Pure."""
+"""Whether a challenger on its way may go on: failures, speed, classes, quality."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from typing import Literal, cast
 
 from scipy.stats import binomtest
 
-from noria.monitoring.performance import Performance
+from noria.monitoring.performance import drop
 from noria.monitoring.profiles import LevelProfile
-from noria.monitoring.reference import PREDICTION, WindowProfile
+from noria.monitoring.sources import PREDICTION
+from noria.monitoring.window import WindowProfile
+from noria.records.performance import Performance
 from noria.spec.operations import RolloutSection
 
 _INTERVAL = 0.95
 _ONE_CLASS = 0.9  # share above which a model answers one class, if the champion does not
 _LEAST_FAILURES = 3  # fewer may be anything
 
-Verdict = Literal["pass", "wait", "breach"]
+RolloutVerdict = Literal["pass", "wait", "breach"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def judge(
     champion: WindowProfile,
     challenger: WindowProfile,
     measured: tuple[Performance, Performance] | None,
-) -> tuple[Verdict, list[Breach]]:
+) -> tuple[RolloutVerdict, list[Breach]]:
     """Return whether the step is passed, must wait for requests, or is breached.
 
     Parameters
@@ -94,7 +96,7 @@ def _quality(measured: tuple[Performance, Performance] | None) -> Iterator[Breac
         return
     champion, challenger = measured
     # Of an error less is better: drops carry the direction.
-    if challenger.drop()[1] > champion.drop()[0] and not _overlap(champion, challenger):
+    if drop(challenger)[1] > drop(champion)[0] and not _overlap(champion, challenger):
         yield Breach(
             "quality",
             f"{challenger.metric} {challenger.value:.4f} [{challenger.low:.4f}, "

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from noria.errors import NoChampionError
+
 PromotionKind = Literal["training", "manual", "rollback"]
 RolloutMode = Literal["off", "shadow", "canary"]
 
@@ -22,6 +24,16 @@ class AliasRecord:
     rollout_fraction: float = 0.0  # of the requests that the challenger sees, in [0, 1]
     rollout_started_at: str | None = None  # of this step; UTC, ISO 8601
     rollout_until: str | None = None  # behind it nobody watches, and the challenger gets nothing
+
+    def require_champion(self) -> str:
+        """Return the champion; NoChampionError where nothing has been promoted yet."""
+        if self.champion is None:
+            raise NoChampionError(
+                f"project '{self.project}' has no champion yet; train one: noria train "
+                f"{self.project}",
+                project=self.project,
+            )
+        return self.champion
 
     def is_rolling_out(self, now: datetime) -> bool:
         """Return whether a challenger is on its way, and whoever watches it is not long gone."""

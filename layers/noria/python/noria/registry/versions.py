@@ -1,19 +1,18 @@
 """Model versions: immutable folders whose manifest, written last, makes them exist."""
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from noria.errors import (
     ModelCorruptError,
     ModelVersionConflictError,
     ModelVersionNotFoundError,
+    SettingsError,
 )
 from noria.ports import ArtifactStore
-from noria.storage.hashing import canonical_json, sha256_hex
-from noria.storage.keys import model_key
-
-MANIFEST = "manifest.json"
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.evaluation import Manifest, VersionFacts
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import MANIFEST, model_key
 
 
 def write_version(
@@ -21,15 +20,15 @@ def write_version(
     project: str,
     model_version: str,
     files: Mapping[str, bytes],
-    facts: Mapping[str, Any],
+    facts: VersionFacts,
 ) -> None:
     """Write a model version: its files, then its manifest.
 
     Parameters
     ----------
     files : mapping of name to bytes
-    facts : JSON object
-        Lineage and evaluation, kept in the manifest.
+    facts : VersionFacts
+        Kept in the manifest.
 
     Raises
     ------
@@ -46,30 +45,27 @@ def write_version(
         key = model_key(project, model_version, name)
         if not artifacts.put(key, body, if_absent=True):
             _require_same(artifacts.get(key), hashes[name], project, model_version)
-    manifest = {**facts, "project": project, "model_version": model_version, "files": hashes}
+    manifest = Manifest(project, model_version, hashes, **vars(facts))
     key = model_key(project, model_version, MANIFEST)
-    if not artifacts.put(key, canonical_json(manifest), if_absent=True):
+    if not artifacts.put(key, to_bytes(manifest), if_absent=True):
         existing = read_manifest(artifacts, project, model_version)
-        if existing["files"] != hashes:
+        if existing.files != hashes:
             raise _conflict(project, model_version)
 
 
-def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> dict[str, Any]:
+def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> Manifest:
     """Return the manifest; ModelVersionNotFoundError when the version is not complete."""
     key = model_key(project, model_version, MANIFEST)
     try:
-        manifest = json.loads(artifacts.get(key))
+        return from_bytes(Manifest, artifacts.get(key))
     except KeyError as error:
         raise ModelVersionNotFoundError(
             f"{project}: there is no model version '{model_version}'",
             project=project,
             model_version=model_version,
         ) from error
-    except ValueError as error:
-        raise ModelCorruptError(f"{key}: the manifest is not JSON", key=key) from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise ModelCorruptError(f"{key}: the manifest lists no files", key=key)
-    return manifest
+    except (ValueError, AttributeError, SettingsError) as error:
+        raise ModelCorruptError(f"{key}: not a manifest: {error}", key=key) from error
 
 
 def read_files(
@@ -81,7 +77,7 @@ def read_files(
     ------
     ModelVersionNotFoundError, ModelCorruptError
     """
-    hashes = read_manifest(artifacts, project, model_version)["files"]
+    hashes = read_manifest(artifacts, project, model_version).files
     files = {}
     for name in names:
         key = model_key(project, model_version, name)
@@ -94,10 +90,10 @@ def read_files(
     return files
 
 
-def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -> dict[str, Any]:
+def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -> Manifest:
     """Return the manifest of a version whose every file is present and intact."""
     manifest = read_manifest(artifacts, project, model_version)
-    read_files(artifacts, project, model_version, manifest["files"])
+    read_files(artifacts, project, model_version, manifest.files)
     return manifest
 
 

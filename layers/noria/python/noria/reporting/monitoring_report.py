@@ -1,47 +1,47 @@
 """The report of a monitoring check: what was, what is, how sure, and what was decided."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from noria.records.check import CheckReport, History
+from noria.records.drift import DriftReport
 from noria.reporting import pictures
 from noria.reporting.page import render_page
+from noria.reporting.words import change_text
 
 _MAX_DRAWN = 12  # columns, the most moved first
 
 
-def render(document: Mapping[str, Any]) -> bytes:
+def render(report: CheckReport, history: History) -> bytes:
     """Return the check as one HTML file: no script, no network, ready to print.
 
     Parameters
     ----------
-    document : mapping
-        `drift`, `performance` and `retraining`: what the check's steps wrote; `history`: earlier
-        checks, oldest first.
+    history : History
+        The checks before, and this one.
     """
-    return render_page("monitoring.html", _pictures(document), d=document)
+    return render_page(
+        "monitoring.html", _pictures(report, history), d=report, change_text=change_text
+    )
 
 
-def most_moved(drift: Mapping[str, Any]) -> list[str]:
+def most_moved(drift: DriftReport) -> list[str]:
     """Return the columns to show: confirmed first, then by how surely they moved."""
-    confirmed = [finding["name"] for finding in drift["confirmed"]]
-    findings = drift["windows"]["long"]["findings"]  # the surest first
-    ordered = [*confirmed, *(finding["column"] for finding in findings)]
-    known = [name for name in dict.fromkeys(ordered) if name in drift["columns"]]
-    return [n for n in known if drift["columns"][n]["now"]["n"]][:_MAX_DRAWN]
+    confirmed = [finding.name for finding in drift.confirmed]
+    findings = drift.windows.long.findings  # the surest first
+    ordered = [*confirmed, *(finding.column for finding in findings)]
+    known = [name for name in dict.fromkeys(ordered) if name in drift.columns]
+    return [name for name in known if drift.columns[name].now.n][:_MAX_DRAWN]
 
 
-def _pictures(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    drift = document["drift"]
+def _pictures(report: CheckReport, history: History) -> Iterator[tuple[str, str]]:
+    drift, performance = report.drift, report.performance
     names = most_moved(drift)
     if names:
-        yield "columns", pictures.then_and_now({name: drift["columns"][name] for name in names})
-    shown = {
-        kind: found[document["performance"]["primary_metric"]]
-        for kind in ("realised", "estimated")
-        if (found := document["performance"][kind])
-        and document["performance"]["primary_metric"] in found
-    }
+        yield "columns", pictures.then_and_now({name: drift.columns[name] for name in names})
+    primary = performance.primary_metric
+    found = {"realised": performance.realised, "estimated": performance.estimated}
+    shown = {kind: metrics[primary] for kind, metrics in found.items() if primary in metrics}
     if shown:
         yield "performance", pictures.performance(shown)
-    if len(document["history"]) > 1:
-        yield "history", pictures.score_history(document["history"])
+    if len(history.checks) > 1:
+        yield "history", pictures.score_history(history.checks)

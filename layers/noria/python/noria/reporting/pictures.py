@@ -10,6 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from noria.records.check import CheckSummary
+from noria.records.drift import ThenAndNow
+from noria.records.evaluation import Comparison
+from noria.records.performance import Performance
+from noria.records.report import ReliabilityBin
+from noria.records.training import CandidateResult
+
 INK, LINE, ACCENT, MUTED = "#1b2733", "#c9d3dc", "#0b6e99", "#8fa3b3"
 _WIDTH = 7.6  # inches: a column of the report
 _LONGEST_LABEL = 34  # characters
@@ -50,16 +57,16 @@ def short(label: Any) -> str:
     return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
 
 
-def candidates(results: Sequence[Mapping[str, Any]], metric: str, chosen: str) -> str:
+def candidates(results: Sequence[CandidateResult], metric: str, chosen: str) -> str:
     """Draw each candidate's folds as dots and their mean as a bar mark."""
 
     def draw(axes: Axes) -> None:
         for place, result in enumerate(reversed(results)):
-            colour = ACCENT if result["candidate"] == chosen else MUTED
-            axes.plot(result["cv_scores"], [place] * len(result["cv_scores"]), "o",
+            colour = ACCENT if result.candidate == chosen else MUTED
+            axes.plot(result.cv_scores, [place] * len(result.cv_scores), "o",
                       color=colour, alpha=0.45, markersize=5)  # fmt: skip
-            axes.plot([result["cv_mean"]], [place], "|", color=colour, markersize=16, mew=3)
-        axes.set_yticks(range(len(results)), [short(r["candidate"]) for r in reversed(results)])
+            axes.plot([result.cv_mean], [place], "|", color=colour, markersize=16, mew=3)
+        axes.set_yticks(range(len(results)), [short(r.candidate) for r in reversed(results)])
         axes.set_ylim(-0.7, len(results) - 0.3)
         axes.set_xlabel(f"{metric}: dots are folds, marks their mean")
         axes.grid(axis="x", color=LINE, linewidth=0.6)
@@ -67,17 +74,17 @@ def candidates(results: Sequence[Mapping[str, Any]], metric: str, chosen: str) -
     return _drawn(0.9 + 0.3 * len(results), draw)
 
 
-def improvement(comparisons: Mapping[str, Mapping[str, Any]]) -> str:
+def improvement(comparisons: Mapping[str, Comparison]) -> str:
     """Draw the improvement over each other model with its interval; right of zero is better."""
 
     def draw(axes: Axes) -> None:
         axes.axvline(0.0, color=INK, linewidth=1)
         for place, comparison in enumerate(comparisons.values()):
-            axes.plot([comparison["low"], comparison["high"]], [place] * 2, "-", color=ACCENT, lw=3)
-            axes.plot([comparison["improvement"]], [place], "o", color=ACCENT, markersize=8)
+            axes.plot([comparison.low, comparison.high], [place] * 2, "-", color=ACCENT, lw=3)
+            axes.plot([comparison.improvement], [place], "o", color=ACCENT, markersize=8)
         axes.set_yticks(range(len(comparisons)), [f"over {name}" for name in comparisons])
         axes.set_ylim(-0.6, len(comparisons) - 0.4)
-        metric = next(iter(comparisons.values()))["metric"]
+        metric = next(iter(comparisons.values())).metric
         axes.set_xlabel(f"improvement in {metric}; right of zero the challenger is better")
 
     return _drawn(0.9 + 0.4 * len(comparisons), draw)
@@ -107,13 +114,13 @@ def confusion(counts: Any, classes: Sequence[str]) -> str:
     return _drawn(side, draw, width=min(_WIDTH, side + 0.8))
 
 
-def reliability(bins: Sequence[Mapping[str, float]]) -> str:
+def reliability(bins: Sequence[ReliabilityBin]) -> str:
     """Draw how often the model is right against how sure it is; the dots' size is the rows."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
-        sizes = np.array([b["n_rows"] for b in bins], dtype=np.float64)
-        axes.scatter([b["confidence"] for b in bins], [b["hit_fraction"] for b in bins],
+        sizes = np.array([b.n_rows for b in bins], dtype=np.float64)
+        axes.scatter([b.confidence for b in bins], [b.hit_fraction for b in bins],
                      s=30 + 220 * sizes / sizes.max(), color=ACCENT, alpha=0.75)  # fmt: skip
         axes.set_xlim(-0.03, 1.03)
         axes.set_ylim(-0.03, 1.03)
@@ -226,7 +233,7 @@ def correlations(names: Sequence[str], matrix: Any) -> str:
     return _drawn(side, draw, width=min(_WIDTH, side + 1.0))
 
 
-def then_and_now(columns: Mapping[str, Mapping[str, Any]]) -> str:
+def then_and_now(columns: Mapping[str, ThenAndNow]) -> str:
     """Draw each column's shares in training (grey) and in the window (blue), side by side."""
     n_columns = 3
     n_rows = -(-len(columns) // n_columns)
@@ -239,18 +246,18 @@ def then_and_now(columns: Mapping[str, Mapping[str, Any]]) -> str:
         axes.tick_params(labelsize=6)
         axes.yaxis.set_visible(False)
         axes.spines["left"].set_visible(False)
-        if "levels" in column["then"]:
+        if column.then.levels is not None:
             _draw_levels(axes, column)
         else:
             _draw_numbers(axes, column)
     return _svg(figure)
 
 
-def _draw_levels(axes: Axes, column: Mapping[str, Any]) -> None:
+def _draw_levels(axes: Axes, column: ThenAndNow) -> None:
     """Draw the levels whose shares changed most."""
     shares = [
-        {name: count / max(column[side]["n"], 1) for name, count in column[side]["levels"].items()}
-        for side in ("then", "now")
+        {name: count / max(side.n, 1) for name, count in (side.levels or {}).items()}
+        for side in (column.then, column.now)
     ]
     names = sorted(shares[0], key=lambda n: -abs(shares[0][n] - shares[1][n]))[:5]
     for place, name in enumerate(names):
@@ -259,35 +266,35 @@ def _draw_levels(axes: Axes, column: Mapping[str, Any]) -> None:
     axes.set_xticks(range(len(names)), [short(name)[:9] for name in names], rotation=30, ha="right")
 
 
-def _draw_numbers(axes: Axes, column: Mapping[str, Any]) -> None:
+def _draw_numbers(axes: Axes, column: ThenAndNow) -> None:
     """Draw two densities over the bulk of the reference."""
-    edges = np.asarray(column["then"]["edges"])
+    edges = np.asarray(column.then.edges)
     low, high = edges[0], edges[-1]
     if high <= low:
         high = low + 1.0
     bins = np.linspace(low, high, 25)
     middles = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2.0, edges[-1:]])
-    for side, colour, alpha in (("then", MUTED, 0.75), ("now", ACCENT, 0.6)):
-        counts = np.asarray(column[side]["counts"], dtype=np.float64)
+    for side, colour, alpha in ((column.then, MUTED, 0.75), (column.now, ACCENT, 0.6)):
+        counts = np.asarray(side.counts, dtype=np.float64)
         weights = counts / max(counts.sum(), 1.0)
         axes.hist(np.clip(middles, low, high), bins=bins.tolist(), weights=weights, color=colour,
                   alpha=alpha)  # fmt: skip
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
 
 
-def performance(found: Mapping[str, Mapping[str, Any]]) -> str:
+def performance(found: Mapping[str, Performance]) -> str:
     """Draw each performance with its interval beside what it was in training."""
 
     def draw(axes: Axes) -> None:
         for place, (kind, value) in enumerate(found.items()):
-            axes.plot([value["low"], value["high"]], [place] * 2, "-", color=ACCENT, lw=3)
-            axes.plot([value["value"]], [place], "o", color=ACCENT, markersize=8)
-            axes.plot([value["reference"]], [place], "|", color=INK, markersize=22, mew=2)
-            axes.annotate(f"n = {value['n_rows']}", (value["value"], place + 0.18), fontsize=8,
+            axes.plot([value.low, value.high], [place] * 2, "-", color=ACCENT, lw=3)
+            axes.plot([value.value], [place], "o", color=ACCENT, markersize=8)
+            axes.plot([value.reference], [place], "|", color=INK, markersize=22, mew=2)
+            axes.annotate(f"n = {value.n_rows}", (value.value, place + 0.18), fontsize=8,
                           ha="center", color=INK)  # fmt: skip
             axes.text(-0.02, place, kind, transform=axes.get_yaxis_transform(), ha="right",
                       va="center")  # fmt: skip
-        metric = next(iter(found.values()))["metric"]
+        metric = next(iter(found.values())).metric
         axes.set_yticks([])
         axes.set_ylim(-0.6, len(found) - 0.4)
         axes.set_xlabel(f"{metric}: dot and interval now, bar out of fold in training")
@@ -295,23 +302,27 @@ def performance(found: Mapping[str, Mapping[str, Any]]) -> str:
     return _drawn(1.1 + 0.5 * len(found), draw)
 
 
-def score_history(checks: Sequence[Mapping[str, Any]]) -> str:
+def score_history(checks: Sequence[CheckSummary]) -> str:
     """Draw the primary metric over the checks: estimated as a line, measured as dots."""
 
     def draw(axes: Axes) -> None:
         for kind, style in (("estimated", "-"), ("realised", "o")):
-            known = [(n, check[kind]) for n, check in enumerate(checks) if check[kind]]
+            known = [
+                (n, found)
+                for n, check in enumerate(checks)
+                if (found := check.estimated if kind == "estimated" else check.realised)
+            ]
             if not known:
                 continue
             places = [n for n, _ in known]
             colour = MUTED if kind == "estimated" else ACCENT
-            axes.plot(places, [v["value"] for _, v in known], style, color=colour, label=kind)
-            axes.fill_between(places, [v["low"] for _, v in known], [v["high"] for _, v in known],
+            axes.plot(places, [v.value for _, v in known], style, color=colour, label=kind)
+            axes.fill_between(places, [v.low for _, v in known], [v.high for _, v in known],
                               color=colour, alpha=0.2, linewidth=0)  # fmt: skip
-        drifting = [n for n, check in enumerate(checks) if check["verdict"] == "drift"]
+        drifting = [n for n, check in enumerate(checks) if check.verdict == "drift"]
         for place in drifting:
             axes.axvspan(place - 0.5, place + 0.5, color="#c2410c", alpha=0.12, linewidth=0)
-        axes.set_xticks(*_ticks([check["at"][:16] for check in checks]), fontsize=7)
+        axes.set_xticks(*_ticks([check.at[:16] for check in checks]), fontsize=7)
         axes.set_ylabel("primary metric")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False)

@@ -1,25 +1,31 @@
 """Compare what the champion was asked and answered lately with what it was trained on."""
 
-import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
 
-from noria.api.checks import baseline_window
-from noria.errors import NoChampionError
-from noria.monitoring.checks import ColumnFinding, check_columns, quantiles, then_and_now
+from noria.monitoring.baseline import read_baseline
+from noria.monitoring.checks import check_columns, quantiles, then_and_now
 from noria.monitoring.prediction_log import read_reference, read_window
-from noria.monitoring.reference import OUTPUTS, Reference, WindowProfile
-from noria.monitoring.rules import RULES, RuleFinding, Window
-from noria.ports import Clock, ModelAliases, MonitoredStore
+from noria.monitoring.reference import Reference
+from noria.monitoring.rules import RULES, Window
+from noria.monitoring.sources import OUTPUTS
+from noria.monitoring.window import WindowProfile
+from noria.ports import Clock, ModelAliases, SearchableStore
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.drift import (
+    CheckedWindow,
+    ColumnFinding,
+    ConfirmedFinding,
+    DriftReport,
+    DriftVerdict,
+    RuleFinding,
+    Streak,
+    Streaks,
+    Windows,
+)
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
-from noria.storage.keys import BASELINE, DRIFT, check_key, monitoring_key
-
-STREAKS = "streaks.json"
-Verdict = Literal["stable", "drift", "insufficient_data"]
+from noria.storage.keys import DRIFT, STREAKS, check_key, monitoring_key
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class CheckDriftRequest:
 class CheckDriftResult:
     """The finding, in short; `drift_key` has it in full."""
 
-    verdict: Verdict
+    verdict: DriftVerdict
     model_version: str
     n_rows: int
     drifted: tuple[str, ...]  # columns confirmed in windows in a row
@@ -47,7 +53,7 @@ def check_drift(
     request: CheckDriftRequest,
     *,
     spec: ProjectSpec,
-    store: MonitoredStore,
+    store: SearchableStore,
     aliases: ModelAliases,
     clock: Clock,
 ) -> CheckDriftResult:
@@ -64,22 +70,21 @@ def check_drift(
         There is nothing to watch yet.
     """
     record = aliases.read(spec.name)
-    if record.champion is None or record.promoted_at is None:
-        raise NoChampionError(f"project '{spec.name}' has no champion to watch", project=spec.name)
+    champion = record.require_champion()
     at = datetime.fromisoformat(request.at) if request.at else clock.now()
-    check = _Check(spec, store, record.champion, datetime.fromisoformat(record.promoted_at), at)
-    document = check.document()
-    document["confirmed"] = _confirmed(spec, store, document)
-    document["verdict"] = _verdict(document)
+    promoted_at = datetime.fromisoformat(str(record.promoted_at))
+    found = _Check(spec, store, champion, promoted_at, at).report()
+    report = replace(found, confirmed=_confirmed(spec, store, found))
+    report = replace(report, verdict=_verdict(report))
     key = check_key(spec.name, request.check_id, DRIFT)
-    store.put(key, canonical_json(document))
+    store.put(key, to_bytes(report))
     return CheckDriftResult(
-        verdict=document["verdict"],
-        model_version=record.champion,
-        n_rows=document["windows"]["long"]["n_rows"],
-        drifted=tuple(finding["name"] for finding in document["confirmed"]),
+        verdict=report.verdict,
+        model_version=champion,
+        n_rows=report.windows.long.n_rows,
+        drifted=tuple(finding.name for finding in report.confirmed),
         drift_key=key,
-        at=at.isoformat(),
+        at=report.at,
     )
 
 
@@ -89,7 +94,7 @@ class _Check:
     def __init__(
         self,
         spec: ProjectSpec,
-        store: MonitoredStore,
+        store: SearchableStore,
         champion: str,
         promoted_at: datetime,
         at: datetime,
@@ -104,46 +109,39 @@ class _Check:
             min_rows=spec.monitoring.min_rows,
         )
 
-    def document(self) -> dict[str, Any]:
+    def report(self) -> DriftReport:
         monitoring = self._spec.monitoring
         long = self._window(monitoring.window_hours)
-        windows = {
-            "short": self._checked(self._window(monitoring.short_window_hours)),
-            "long": self._checked(long),
-        }
-        return {
-            "project": self._spec.name,
-            "model_version": self._champion,
-            "at": self._at.isoformat(),
-            "window_hours": monitoring.window_hours,
-            "short_window_hours": monitoring.short_window_hours,
-            "windows": windows,
-            "columns": then_and_now(self._reference.profile.columns, long.columns),
-            "latency_ms": quantiles(long.latency),
-            "n_failed": long.n_failed,
-        }
+        short = self._window(monitoring.short_window_hours)
+        return DriftReport(
+            project=self._spec.name,
+            model_version=self._champion,
+            at=self._at.isoformat(),
+            window_hours=monitoring.window_hours,
+            short_window_hours=monitoring.short_window_hours,
+            windows=Windows(short=self._checked(short), long=self._checked(long)),
+            columns=then_and_now(self._reference.profile.columns, long.columns),
+            latency_ms=quantiles(long.latency),
+            n_failed=long.n_failed,
+        )
 
     def _window(self, hours: int) -> WindowProfile:
         start = max(self._at - timedelta(hours=hours), self._promoted_at)
         subject = (self._spec.name, self._champion)
         return read_window(self._store, self._reference, subject, start, self._at)
 
-    def _checked(self, current: WindowProfile) -> dict[str, Any]:
+    def _checked(self, current: WindowProfile) -> CheckedWindow:
         monitoring = self._spec.monitoring
         if current.n_rows < monitoring.min_rows:
-            return {"n_rows": current.n_rows, "is_sufficient": False, "findings": [], "rules": []}
+            return CheckedWindow(current.n_rows, is_sufficient=False)
         findings = check_columns(
             self._reference.profile.columns,
             current.columns,
             effects=monitoring.effects,
             alpha=monitoring.alpha,
         )
-        return {
-            "n_rows": current.n_rows,
-            "is_sufficient": True,
-            "findings": [finding.to_dict() for finding in findings],
-            "rules": [vars(rule) for rule in self._rules(current, findings)],
-        }
+        rules = self._rules(current, findings)
+        return CheckedWindow(current.n_rows, True, tuple(findings), tuple(rules))
 
     def _rules(
         self, current: WindowProfile, findings: Sequence[ColumnFinding]
@@ -154,75 +152,66 @@ class _Check:
 
 
 def _with_baseline(
-    reference: Reference, project: str, champion: str, store: MonitoredStore, *, min_rows: int
+    reference: Reference, project: str, champion: str, store: SearchableStore, *, min_rows: int
 ) -> Reference:
-    """Return the reference, its columns those of traffic that somebody declared normal."""
-    try:
-        baseline = json.loads(store.get(monitoring_key(project, BASELINE)))
-    except KeyError:
-        return reference
-    if baseline["model_version"] != champion:
-        return reference  # of another model: a promotion starts anew
-    window = read_window(store, reference, (project, champion), *baseline_window(baseline))
+    """Return the reference with the columns of a declared baseline, where there is one."""
+    baseline = read_baseline(store, project)
+    if baseline is None or baseline.model_version != champion:
+        return reference  # a promotion ends the baseline of the model before
+    window = read_window(store, reference, (project, champion), *baseline.window())
     return replace(reference, profile=window) if window.n_rows >= min_rows else reference
 
 
 def _confirmed(
-    spec: ProjectSpec, store: MonitoredStore, document: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+    spec: ProjectSpec, store: SearchableStore, report: DriftReport
+) -> tuple[ConfirmedFinding, ...]:
     """Return the findings that held in enough windows in a row, and remember all that hold now.
 
     A check at the same time again counts once; another champion starts anew.
     """
-    key = monitoring_key(spec.name, STREAKS)
-    before: dict[str, Any] = {"model_version": None, "at": "", "streaks": {}}
-    with suppress(KeyError):  # the first check of all
-        before = json.loads(store.get(key))
-    known = before["streaks"] if before["model_version"] == document["model_version"] else {}
-    at = datetime.fromisoformat(document["at"])
+    before = _streaks(store, spec.name)
+    known = before.streaks if before.model_version == report.model_version else {}
+    at = datetime.fromisoformat(report.at)
     # The two schedules fall together, people are impatient, steps run twice: one window.
     apart = timedelta(hours=spec.monitoring.every_hours) / 2
-    is_again = bool(before["at"]) and abs(at - datetime.fromisoformat(before["at"])) < apart
-    streaks: dict[str, dict[str, Any]] = {}
-    now = {f"{window}|{name}": finding for window, name, finding in _holding(document)}
-    for name in now:
-        streak = known.get(name, {"n": 0, "since": document["at"]})
-        streaks[name] = {**streak, "n": streak["n"] + (0 if is_again and streak["n"] else 1)}
-    state = {"model_version": document["model_version"], "at": document["at"], "streaks": streaks}
-    store.put(key, canonical_json(state))
-    confirmed: dict[str, dict[str, Any]] = {}
-    for name, finding in now.items():
-        streak = streaks[name]
-        if streak["n"] >= spec.monitoring.windows_in_a_row:
-            entry = {**finding, "n_windows": streak["n"], "since": streak["since"]}
-            confirmed.setdefault(finding["name"], entry)
-    return list(confirmed.values())
+    is_again = bool(before.at) and abs(at - datetime.fromisoformat(before.at)) < apart
+    confirmed: dict[str, ConfirmedFinding] = {}
+    streaks: dict[str, Streak] = {}
+    for window, finding in _holding(report):
+        key = f"{window}|{finding.name}"
+        streak = known.get(key, Streak(0, report.at))
+        n = streak.n + (0 if is_again and streak.n else 1)
+        streaks[key] = replace(streak, n=n)
+        if n >= spec.monitoring.windows_in_a_row:
+            confirmed.setdefault(finding.name, replace(finding, n_windows=n, since=streak.since))
+    state = Streaks(report.model_version, report.at, streaks)
+    store.put(monitoring_key(spec.name, STREAKS), to_bytes(state))
+    return tuple(confirmed.values())
 
 
-def _holding(document: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return (window, name, finding) of what holds in a window: columns and rules."""
-    found = []
-    for window, checked in document["windows"].items():
-        for finding in checked["findings"]:
-            if finding["is_drifted"]:
-                is_output = finding["column"] in OUTPUTS
+def _streaks(store: SearchableStore, project: str) -> Streaks:
+    try:
+        return from_bytes(Streaks, store.get(monitoring_key(project, STREAKS)))
+    except KeyError:  # the first check of all
+        return Streaks()
+
+
+def _holding(report: DriftReport) -> Iterator[tuple[str, ConfirmedFinding]]:
+    """Yield what holds in each window: columns and rules."""
+    for window, checked in report.windows.named():
+        for column in checked.findings:
+            if column.is_drifted:
+                is_output = column.column in OUTPUTS
                 code = "prediction_drift" if is_output else "data_drift"
-                text = (
-                    f"{finding['column']}: {finding['detail'] or finding['statistic']} "
-                    f"({finding['statistic']} {finding['effect']:.3f})"
-                )
-                entry = {"name": finding["column"], "code": code, "text": text}
-                found.append((window, finding["column"], entry))
-        for rule in checked["rules"]:
-            if rule["is_broken"]:
-                entry = {"name": rule["rule"], "code": rule["code"], "text": rule["text"]}
-                found.append((window, rule["rule"], entry))
-    return found
+                yield window, ConfirmedFinding(column.column, code, 0, report.at, column=column)
+        for rule in checked.rules:
+            if rule.is_broken:
+                yield window, ConfirmedFinding(rule.rule, rule.code, 0, report.at, rule=rule)
 
 
-def _verdict(document: Mapping[str, Any]) -> Verdict:
-    if document["confirmed"]:
+def _verdict(report: DriftReport) -> DriftVerdict:
+    if report.confirmed:
         return "drift"
-    if not any(window["is_sufficient"] for window in document["windows"].values()):
+    if not any(window.is_sufficient for _, window in report.windows.named()):
         return "insufficient_data"
     return "stable"

@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
 
-from noria.errors import NoChampionError
-from noria.monitoring.performance import Performance, estimated, realised
+from noria.monitoring.performance import drop, estimated, realised
 from noria.monitoring.prediction_log import LabelledLog, read_reference, read_window
-from noria.ports import Clock, ModelAliases, MonitoredStore
+from noria.ports import Clock, ModelAliases, SearchableStore
+from noria.records.codec import to_bytes
+from noria.records.performance import Performance, PerformanceReport, PerformanceVerdict
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import PERFORMANCE, check_key
-
-Verdict = Literal["good", "degraded", "insufficient_data"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,8 @@ class CheckPerformanceRequest:
 class CheckPerformanceResult:
     """The finding, in short; `performance_key` has it in full."""
 
-    verdict: Verdict  # on labels
-    estimated_verdict: Verdict  # without
+    verdict: PerformanceVerdict  # on labels
+    estimated_verdict: PerformanceVerdict  # without
     n_labels: int
     performance_key: str
 
@@ -38,7 +35,7 @@ def check_performance(
     request: CheckPerformanceRequest,
     *,
     spec: ProjectSpec,
-    store: MonitoredStore,
+    store: SearchableStore,
     aliases: ModelAliases,
     clock: Clock,
 ) -> CheckPerformanceResult:
@@ -49,50 +46,47 @@ def check_performance(
     than `monitoring.min_labels` are "insufficient_data", never "good".
     """
     record = aliases.read(spec.name)
-    if record.champion is None or record.promoted_at is None:
-        raise NoChampionError(f"project '{spec.name}' has no champion to watch", project=spec.name)
+    champion = record.require_champion()
     at = datetime.fromisoformat(request.at) if request.at else clock.now()
-    promoted_at = datetime.fromisoformat(record.promoted_at)
-    reference = read_reference(store, spec.name, record.champion)
+    promoted_at = datetime.fromisoformat(str(record.promoted_at))
+    reference = read_reference(store, spec.name, champion)
     monitoring, names = spec.monitoring, spec.evaluation.metrics
     label_window = (at - timedelta(hours=monitoring.label_hours), at)
     log = LabelledLog(store, spec.name, label_window, record_id_days=monitoring.record_id_days)
-    outcomes = log.of(reference, record.champion)
+    outcomes = log.of(reference, champion)
     measured: dict[str, Performance] = {}
     if outcomes.n >= monitoring.min_labels:
         measured = {
             name: realised(name, reference, outcomes.answers, outcomes.truth) for name in names
         }
     start = max(at - timedelta(hours=monitoring.window_hours), promoted_at)
-    window = read_window(store, reference, (spec.name, record.champion), start, at)
+    window = read_window(store, reference, (spec.name, champion), start, at)
     guessed: dict[str, Performance] = {}
     if window.n_rows >= monitoring.min_rows:
         found = {name: estimated(name, reference, window) for name in names}
         guessed = {name: value for name, value in found.items() if value is not None}
     primary = spec.evaluation.primary_metric
-    document: dict[str, Any] = {
-        "project": spec.name,
-        "model_version": record.champion,
-        "at": at.isoformat(),
-        "primary_metric": primary,
-        "n_labels": outcomes.n,
-        "n_unknown_labels": outcomes.n_unknown,
-        "n_rows": window.n_rows,
-        "realised": {name: value.to_dict() for name, value in measured.items()},
-        "estimated": {name: value.to_dict() for name, value in guessed.items()},
-        "verdict": _verdict(spec, measured.get(primary)),
-        "estimated_verdict": _verdict(spec, guessed.get(primary)),
-    }
-    key = check_key(spec.name, request.check_id, PERFORMANCE)
-    store.put(key, canonical_json(document))
-    return CheckPerformanceResult(
-        document["verdict"], document["estimated_verdict"], outcomes.n, key
+    report = PerformanceReport(
+        project=spec.name,
+        model_version=champion,
+        at=at.isoformat(),
+        primary_metric=primary,
+        n_labels=outcomes.n,
+        n_unknown_labels=outcomes.n_unknown,
+        n_rows=window.n_rows,
+        realised=measured,
+        estimated=guessed,
+        verdict=_verdict(spec, measured.get(primary)),
+        estimated_verdict=_verdict(spec, guessed.get(primary)),
     )
+    key = check_key(spec.name, request.check_id, PERFORMANCE)
+    store.put(key, to_bytes(report))
+    return CheckPerformanceResult(report.verdict, report.estimated_verdict, outcomes.n, key)
 
 
-def _verdict(spec: ProjectSpec, found: Performance | None) -> Verdict:
+def _verdict(spec: ProjectSpec, found: Performance | None) -> PerformanceVerdict:
     """Degraded: worse by more than the spec allows, and surely worse at all."""
     if found is None:
         return "insufficient_data"
-    drop, least = found.drop()
-    return "degraded" if drop > spec.monitoring.max_drop and least > 0.0 else "good"
+    seems, at_least = drop(found)
+    return "degraded" if seems > spec.monitoring.max_drop and at_least > 0.0 else "good"

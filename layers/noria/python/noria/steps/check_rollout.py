@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from noria.errors import AliasConflictError
-from noria.monitoring.performance import Performance, realised
+from noria.monitoring.performance import realised
 from noria.monitoring.prediction_log import LabelledLog, read_reference, read_window
-from noria.ports import Clock, ModelAliases, MonitoredStore
-from noria.promotion.rollout import Verdict, judge
+from noria.ports import Clock, ModelAliases, SearchableStore
+from noria.promotion.rollout import RolloutVerdict, judge
+from noria.records.performance import Performance
 from noria.spec.model import ProjectSpec
 
 
@@ -24,7 +25,7 @@ class CheckRolloutRequest:
 class CheckRolloutResult:
     """Whether the step is passed."""
 
-    verdict: Verdict
+    verdict: RolloutVerdict
     summary: str
     n_rows: int
     n_failed: int
@@ -34,7 +35,7 @@ def check_rollout(
     request: CheckRolloutRequest,
     *,
     spec: ProjectSpec,
-    store: MonitoredStore,
+    store: SearchableStore,
     aliases: ModelAliases,
     clock: Clock,
 ) -> CheckRolloutResult:

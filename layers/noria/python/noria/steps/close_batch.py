@@ -1,7 +1,6 @@
 """Gather a batch: one result file in the order of the rows, one of refused rows, one summary."""
 
 import gzip
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +9,13 @@ from typing import Any, BinaryIO
 
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
-from noria.batch.results import merged
+from noria.batch.results import merged_counts
 from noria.errors import ModelCorruptError
 from noria.ports import Clock, FileStore
+from noria.records.batch import BatchCounts, BatchEnd, BatchOutcome, BatchPlan
+from noria.records.codec import from_bytes, to_bytes
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     CANCELLED,
     OUTCOME,
@@ -42,7 +42,7 @@ class CloseBatchResult:
     """How the job ended; in full in `outcome.json`."""
 
     job_id: str
-    outcome: str  # "BatchCompleted", "BatchRejected", "BatchCancelled", "BatchFailed"
+    outcome: BatchEnd
     summary: str
     result_key: str | None
     refused_key: str | None
@@ -60,92 +60,101 @@ def close_batch(
     job_id = job_id_of(store, spec.name, request.source_key, request.event)
     key = batch_key(spec.name, job_id, OUTCOME)
     if store.exists(key):
-        return _result(json.loads(store.get(key)), key)
+        return _result(from_bytes(BatchOutcome, store.get(key)), key)
     try:
-        plan = json.loads(store.get(batch_key(spec.name, job_id, PLAN)))
+        plan = from_bytes(BatchPlan, store.get(batch_key(spec.name, job_id, PLAN)))
     except KeyError:  # planning failed
-        plan = {
-            "project": spec.name, "job_id": job_id, "started_at": clock.now().isoformat(),
-            "source_key": request.source_key, "filename": request.source_key.rpartition("/")[2],
-            "limit": None, "reasons": [], "parts": [],
-        }  # fmt: skip
-    closing = _Closing(spec, store, plan)
-    document = closing.run(request.failure)
-    document |= {
-        "finished_at": clock.now().isoformat(),
-        "seconds": (clock.now() - datetime.fromisoformat(plan["started_at"])).total_seconds(),
-    }
-    store.put(key, canonical_json(document))
-    return _result(document, key)
-
-
-def _result(document: dict[str, Any], key: str) -> CloseBatchResult:
-    kept = ("outcome", "summary", "result_key", "refused_key")
-    return CloseBatchResult(
-        **{name: document[name] for name in kept}, job_id=document["job_id"], summary_key=key
+        filename = request.source_key.rpartition("/")[2]
+        now = clock.now().isoformat()
+        plan = BatchPlan(spec.name, job_id, request.source_key, filename, now)
+    end = _Closing(spec, store, plan).run(request.failure)
+    finished_at = clock.now()
+    outcome = BatchOutcome(
+        project=plan.project,
+        job_id=plan.job_id,
+        source_key=plan.source_key,
+        filename=plan.filename,
+        started_at=plan.started_at,
+        finished_at=finished_at.isoformat(),
+        seconds=(finished_at - datetime.fromisoformat(plan.started_at)).total_seconds(),
+        n_parts=len(plan.parts),
+        limit=plan.limit,
+        reasons=plan.reasons,
+        model_version=plan.model_version,
+        n_bytes=plan.n_bytes,
+        edges=plan.edges,
+        **vars(end),
     )
+    store.put(key, to_bytes(outcome))
+    return _result(outcome, key)
+
+
+def _result(outcome: BatchOutcome, key: str) -> CloseBatchResult:
+    return CloseBatchResult(
+        job_id=outcome.job_id,
+        outcome=outcome.outcome,
+        summary=outcome.summary,
+        result_key=outcome.result_key,
+        refused_key=outcome.refused_key,
+        summary_key=key,
+    )
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a job ended, and what it has written."""
+
+    outcome: BatchEnd
+    summary: str
+    counts: BatchCounts | None = None
+    result_key: str | None = None
+    refused_key: str | None = None
 
 
 class _Closing:
     """One job's end."""
 
-    def __init__(self, spec: ProjectSpec, store: FileStore, plan: dict[str, Any]) -> None:
+    def __init__(self, spec: ProjectSpec, store: FileStore, plan: BatchPlan) -> None:
         self._spec, self._store, self._plan = spec, store, plan
-        self._job_id: str = plan["job_id"]
 
-    def run(self, failure: str | None) -> dict[str, Any]:
-        """Return the job's document."""
-        document = {
-            **{k: v for k, v in self._plan.items() if k not in ("parts", "layout")},
-            "n_parts": len(self._plan["parts"]),
-            "counts": None,
-            "result_key": None,
-            "refused_key": None,
-        }
-        outcome, summary = self._early_end(failure)
-        if outcome:
-            return document | {"outcome": outcome, "summary": summary}
-        counts = merged(self._counts())
-        document |= {"counts": counts, "refused_key": self._refused(counts)}
+    def run(self, failure: str | None) -> _End:
+        """Write the results, where there may be some."""
+        if early := self._early_end(failure):
+            return early
+        counts = merged_counts(self._counts())
+        refused_key = self._refused(counts)
         limit = self._spec.batch.max_refused_fraction
-        share = counts["n_refused"] / max(1, counts["n_rows"])
-        text = f"{counts['n_answered']:,} of {counts['n_rows']:,} rows answered"
-        if counts["n_refused"]:
-            text += f", {counts['n_refused']:,} refused"
-        if share > limit or not counts["n_answered"]:
+        share = counts.n_refused / max(1, counts.n_rows)
+        text = f"{counts.n_answered:,} of {counts.n_rows:,} rows answered"
+        if counts.n_refused:
+            text += f", {counts.n_refused:,} refused"
+        if share > limit or not counts.n_answered:
             reason = f"{text}: {share:.1%} refused, at most {limit:.1%} tolerated"
-            return document | {
-                "outcome": "BatchRejected",
-                "summary": f"{reason} (batch.max_refused_fraction); no results are written",
-            }
+            summary = f"{reason} (batch.max_refused_fraction); no results are written"
+            return _End("BatchRejected", summary, counts, refused_key=refused_key)
         self._keep_values(counts)
-        return document | {
-            "outcome": "BatchCompleted",
-            "summary": f"{text} by {self._plan['model_version']}",
-            "result_key": self._results(),
-        }
+        summary = f"{text} by {self._plan.model_version}"
+        return _End("BatchCompleted", summary, counts, self._results(), refused_key)
 
-    def _early_end(self, failure: str | None) -> tuple[str | None, str]:
-        if self._store.exists(batch_key(self._spec.name, self._job_id, CANCELLED)):
-            return "BatchCancelled", "cancelled; no results are written"
-        if self._plan["reasons"]:
-            return "BatchRejected", "; ".join(self._plan["reasons"])
-        if failure or not self._plan["parts"]:
-            return (
-                "BatchFailed",
-                f"failed: {(failure or 'nothing was planned')[:500]}; start it again as a new job",
-            )
-        return None, ""
+    def _early_end(self, failure: str | None) -> _End | None:
+        if self._store.exists(batch_key(self._spec.name, self._plan.job_id, CANCELLED)):
+            return _End("BatchCancelled", "cancelled; no results are written")
+        if self._plan.reasons:
+            return _End("BatchRejected", "; ".join(self._plan.reasons))
+        if failure or not self._plan.parts:
+            why = (failure or "nothing was planned")[:500]
+            return _End("BatchFailed", f"failed: {why}; start it again as a new job")
+        return None
 
     def _bodies(self, kind: str) -> Iterator[bytes]:
-        for number in range(len(self._plan["parts"])):
-            yield self._store.get(part_key(self._spec.name, self._job_id, kind, number))
+        for number in range(len(self._plan.parts)):
+            yield self._store.get(part_key(self._spec.name, self._plan.job_id, kind, number))
 
-    def _counts(self) -> Iterator[dict[str, Any]]:
-        for number in range(len(self._plan["parts"])):
-            key = part_key(self._spec.name, self._job_id, "summary", number)
+    def _counts(self) -> Iterator[BatchCounts]:
+        for number in range(len(self._plan.parts)):
+            key = part_key(self._spec.name, self._plan.job_id, "summary", number)
             try:
-                yield json.loads(self._store.get(key))
+                yield from_bytes(BatchCounts, self._store.get(key))
             except KeyError as error:
                 raise ModelCorruptError(f"{key}: this part was never scored", key=key) from error
 
@@ -158,12 +167,12 @@ class _Closing:
             self._store.put_stream(key, stream)
         return key
 
-    def _refused(self, counts: dict[str, Any]) -> str | None:
+    def _refused(self, counts: BatchCounts) -> str | None:
         # Overwritten results must not keep the refused rows of an earlier file beside them.
-        if not counts["n_refused"] and self._spec.batch.results == "dated":
+        if not counts.n_refused and self._spec.batch.results == "dated":
             return None
         key = batch_result_key(self._spec.name, f"{self._stem()}-refused.jsonl.gz")
-        bodies = self._bodies("refused") if counts["n_refused"] else iter([b""])
+        bodies = self._bodies("refused") if counts.n_refused else iter([b""])
         packed = (gzip.compress(body, mtime=0) for body in bodies)
         with joined(packed) as stream:
             self._store.put_stream(key, stream)
@@ -171,19 +180,19 @@ class _Closing:
 
     def _stem(self) -> str:
         """Return the results' name: of the day and the job, or of the file alone."""
-        name: str = self._plan["filename"]
+        name = self._plan.filename
         for suffix in BATCH_SUFFIXES:
             name = name.removesuffix(suffix)
         if self._spec.batch.results == "overwritten":
             return name
-        return f"{self._plan['started_at'][:10]}/{self._job_id}/{name}"
+        return f"{self._plan.started_at[:10]}/{self._plan.job_id}/{name}"
 
-    def _keep_values(self, counts: dict[str, Any]) -> None:
+    def _keep_values(self, counts: BatchCounts) -> None:
         """Keep the batch's business values: later batches have their bands from them."""
-        spread = (counts["values"] or {}).get("spread")
-        if spread and not self._plan["limit"]:
-            name = f"{self._plan['started_at']}-{self._job_id}.json"
-            self._store.put(batch_values_prefix(self._spec.name) + name, canonical_json(spread))
+        spread = counts.values and counts.values.spread
+        if spread and not self._plan.limit:
+            name = f"{self._plan.started_at}-{self._plan.job_id}.json"
+            self._store.put(batch_values_prefix(self._spec.name) + name, to_bytes(spread))
 
 
 class _Joined(RawIOBase):

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from noria.evaluation.runs import read_evaluation
 from noria.ports import ArtifactStore
-from noria.promotion.gate import Outcome
 from noria.promotion.gate import decide_promotion as decide
+from noria.records.codec import to_bytes
+from noria.records.evaluation import GateOutcome
 from noria.spec.model import ProjectSpec
-from noria.steps.evaluate_challenger import read_evaluation
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import DECISION, run_key
 
 
@@ -23,7 +23,7 @@ class DecidePromotionRequest:
 class DecidePromotionResult:
     """The decision; the reasons in full are at `decision_key`."""
 
-    outcome: Outcome
+    outcome: GateOutcome
     summary: str
     decision_key: str
     rollout: bool  # whether a promotion goes step by step
@@ -39,7 +39,7 @@ def decide_promotion(
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     decision = decide(spec, evaluation)
     key = run_key(spec.name, request.run_id, DECISION)
-    artifacts.put(key, canonical_json(decision.to_dict()))
+    artifacts.put(key, to_bytes(decision))
     # The first champion replaces nothing: there is nobody to compare it with on live requests.
-    is_stepwise = bool(spec.rollout.steps) and evaluation["champion"] is not None
+    is_stepwise = bool(spec.rollout.steps) and evaluation.champion is not None
     return DecidePromotionResult(decision.outcome, decision.summary(), key, is_stepwise)

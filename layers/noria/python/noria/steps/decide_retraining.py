@@ -2,33 +2,38 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
-from typing import Any
 
-from noria.data.versions import MANIFEST
-from noria.monitoring.retraining import Reason, Situation, obstacles, triggers
-from noria.ports import ModelAliases, MonitoredStore
+from noria.data.versions import read_dataset_manifest
+from noria.errors import ModelCorruptError
+from noria.monitoring.retraining import Situation, obstacles, triggers
+from noria.ports import ModelAliases, SearchableStore
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.drift import DriftReport
+from noria.records.performance import PerformanceReport
+from noria.records.retraining import RetrainingDecision, RetrainingReason, TrainingAttempt
 from noria.registry.versions import read_manifest
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import canonical_json, short_id
 from noria.storage.keys import (
+    ATTEMPTS,
     DECISION,
     DRIFT,
+    FIRST_SEEN,
     PERFORMANCE,
+    QUARANTINE_REPORT,
     RETRAINING,
     check_key,
-    dataset_key,
     inbox_prefix,
     monitoring_key,
     quarantine_key,
     run_key,
 )
 
-_ATTEMPTS, _INBOX = "attempts/", "inbox.json"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -60,7 +65,7 @@ def decide_retraining(
     request: DecideRetrainingRequest,
     *,
     spec: ProjectSpec,
-    store: MonitoredStore,
+    store: SearchableStore,
     aliases: ModelAliases,
 ) -> DecideRetrainingResult:
     """Weigh the check's findings, the model's age and new files; write `retraining.json`.
@@ -71,35 +76,40 @@ def decide_retraining(
     """
     key = check_key(spec.name, request.check_id, RETRAINING)
     if store.exists(key):
-        return _result(json.loads(store.get(key)))
+        return _result(from_bytes(RetrainingDecision, store.get(key)))
     at = datetime.fromisoformat(request.at)
     situation, sources = _situation(request, at, spec, store, aliases)
     reasons, against = triggers(spec, situation), obstacles(spec, situation)
     if request.forced:
-        reasons, against = [Reason("manual", "somebody asked for it"), *reasons], []
+        reasons, against = [RetrainingReason("manual", "requested by a person"), *reasons], []
     wanted = bool(reasons) and request.may_retrain
     retrain = wanted and not against and _noted(spec, store, situation, request)
-    subject = request.check_id if request.forced else situation.drift["model_version"]
+    subject = request.check_id if request.forced else situation.drift.model_version
     bucket = int(at.timestamp() // (3600 * spec.retraining.cool_down_hours))
-    decision = {
-        "retrain": retrain,
-        "codes": _codes(reasons if retrain or not against else against),
-        "reasons": [vars(reason) for reason in reasons],
-        "against": [vars(reason) for reason in against],
-        "summary": _summary(reasons, against, retrain=retrain, wanted=wanted),
-        "execution_name": f"retrain-{spec.name}-{bucket}-{short_id(subject.encode())[:8]}",
-        "run_id": _run_id(at),
-        "source_keys": sources,
-        "retraining_key": key,
-    }
-    store.put(key, canonical_json(decision))
+    decision = RetrainingDecision(
+        retrain=retrain,
+        codes=_codes(reasons if retrain or not against else against),
+        reasons=tuple(reasons),
+        against=tuple(against),
+        summary=_summary(reasons, against, retrain=retrain, wanted=wanted),
+        execution_name=f"retrain-{spec.name}-{bucket}-{short_id(subject.encode())[:8]}",
+        run_id=_run_id(at),
+        source_keys=tuple(sources),
+        retraining_key=key,
+    )
+    store.put(key, to_bytes(decision))
     return _result(decision)
 
 
-def _result(decision: dict[str, object]) -> DecideRetrainingResult:
-    kept = {k: tuple(v) if isinstance(v, list) else v for k, v in decision.items()}
+def _result(decision: RetrainingDecision) -> DecideRetrainingResult:
     return DecideRetrainingResult(
-        **{name: kept[name] for name in DecideRetrainingResult.__dataclass_fields__}  # type: ignore[arg-type]
+        retrain=decision.retrain,
+        codes=decision.codes,
+        summary=decision.summary,
+        execution_name=decision.execution_name,
+        run_id=decision.run_id,
+        source_keys=decision.source_keys,
+        retraining_key=decision.retraining_key,
     )
 
 
@@ -107,12 +117,16 @@ def _run_id(at: datetime) -> str:
     return f"{at:%Y%m%dt%H%M%S}-auto"
 
 
-def _codes(reasons: Sequence[Reason]) -> list[str]:
-    return list(dict.fromkeys(reason.code for reason in reasons))
+def _codes(reasons: Sequence[RetrainingReason]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reason.code for reason in reasons))
 
 
 def _summary(
-    reasons: Sequence[Reason], against: Sequence[Reason], *, retrain: bool, wanted: bool
+    reasons: Sequence[RetrainingReason],
+    against: Sequence[RetrainingReason],
+    *,
+    retrain: bool,
+    wanted: bool,
 ) -> str:
     why = "; ".join(reason.text for reason in reasons[:3])
     if retrain:
@@ -128,20 +142,22 @@ def _situation(
     request: DecideRetrainingRequest,
     at: datetime,
     spec: ProjectSpec,
-    store: MonitoredStore,
+    store: SearchableStore,
     aliases: ModelAliases,
 ) -> tuple[Situation, list[str]]:
     record = aliases.read(spec.name)
     manifest = read_manifest(store, spec.name, str(record.champion))
-    version = manifest["lineage"]["dataset_version"]
-    trained_on = json.loads(store.get(dataset_key(spec.name, version, MANIFEST)))["offered"]
-    noted = [json.loads(store.get(key)) for key in _attempt_keys(spec.name, store)]
-    attempts = [note for note in noted if note["check_id"] != request.check_id]
+    if manifest.lineage is None:
+        raise ModelCorruptError(f"{spec.name}: the manifest of {record.champion} has no lineage")
+    version = manifest.lineage.dataset_version
+    trained_on = read_dataset_manifest(store, spec.name, version).offered
+    attempts = [a for a in _attempts(spec.name, store) if a.check_id != request.check_id]
     tried = [a for a in attempts if _has_ended(spec.name, _run_id_of(a), store)]
-    seen = {*trained_on, *(key for attempt in tried for key in attempt["source_keys"])}
+    seen = {*trained_on, *(key for attempt in tried for key in attempt.source_keys)}
     listens = spec.retraining.on
-    drift = json.loads(store.get(check_key(spec.name, request.check_id, DRIFT)))
-    changed_at = min((datetime.fromisoformat(c["since"]) for c in drift["confirmed"]), default=None)
+    drift = from_bytes(DriftReport, store.get(check_key(spec.name, request.check_id, DRIFT)))
+    performance = store.get(check_key(spec.name, request.check_id, PERFORMANCE))
+    changed_at = min((datetime.fromisoformat(c.since) for c in drift.confirmed), default=None)
     inbox = sorted(store.under(inbox_prefix(spec.name)), key=lambda found: found.modified_at)
     first_seen = _first_seen(spec.name, store, [found.key for found in inbox], at)
     age = timedelta(hours=spec.retraining.row_age_hours)
@@ -163,22 +179,22 @@ def _situation(
         at=at,
         drift=drift,
         changed_at=changed_at,
-        performance=json.loads(store.get(check_key(spec.name, request.check_id, PERFORMANCE))),
-        trained_at=datetime.fromisoformat(manifest["created_at"]),
+        performance=from_bytes(PerformanceReport, performance),
+        trained_at=datetime.fromisoformat(manifest.created_at),
         new_files=new,
         # Reading them costs: only where somebody asks.
         n_new_rows=sum(_n_lines(store, key) for key in new) if "new_rows" in listens else 0,
-        attempts=[datetime.fromisoformat(attempt["at"]) for attempt in attempts],
+        attempts=[datetime.fromisoformat(attempt.at) for attempt in attempts],
         is_rollout_running=record.is_rolling_out(at),
     )
     return situation, sources
 
 
 def _first_seen(
-    project: str, store: MonitoredStore, keys: Sequence[str], at: datetime
+    project: str, store: SearchableStore, keys: Sequence[str], at: datetime
 ) -> dict[str, datetime]:
     """Return when a check first saw each file, and remember it for new ones."""
-    place = monitoring_key(project, _INBOX)
+    place = monitoring_key(project, FIRST_SEEN)
     known: dict[str, str] = {}
     with suppress(KeyError):  # the first check of all
         known = json.loads(store.get(place))
@@ -188,16 +204,16 @@ def _first_seen(
     return {key: datetime.fromisoformat(seen) for key, seen in now.items()}
 
 
-def _run_id_of(attempt: Mapping[str, Any]) -> str:
-    return _run_id(datetime.fromisoformat(attempt["at"]))
+def _run_id_of(attempt: TrainingAttempt) -> str:
+    return _run_id(datetime.fromisoformat(attempt.at))
 
 
-def _has_ended(project: str, run_id: str, store: MonitoredStore) -> bool:
+def _has_ended(project: str, run_id: str, store: SearchableStore) -> bool:
     """Return whether a training came to a decision or refused its rows; a fault is no answer."""
     if store.exists(run_key(project, run_id, DECISION)):
         return True
     try:
-        report = json.loads(store.get(quarantine_key(project, run_id, "report.json")))
+        report = json.loads(store.get(quarantine_key(project, run_id, QUARANTINE_REPORT)))
     except KeyError:
         return False
     return not report["accepted"]
@@ -209,26 +225,26 @@ def _is_table(spec: ProjectSpec, key: str) -> bool:
     return any(fnmatch(name, join.files) for join in spec.dataset.joins)
 
 
-def _attempt_keys(project: str, store: MonitoredStore) -> Iterator[str]:
-    for found in store.under(monitoring_key(project, _ATTEMPTS)):
-        yield found.key
+def _attempts(project: str, store: SearchableStore) -> Iterator[TrainingAttempt]:
+    for found in store.under(monitoring_key(project, ATTEMPTS)):
+        yield from_bytes(TrainingAttempt, store.get(found.key))
 
 
 def _noted(
-    spec: ProjectSpec, store: MonitoredStore, now: Situation, request: DecideRetrainingRequest
+    spec: ProjectSpec, store: SearchableStore, now: Situation, request: DecideRetrainingRequest
 ) -> bool:
     """Take a free place of the day for this training; False if another check was faster."""
     day = now.at.astimezone(UTC).date().isoformat()
     place = sum(attempt.date() == now.at.date() for attempt in now.attempts)
-    note = {"check_id": request.check_id, "at": request.at, "source_keys": list(now.new_files)}
-    key = monitoring_key(spec.name, f"{_ATTEMPTS}{day}-{place:02d}.json")
-    if store.put(key, canonical_json(note), if_absent=True):
+    note = TrainingAttempt(request.check_id, request.at, tuple(now.new_files))
+    key = monitoring_key(spec.name, f"{ATTEMPTS}{day}-{place:02d}.json")
+    if store.put(key, to_bytes(note), if_absent=True):
         return True
-    kept: dict[str, object] = json.loads(store.get(key))
-    return kept["check_id"] == request.check_id  # this very check, cut off and run again
+    kept = from_bytes(TrainingAttempt, store.get(key))
+    return kept.check_id == request.check_id  # this very check, cut off and run again
 
 
-def _n_lines(store: MonitoredStore, key: str) -> int:
+def _n_lines(store: SearchableStore, key: str) -> int:
     """Return how many lines a text file has, reading it as a stream; 0 if it cannot be read."""
     with store.open(key) as stream:
         plain = gzip.GzipFile(fileobj=stream) if key.endswith(".gz") else stream

@@ -1,30 +1,42 @@
 """Compare the challenger with the champion on the same held-out rows."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.data.schema_inference import resolved
+from noria.bundle.format import BUNDLE_FILE
+from noria.data.schema_inference import spec_of_dataset
 from noria.data.splits import input_hash
 from noria.data.validation import TARGET
-from noria.data.versions import TEST, TRAIN, read_rows
+from noria.data.versions import read_rows
 from noria.errors import ModelError, ModelVersionConflictError, NoriaError, RegistryError
 from noria.evaluation.comparison import compare
 from noria.evaluation.metrics import Answers, measure
+from noria.evaluation.runs import read_evaluation
 from noria.features.derive import Deriver
+from noria.inference.loading import load_candidate, load_model_version
 from noria.inference.postprocess import business_totals
 from noria.inference.predictor import Predictor
-from noria.monitoring.reference import Reference, answer_records
+from noria.monitoring.reference import Reference, as_answers
 from noria.ports import ArtifactStore, ModelAliases
-from noria.registry.versions import read_files, read_manifest
+from noria.records.codec import to_bytes
+from noria.records.evaluation import BusinessTotals, Comparison, Evaluation, Slice
+from noria.records.prediction import Row
+from noria.registry.versions import read_manifest
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json, sha256_hex
-from noria.storage.keys import EVALUATION, REFERENCE, TEST_ANSWERS, candidate_key, run_key
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import (
+    EVALUATION,
+    REFERENCE,
+    TEST,
+    TEST_ANSWERS,
+    TRAIN,
+    candidate_key,
+    run_key,
+)
 
 _MIN_SLICE_ROWS = 10  # fewer say nothing
 _SEED = 20_260  # of the bootstrap; any constant keeps evaluations repeatable
@@ -64,8 +76,8 @@ def evaluate_challenger(
     """Score challenger, champion and the trivial baseline on the test rows.
 
     Reads the test rows, the only step to do so, both serving bundles and the training rows'
-    hashes; writes `evaluation.json` and the reference profile of monitoring, once: a run that is started again
-    keeps the evaluation it has, so its own promotion can never become what it is compared with.
+    hashes; writes `evaluation.json` and the reference profile of monitoring, once: a run that is
+    started again keeps the evaluation it has, so its own promotion can never become what it is compared with.
     Test rows whose inputs the champion was trained on are left out of its comparison. A champion
     that cannot be loaded leaves no comparison, and the gate then refuses.
 
@@ -77,32 +89,39 @@ def evaluate_challenger(
     key = run_key(spec.name, request.run_id, EVALUATION)
     if not artifacts.exists(key):
         record = aliases.read(spec.name)
-        columns = resolved(artifacts, spec, request.dataset_version)
-        evaluation = _Evaluation(request, columns, artifacts)
-        written = evaluation.of_challenger() | evaluation.against_champion(record.champion)
-        written["alias_revision"] = record.revision
+        columns = spec_of_dataset(artifacts, spec, request.dataset_version)
+        rows = _TestRows(request, columns, artifacts)
+        evaluation = rows.evaluation(record.champion, record.revision)
         answers_key = run_key(spec.name, request.run_id, TEST_ANSWERS)
-        artifacts.put(answers_key, evaluation.answers())
+        artifacts.put(answers_key, rows.answers())
         reference_key = run_key(spec.name, request.run_id, REFERENCE)
-        artifacts.put(reference_key, evaluation.reference())
-        artifacts.put(key, canonical_json(written), if_absent=True)
-    document = read_evaluation(artifacts, spec.name, request.run_id)
-    _require_same_subject(document, request, artifacts)
-    comparison = document["against_champion"] or {}
-    metric = spec.evaluation.primary_metric
+        artifacts.put(reference_key, rows.reference())
+        artifacts.put(key, to_bytes(evaluation), if_absent=True)
+    kept = read_evaluation(artifacts, spec.name, request.run_id)
+    _require_same_subject(kept, request, artifacts)
+    comparison, metric = kept.against_champion, spec.evaluation.primary_metric
     return EvaluateChallengerResult(
         evaluation_key=key,
-        champion=document["champion"],
-        alias_revision=document["alias_revision"],
+        champion=kept.champion,
+        alias_revision=kept.alias_revision,
         metric=metric,
-        challenger_score=document["metrics"][metric],
-        champion_score=comparison.get("other"),
-        interval_low=comparison.get("low"),
-        interval_high=comparison.get("high"),
+        challenger_score=kept.metrics[metric],
+        champion_score=comparison.other if comparison else None,
+        interval_low=comparison.low if comparison else None,
+        interval_high=comparison.high if comparison else None,
     )
 
 
-class _Evaluation:
+@dataclass(frozen=True)
+class _AgainstChampion:
+    """How the challenger compares with the champion, or why it could not be compared."""
+
+    n_unseen: int = 0
+    comparison: Comparison | None = None
+    fault: str | None = None
+
+
+class _TestRows:
     """The test rows, scored."""
 
     def __init__(
@@ -113,28 +132,30 @@ class _Evaluation:
         self._derived = {name: d.model_dump(mode="json") for name, d in spec.derived.items()}
         self._test = read_rows(artifacts, spec.name, version, TEST)
         self._train = read_rows(artifacts, spec.name, version, TRAIN)
-        files = {
-            name: artifacts.get(candidate_key(spec.name, request.run_id, request.candidate, name))
-            for name in (BUNDLE_FILE, ARRAYS_FILE)
-        }
-        self._challenger = Predictor(files)
+        self._challenger = load_candidate(artifacts, spec.name, request.run_id, request.candidate)
         self._classes = list(self._challenger.classes)
         self._truth = self._numbers([row[TARGET] for row in self._test])
         self._answers = self._scored(self._challenger, self._test)
 
-    def of_challenger(self) -> dict[str, Any]:
-        """Return the challenger's metrics and its comparison with the trivial baseline."""
+    def evaluation(self, champion: str | None, alias_revision: int) -> Evaluation:
+        """Return the challenger's metrics, and how it compares with baseline and champion."""
         names = self._spec.evaluation.metrics
-        baseline = self._baseline()
-        return {
-            "project": self._spec.name,
-            **_subject(self._request, self._artifacts),
-            "n_test": len(self._test),
-            "metrics": {name: measure(name, self._truth, self._answers) for name in names},
-            "against_baseline": self._compare(self._answers, baseline, self._truth),
-            "slices": self._slices(),
-            "business_value": self._business_value(),
-        }
+        found = self._against_champion(champion)
+        return Evaluation(
+            project=self._spec.name,
+            dataset_version=self._request.dataset_version,
+            challenger_sha256=_bundle_sha256(self._request, self._artifacts),
+            n_test=len(self._test),
+            metrics={name: measure(name, self._truth, self._answers) for name in names},
+            against_baseline=self._compare(self._answers, self._baseline(), self._truth),
+            slices=tuple(self._slices()),
+            business_value=self._business_value(),
+            alias_revision=alias_revision,
+            champion=champion,
+            n_unseen=found.n_unseen,
+            against_champion=found.comparison,
+            champion_fault=found.fault,
+        )
 
     def answers(self) -> bytes:
         """Return the challenger's answers on the test rows, for the report, as an .npz file."""
@@ -152,10 +173,10 @@ class _Evaluation:
         classes = self._challenger.classes
         outputs = self._answers.outputs[:, : max(len(classes), 1)]
         answers = Answers(outputs, self._answers.decided)
-        records = [*answer_records(classes, answers)]
-        return Reference.from_bytes(self._artifacts.get(key)).answering(records).to_bytes()
+        rows = [*as_answers(classes, answers)]
+        return Reference.from_bytes(self._artifacts.get(key)).answering(rows).to_bytes()
 
-    def _business_value(self) -> dict[str, Any] | None:
+    def _business_value(self) -> BusinessTotals | None:
         """Return what the test rows are worth by the project's postprocessor."""
         outputs = self._answers.outputs[:, : len(self._challenger.classes)].tolist()
         added = [
@@ -164,45 +185,38 @@ class _Evaluation:
         ]
         return business_totals(added, (self._truth == len(self._challenger.classes) - 1).tolist())
 
-    def _slices(self) -> list[dict[str, Any]]:
-        """Return the primary metric on each level of the spec's slices, with its rows."""
-        metric, found = self._spec.evaluation.primary_metric, []
+    def _slices(self) -> Iterator[Slice]:
+        """Yield the primary metric on each level of the spec's slices, with its rows."""
+        settings = self._spec.evaluation
         derive = Deriver(self._derived)
-        extended = (
-            [derive.extended(row) for row in self._test] if self._spec.evaluation.slices else []
-        )
-        for column in self._spec.evaluation.slices:
+        extended = [derive.extended(row) for row in self._test] if settings.slices else []
+        for column in settings.slices:
             levels = [row[column] for row in extended]
             for level in sorted({level for level in levels if level is not None}):
                 rows = np.flatnonzero(np.array([value == level for value in levels]))
                 score = None
                 if len(rows) >= _MIN_SLICE_ROWS:
-                    score = measure(metric, self._truth[rows], self._answers.at(rows))
-                found.append(
-                    {"column": column, "level": level, "n_rows": len(rows), "score": score}
-                )
-        return found
+                    score = measure(
+                        settings.primary_metric, self._truth[rows], self._answers.at(rows)
+                    )
+                yield Slice(column, level, len(rows), score)
 
-    def against_champion(self, champion: str | None) -> dict[str, Any]:
-        """Return the paired comparison with the champion, None where there can be none."""
-        nothing: dict[str, Any] = {
-            "champion": champion,
-            "n_unseen": 0,
-            "against_champion": None,
-            "champion_fault": None,
-        }
+    def _against_champion(self, champion: str | None) -> _AgainstChampion:
+        """Return the paired comparison on the rows that the champion was not trained on."""
         if champion is None:
-            return nothing
-        names = (BUNDLE_FILE, ARRAYS_FILE)
+            return _AgainstChampion()
         try:
-            manifest = read_manifest(self._artifacts, self._spec.name, champion)
-            dataset = manifest["lineage"]["dataset_version"]
-            predictor = Predictor(read_files(self._artifacts, self._spec.name, champion, names))
-            trained_rows = read_rows(self._artifacts, self._spec.name, dataset, TRAIN)
+            lineage = read_manifest(self._artifacts, self._spec.name, champion).lineage
+            if lineage is None:
+                return _AgainstChampion(fault="its manifest has no lineage")
+            predictor = load_model_version(self._artifacts, self._spec.name, champion)
+            trained_rows = read_rows(
+                self._artifacts, self._spec.name, lineage.dataset_version, TRAIN
+            )
             all_theirs = self._scored(predictor, self._test)
         except (ModelError, RegistryError, LookupError, TypeError, ValueError) as error:
             reason = error.message if isinstance(error, NoriaError) else repr(error)
-            return nothing | {"champion_fault": reason}
+            return _AgainstChampion(fault=reason)
         columns = list(self._spec.dataset.columns)
         trained_on = {
             input_hash({name: row.get(name) for name in columns}, columns) for row in trained_rows
@@ -211,13 +225,13 @@ class _Evaluation:
             i for i, row in enumerate(self._test) if input_hash(row, columns) not in trained_on
         ]
         if len(unseen) < self._spec.evaluation.min_test_rows:
-            return nothing | {"n_unseen": len(unseen)}
+            return _AgainstChampion(len(unseen))
         comparison = self._compare(
             self._answers.at(unseen), all_theirs.at(unseen), self._truth[unseen]
         )
-        return nothing | {"n_unseen": len(unseen), "against_champion": comparison}
+        return _AgainstChampion(len(unseen), comparison)
 
-    def _compare(self, ours: Answers, theirs: Answers, truth: Any) -> dict[str, Any]:
+    def _compare(self, ours: Answers, theirs: Answers, truth: Any) -> Comparison:
         settings = self._spec.evaluation
         return compare(
             settings.primary_metric,
@@ -226,9 +240,9 @@ class _Evaluation:
             n_replicates=settings.bootstrap_replicates,
             confidence=settings.confidence,
             seed=_SEED,
-        ).to_dict()
+        )
 
-    def _scored(self, predictor: Predictor, rows: Sequence[dict[str, Any]]) -> Answers:
+    def _scored(self, predictor: Predictor, rows: Sequence[Row]) -> Answers:
         """Return a model's answers by the challenger's class order; unknown classes get 0."""
         outputs = [predictor.score(row) for row in rows]
         raw = np.array(outputs, dtype=np.float64)
@@ -258,29 +272,19 @@ class _Evaluation:
         return Answers(np.tile(shares, (n_test, 1)), np.full(n_test, shares.argmax()))
 
 
-def _subject(request: EvaluateChallengerRequest, artifacts: ArtifactStore) -> dict[str, str]:
-    """Return what an evaluation is about: the rows and the challenger's very bundle."""
+def _bundle_sha256(request: EvaluateChallengerRequest, artifacts: ArtifactStore) -> str:
     key = candidate_key(request.project, request.run_id, request.candidate, BUNDLE_FILE)
-    return {
-        "dataset_version": request.dataset_version,
-        "challenger_sha256": sha256_hex(artifacts.get(key)),
-    }
+    return sha256_hex(artifacts.get(key))
 
 
 def _require_same_subject(
-    document: dict[str, Any], request: EvaluateChallengerRequest, artifacts: ArtifactStore
+    kept: Evaluation, request: EvaluateChallengerRequest, artifacts: ArtifactStore
 ) -> None:
-    subject = _subject(request, artifacts)
-    if any(document[name] != value for name, value in subject.items()):
+    subject = (request.dataset_version, _bundle_sha256(request, artifacts))
+    if (kept.dataset_version, kept.challenger_sha256) != subject:
         raise ModelVersionConflictError(
             f"{request.project}: run '{request.run_id}' was evaluated on other rows or another "
             "challenger; start it under a new run id",
             project=request.project,
             run_id=request.run_id,
         )
-
-
-def read_evaluation(artifacts: ArtifactStore, project: str, run_id: str) -> dict[str, Any]:
-    """Return the evaluation a run wrote."""
-    document: dict[str, Any] = json.loads(artifacts.get(run_key(project, run_id, EVALUATION)))
-    return document

@@ -11,24 +11,33 @@ from typing import Any
 import numpy as np
 
 from noria.bundle.format import pack
-from noria.data.schema_inference import resolved
+from noria.data.schema_inference import spec_of_dataset
 from noria.data.splits import fold_indices
 from noria.data.validation import TARGET
-from noria.data.versions import TRAIN, encode_rows, read_rows
+from noria.data.versions import encode_rows, read_rows
 from noria.errors import ModelIncompatibleError, TrainingFailedError
 from noria.features.fitting import RowPreparer, fit_feature_view
 from noria.features.matrix import Matrix, stack_rows, to_bytes
 from noria.features.view import FeatureView
 from noria.monitoring.reference import watched
 from noria.ports import ArtifactStore
+from noria.records.prediction import Row
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import canonical_json
-from noria.storage.keys import WATCHED, run_key
+from noria.storage.keys import (
+    ALL_ROWS,
+    FEATURE_LAYER,
+    FEATURE_VIEW,
+    PRIMARY_LAYER,
+    SELECTIONS,
+    TARGETS,
+    TRAIN,
+    WATCHED,
+    fold_name,
+    run_key,
+)
 from noria.training.selection import kept_columns
 
-FEATURE_VIEW, ALL_ROWS, TARGETS = "features/view", "features/all.npz", "features/targets.npz"
-SELECTIONS = "features/selections.json"
-PRIMARY_LAYER, FEATURE_LAYER = "layers/primary.jsonl.gz", "layers/features.csv.gz"
 _SHOWN_ROWS = 1000  # of the feature layer, which is there to be looked at
 
 
@@ -49,7 +58,7 @@ class FitFeatureViewsResult:
     n_features: int
 
 
-def prepared_here(spec: ProjectSpec, rows: Sequence[dict[str, Any]]) -> list[Any]:
+def prepared_here(spec: ProjectSpec, rows: Sequence[Row]) -> list[Any]:
     """Return the rows as `RowPreparer` prepares them."""
     preparer = RowPreparer(spec)
     return [preparer.prepare(row) for row in rows]
@@ -60,7 +69,7 @@ def fit_feature_views(
     *,
     spec: ProjectSpec,
     artifacts: ArtifactStore,
-    prepare_rows: Callable[[ProjectSpec, Sequence[dict[str, Any]]], list[Any]] = prepared_here,
+    prepare_rows: Callable[[ProjectSpec, Sequence[Row]], list[Any]] = prepared_here,
 ) -> FitFeatureViewsResult:
     """Compute the features of every fold and of the whole training set.
 
@@ -76,7 +85,7 @@ def fit_feature_views(
     the columns' names. The test rows are not touched. Text is cleaned and stemmed once for all
     folds.
     """
-    spec = resolved(artifacts, spec, request.dataset_version)
+    spec = spec_of_dataset(artifacts, spec, request.dataset_version)
     rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
     try:
         fitting = _Fitting(spec, prepare_rows(spec, rows))
@@ -152,19 +161,14 @@ def _table(names: Sequence[str], matrix: Matrix) -> bytes:
     return gzip.compress(text.getvalue().encode(), mtime=0)
 
 
-def fold_name(number: int, part: str) -> str:
-    """Return where a fold's matrix lies inside the run; `part` is "fit" or "score"."""
-    return f"features/fold_{number}_{part}.npz"
-
-
-def class_names(rows: Sequence[dict[str, Any]], spec: ProjectSpec) -> list[str]:
+def class_names(rows: Sequence[Row], spec: ProjectSpec) -> list[str]:
     """Return the classes in the order of their numbers, the positive one last; or nothing."""
     if spec.project.task == "regression":
         return []
     return sorted({row[TARGET] for row in rows}, key=lambda c: (c == spec.target.positive, c))
 
 
-def _targets(rows: Sequence[dict[str, Any]], spec: ProjectSpec) -> dict[str, Any]:
+def _targets(rows: Sequence[Row], spec: ProjectSpec) -> dict[str, Any]:
     values = [row[TARGET] for row in rows]
     if spec.project.task == "regression":
         return {"y": np.array(values, dtype=np.float64)}

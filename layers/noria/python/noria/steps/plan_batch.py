@@ -1,20 +1,19 @@
 """Read a file to score once: refuse it with a reason, or cut it into parts of whole records."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from noria.batch.files import RowsFile, opened_rows
-from noria.batch.jobs import job_id_of, job_of_file
+from noria.batch.jobs import job_id_of, requested_job
 from noria.batch.results import merged_spread, quantile
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import DatasetSchemaError, NoChampionError
+from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
-from noria.ports import Clock, ModelAliases, MonitoredStore
-from noria.registry.versions import read_files
+from noria.ports import Clock, ModelAliases, SearchableStore
+from noria.records.batch import BandEdges, BatchPlan, JobOwner, PlannedPart, Spread
+from noria.records.codec import from_bytes, to_bytes
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     OWNER,
     PLAN,
@@ -25,6 +24,9 @@ from noria.storage.keys import (
 
 _MAX_PARTS = 10_000  # more do not fit into the state machine's payload
 _MIN_VALUES, _BATCHES = 100, 10  # business values that fix the bands: of how many batches at most
+
+
+Verdict = Literal["planned", "rejected", "duplicate"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class PlanBatchRequest:
 class PlanBatchResult:
     """The parts to score, or why there are none."""
 
-    verdict: str  # "planned", "rejected", "duplicate"
+    verdict: Verdict
     job_id: str
     n_parts: int
     max_concurrency: int
@@ -52,7 +54,7 @@ def plan_batch(
     request: PlanBatchRequest,
     *,
     spec: ProjectSpec,
-    store: MonitoredStore,
+    store: SearchableStore,
     aliases: ModelAliases,
     clock: Clock,
 ) -> PlanBatchResult:
@@ -65,93 +67,81 @@ def plan_batch(
     job_id = job_id_of(store, spec.name, request.source_key, request.event)
     key = batch_key(spec.name, job_id, PLAN)
     claim = batch_key(spec.name, job_id, OWNER)
-    if not store.put(claim, canonical_json({"owner": request.owner}), if_absent=True):
-        if json.loads(store.get(claim))["owner"] != request.owner:
+    if not store.put(claim, to_bytes(JobOwner(request.owner)), if_absent=True):
+        if from_bytes(JobOwner, store.get(claim)).owner != request.owner:
             return PlanBatchResult("duplicate", job_id, 0, 0, ())
         if store.exists(key):  # this very execution, asked again
-            return _result(json.loads(store.get(key)), spec)
-    _, job = job_of_file(store, spec.name, request.source_key)
-    plan: dict[str, Any] = {
-        "project": spec.name,
-        "job_id": job_id,
-        "source_key": request.source_key,
-        "filename": request.source_key.rpartition("/")[2],
-        "started_at": clock.now().isoformat(),
-        "limit": job.get("limit"),
-        "reasons": [],
-        "parts": [],
-    }
+            return _result(from_bytes(BatchPlan, store.get(key)), spec)
+    requested = requested_job(store, spec.name, request.source_key)
+    plan = BatchPlan(
+        project=spec.name,
+        job_id=job_id,
+        source_key=request.source_key,
+        filename=request.source_key.rpartition("/")[2],
+        started_at=clock.now().isoformat(),
+        limit=requested[1].limit if requested else None,
+    )
     try:
-        plan |= _Planning(spec, store, plan).run(_champion(spec.name, aliases))
+        champion = aliases.read(spec.name).require_champion()
+        plan = _Planning(spec, store, plan).run(champion)
     except (DatasetSchemaError, NoChampionError) as error:
-        plan |= {"reasons": [error.message], "parts": []}
+        plan = replace(plan, reasons=(error.message,))
     # A slower attempt of this execution may have been first, and its parts be scored already.
-    if not store.put(key, canonical_json(plan), if_absent=True):
-        plan = json.loads(store.get(key))
+    if not store.put(key, to_bytes(plan), if_absent=True):
+        plan = from_bytes(BatchPlan, store.get(key))
     return _result(plan, spec)
 
 
-def _result(plan: Mapping[str, Any], spec: ProjectSpec) -> PlanBatchResult:
-    reasons = tuple(plan["reasons"])
-    verdict = "rejected" if reasons else "planned"
-    n_parts, most = len(plan["parts"]), spec.batch.max_concurrency
-    return PlanBatchResult(verdict, plan["job_id"], n_parts, most, reasons)
-
-
-def _champion(project: str, aliases: ModelAliases) -> str:
-    champion = aliases.read(project).champion
-    if champion is None:
-        raise NoChampionError(
-            f"project '{project}' has no champion yet; train one: noria train {project}",
-            project=project,
-        )
-    return champion
+def _result(plan: BatchPlan, spec: ProjectSpec) -> PlanBatchResult:
+    verdict: Verdict = "rejected" if plan.reasons else "planned"
+    most = spec.batch.max_concurrency
+    return PlanBatchResult(verdict, plan.job_id, len(plan.parts), most, plan.reasons)
 
 
 class _Planning:
     """One pass over the file."""
 
-    def __init__(self, spec: ProjectSpec, store: MonitoredStore, plan: Mapping[str, Any]) -> None:
+    def __init__(self, spec: ProjectSpec, store: SearchableStore, plan: BatchPlan) -> None:
         self._spec, self._store, self._plan = spec, store, plan
 
-    def run(self, model_version: str) -> dict[str, Any]:
-        """Write the parts; return what the plan knows of them and of the model."""
-        files = read_files(self._store, self._spec.name, model_version, (BUNDLE_FILE, ARRAYS_FILE))
-        predictor = Predictor(files)
-        source, name = self._plan["source_key"], self._plan["filename"]
+    def run(self, model_version: str) -> BatchPlan:
+        """Write the parts; return the plan with them and with the model."""
+        predictor = load_model_version(self._store, self._spec.name, model_version)
+        source, name = self._plan.source_key, self._plan.filename
         with opened_rows(lambda: self._store.open(source), name, self._spec) as file:
             file.require_columns(predictor.columns)
-            parts = list(self._written(file))
+            parts = tuple(self._written(file))
         if not parts:
             raise DatasetSchemaError(f"{name}: the file holds no records", file=name)
-        return {
-            "model_version": model_version,
-            "layout": file.layout.to_dict(),
-            "parts": parts,
-            "n_bytes": file.budget.taken,
-            "edges": self._edges(predictor),
-        }
+        return replace(
+            self._plan,
+            model_version=model_version,
+            layout=file.layout,
+            parts=parts,
+            n_bytes=file.budget.taken,
+            edges=self._edges(predictor),
+        )
 
-    def _written(self, file: RowsFile) -> Iterator[dict[str, int]]:
-        for number, part in enumerate(file.parts(self._plan["limit"])):
+    def _written(self, file: RowsFile) -> Iterator[PlannedPart]:
+        for number, part in enumerate(file.parts(self._plan.limit)):
             if number >= _MAX_PARTS:
                 raise DatasetSchemaError(
                     f"{file.name}: more than {_MAX_PARTS:,} parts; raise batch.rows_per_part or "
                     "cut it into several",
                     file=file.name,
                 )
-            key = part_key(self._spec.name, self._plan["job_id"], "input", number)
+            key = part_key(self._spec.name, self._plan.job_id, "input", number)
             self._store.put(key, part.body)
-            yield {"first_line": part.first_line, "n_bytes": len(part.body)}
+            yield PlannedPart(part.first_line, len(part.body))
 
-    def _edges(self, predictor: Predictor) -> dict[str, Any] | None:
+    def _edges(self, predictor: Predictor) -> BandEdges | None:
         """Return where bands of business value end: of earlier batches, else of training."""
-        data, section = predictor.postprocess_data, self._spec.postprocess
+        data, section = predictor.postprocessing, self._spec.postprocess
         if data is None or section is None:
             return None
         found = list(self._store.under(batch_values_prefix(self._spec.name)))[-_BATCHES:]
-        spread = merged_spread([json.loads(self._store.get(entry.key)) for entry in found])
-        if spread is None or spread["n"] < _MIN_VALUES:
-            return {"from": "training", "at": data["edges"], "names": data["bands"]}
-        at = [quantile(spread, share) for share in section.band_quantiles]
-        return {"from": f"{len(found)} earlier batches", "at": at, "names": data["bands"]}
+        spread = merged_spread([from_bytes(Spread, self._store.get(f.key)) for f in found])
+        if spread is None or spread.n < _MIN_VALUES:
+            return BandEdges("training", data.edges, data.bands)
+        at = tuple(quantile(spread, share) for share in section.band_quantiles)
+        return BandEdges(f"{len(found)} earlier batches", at, data.bands)

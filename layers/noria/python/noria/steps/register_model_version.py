@@ -1,15 +1,17 @@
 """Write the challenger as an immutable model version with its lineage."""
 
-import json
 from dataclasses import dataclass
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import SettingsError, StoreUnavailableError
+from noria.evaluation.runs import read_evaluation
 from noria.ports import ArtifactStore, Clock, PackageRegistry
+from noria.records.codec import from_bytes
+from noria.records.evaluation import GateOutcome, Lineage, PromotionDecision, VersionFacts
+from noria.records.training import CandidateResult
 from noria.registry.versions import write_version
 from noria.spec.loader import spec_hash
 from noria.spec.model import ProjectSpec
-from noria.steps.evaluate_challenger import read_evaluation
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import (
     DECISION,
@@ -72,39 +74,35 @@ def register_model_version(
     files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION, REFERENCE)}
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
-    lineage = {
-        "dataset_version": request.dataset_version,
-        "spec_sha256": spec_hash(spec),
-        "code": json.loads(candidate_file(RESULT))["code"],
-        "parent_champion": evaluation["champion"],
-        "run_id": request.run_id,
-        "execution_id": request.execution_id,
-        "backend": request.backend,
-        "candidate": request.candidate,
-    }
-    facts = {
-        "created_at": clock.now().isoformat(),
-        "lineage": lineage,
-        "metrics": evaluation["metrics"],
-    }
+    lineage = Lineage(
+        dataset_version=request.dataset_version,
+        spec_sha256=spec_hash(spec),
+        code=from_bytes(CandidateResult, candidate_file(RESULT)).code,
+        parent_champion=evaluation.champion,
+        run_id=request.run_id,
+        execution_id=request.execution_id,
+        backend=request.backend,
+        candidate=request.candidate,
+    )
+    facts = VersionFacts(clock.now().isoformat(), lineage, evaluation.metrics)
     write_version(artifacts, spec.name, version, files, facts)
     if packages is None:
         return RegisterModelVersionResult(version)
-    decision = json.loads(files[DECISION])
+    outcome = from_bytes(PromotionDecision, files[DECISION]).outcome
     properties = {
         "dataset_version": request.dataset_version,
         "backend": request.backend,
-        "decision": decision["outcome"],
-        **{f"metric.{name}": f"{value:.6g}" for name, value in evaluation["metrics"].items()},
+        "decision": outcome,
+        **{f"metric.{name}": f"{value:.6g}" for name, value in evaluation.metrics.items()},
     }
     try:
-        packages.mirror(spec.name, version, _status(spec, decision["outcome"]), properties)
+        packages.mirror(spec.name, version, _status(spec, outcome), properties)
     except (SettingsError, StoreUnavailableError) as error:
         return RegisterModelVersionResult(version, error.message)
     return RegisterModelVersionResult(version)
 
 
-def _status(spec: ProjectSpec, outcome: str) -> str:
+def _status(spec: ProjectSpec, outcome: GateOutcome) -> str:
     """Return what the gate says in the other registry's words."""
     if outcome != "promote":
         return "Rejected"

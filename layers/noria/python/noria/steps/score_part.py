@@ -1,17 +1,16 @@
 """Score one part of a batch; the same part again gives the same bytes."""
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from noria.batch.parts import FileLayout, Part
+from noria.batch.parts import Part
 from noria.batch.reading import read_part
-from noria.batch.results import Bands, part_summary, part_table, refused_lines, table_bytes
+from noria.batch.results import Bands, part_counts, part_table, refused_lines, table_bytes
 from noria.columnar.engine import BatchModels
-from noria.errors import BatchCancelledError
+from noria.errors import BatchCancelledError, SettingsError
 from noria.ports import ArtifactStore
+from noria.records.batch import BatchPlan
+from noria.records.codec import from_bytes, to_bytes
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import CANCELLED, PLAN, batch_key, part_key
 
 
@@ -43,24 +42,26 @@ def score_part(
     Raises
     ------
     BatchCancelledError
-        Somebody cancelled the job.
+        The job was cancelled.
     """
     project, job_id, number = spec.name, request.job_id, request.part
     if artifacts.exists(batch_key(project, job_id, CANCELLED)):
         raise BatchCancelledError(f"batch job {job_id} was cancelled", job_id=job_id)
-    plan = json.loads(artifacts.get(batch_key(project, job_id, PLAN)))
-    model = models.get(project, plan["model_version"])
+    plan = from_bytes(BatchPlan, artifacts.get(batch_key(project, job_id, PLAN)))
+    if plan.model_version is None or plan.layout is None:
+        raise SettingsError(f"batch job {job_id} was refused; there is nothing to score")
+    model = models.get(project, plan.model_version)
     ids = spec.id_columns
     body = artifacts.get(part_key(project, job_id, "input", number))
     records = read_part(
-        Part(plan["parts"][number]["first_line"], body),
-        FileLayout.from_dict(plan["layout"]),
+        Part(plan.parts[number].first_line, body),
+        plan.layout,
         list(model.predictor.columns),
         ids,
     )
     answers = model.answer(records.cells, len(records.lines))
     table = part_table(records, answers, model.predictor, ids, _bands(plan, spec))
-    summary = part_summary(records, answers, model.predictor, table)
+    counts = part_counts(records, answers, model.predictor, table)
     form = spec.batch.format
     artifacts.put(
         part_key(project, job_id, "answers", number),
@@ -68,12 +69,12 @@ def score_part(
     )
     refused = refused_lines(records, answers)
     artifacts.put(part_key(project, job_id, "refused", number), refused)
-    artifacts.put(part_key(project, job_id, "summary", number), canonical_json(summary))
-    return ScorePartResult(summary["n_answered"], summary["n_refused"])
+    artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
+    return ScorePartResult(counts.n_answered, counts.n_refused)
 
 
-def _bands(plan: dict[str, Any], spec: ProjectSpec) -> Bands | None:
-    edges = plan["edges"]
-    if not edges or not edges["at"]:
+def _bands(plan: BatchPlan, spec: ProjectSpec) -> Bands | None:
+    edges = plan.edges
+    if edges is None or not edges.at:
         return None
-    return Bands(edges["at"], edges["names"], spec.batch.priorities)
+    return Bands(edges.at, edges.names, spec.batch.priorities)

@@ -1,14 +1,14 @@
 """Choose the challenger among the candidates by cross-validation; never by the test rows."""
 
-import json
 from dataclasses import dataclass
 
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import is_better
 from noria.ports import ArtifactStore
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.training import CandidateResult, Selection
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
-from noria.storage.keys import RESULT, SELECTION, candidate_key, run_key
+from noria.storage.keys import NO_RESULT, RESULT, SELECTION, candidate_key, run_key
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,18 @@ def select_challenger(
     results, failed = [], []
     for candidate in spec.candidates:
         key = candidate_key(spec.name, request.run_id, candidate.name, RESULT)
-        result = json.loads(artifacts.get(key)) if artifacts.exists(key) else None
-        if result:
-            results.append(result)
-        else:
+        # A candidate that failed on other rows than an earlier attempt leaves an empty result.
+        body = artifacts.get(key) if artifacts.exists(key) else NO_RESULT
+        if body == NO_RESULT:
             failed.append(candidate.name)
+        else:
+            results.append(from_bytes(CandidateResult, body))
     if not results:
         raise TrainingFailedError(f"{spec.name}: no candidate could be fitted", failed=failed)
     metric = spec.evaluation.primary_metric
     best = results[0]
     for result in results[1:]:
-        best = result if is_better(metric, result["cv_mean"], best["cv_mean"]) else best
-    selection = {
-        "challenger": best["candidate"],
-        "metric": metric,
-        "candidates": results,
-        "failed": failed,
-    }
-    artifacts.put(run_key(spec.name, request.run_id, SELECTION), canonical_json(selection))
-    return SelectChallengerResult(best["candidate"], metric, best["cv_mean"], len(failed))
+        best = result if is_better(metric, result.cv_mean, best.cv_mean) else best
+    selection = Selection(best.candidate, metric, tuple(results), tuple(failed))
+    artifacts.put(run_key(spec.name, request.run_id, SELECTION), to_bytes(selection))
+    return SelectChallengerResult(best.candidate, metric, best.cv_mean, len(failed))

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -12,26 +12,52 @@ import numpy as np
 from noria.bundle.exported import Features
 from noria.bundle.exporters import export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
-from noria.data.schema_inference import resolved
-from noria.data.versions import TRAIN, encode_rows, read_rows
+from noria.data.schema_inference import spec_of_dataset
+from noria.data.versions import encode_rows, read_rows
 from noria.evaluation.metrics import METRICS, joined, measure
-from noria.features.matrix import Matrix, from_bytes, stack_rows, take_columns
+from noria.features.matrix import Matrix, stack_rows, take_columns
+from noria.features.matrix import from_bytes as matrix_from_bytes
 from noria.features.view import FeatureView
 from noria.inference.golden import golden_inputs
 from noria.inference.postprocess import business_value
-from noria.monitoring.reference import answer_records, build_reference, error_model
+from noria.monitoring.error_model import fit_error_model
+from noria.monitoring.reference import OutOfFoldFacts, as_answers, build_reference
 from noria.ports import ArtifactStore, Clock
+from noria.records.bundle import Bundle, Calibration, ColumnContract, Postprocessing
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.prediction import Row
+from noria.records.training import (
+    CandidateCalibration,
+    CandidateResult,
+    SearchProgress,
+    Selection,
+    TrainingSubject,
+    Trial,
+)
 from noria.registry.versions import read_files
 from noria.spec.loader import spec_hash
 from noria.spec.model import BusinessValueSection, CandidateSection, ProjectSpec
-from noria.steps.fit_feature_views import ALL_ROWS, FEATURE_VIEW, SELECTIONS, TARGETS, fold_name
-from noria.storage.hashing import canonical_json
-from noria.storage.keys import GOLDEN, REFERENCE, RESULT, SELECTION, WATCHED, candidate_key, run_key
+from noria.storage.keys import (
+    ALL_ROWS,
+    FEATURE_VIEW,
+    GOLDEN,
+    NO_RESULT,
+    OUT_OF_FOLD,
+    REFERENCE,
+    RESULT,
+    SEARCH,
+    SELECTION,
+    SELECTIONS,
+    TARGETS,
+    TRAIN,
+    WATCHED,
+    candidate_key,
+    fold_name,
+    run_key,
+)
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
-from noria.training.search import ParameterSearch, SearchEnd, Trial, trial_from_dict
-
-SEARCH, OUT_OF_FOLD = "search.json", "out_of_fold.npz"
+from noria.training.search import ParameterSearch
 
 
 @dataclass(frozen=True)
@@ -84,18 +110,15 @@ def train_candidate(
     ModelVersionNotFoundError
         There is no version to refit.
     """
-    subject = {
-        "dataset_version": request.dataset_version,
-        "spec_sha256": spec_hash(spec),
-        "refit_of": request.refit_of,
-    }
-    spec = resolved(artifacts, spec, request.dataset_version)
+    subject = TrainingSubject(request.dataset_version, spec_hash(spec), request.refit_of)
+    spec = spec_of_dataset(artifacts, spec, request.dataset_version)
     run = _Run(request, spec, artifacts)
     metric = spec.evaluation.primary_metric
-    if (done := run.own(RESULT)) and done["subject"] == subject:
-        return TrainCandidateResult(request.candidate, metric, done["cv_mean"], len(done["trials"]))
-    if done:  # of other rows or another spec: it must not be chosen if this one fails
-        run.put(RESULT, canonical_json({}))
+    done = run.own(CandidateResult, RESULT)
+    if done is not None and done.subject == subject:
+        return TrainCandidateResult(request.candidate, metric, done.cv_mean, len(done.trials))
+    if done is not None:  # of other rows or another spec: not to be chosen if this one fails
+        run.put(RESULT, NO_RESULT)
     candidate = run.candidate
     validation = CrossValidation(spec, candidate, run.folds(), len(run.classes))
     started = clock.now()
@@ -107,8 +130,7 @@ def train_candidate(
     )
 
     def keep(trials: Sequence[Trial]) -> None:
-        saved = {"subject": subject, "trials": [trial.to_dict() for trial in trials]}
-        run.put(SEARCH, canonical_json(saved))
+        run.put(SEARCH, to_bytes(SearchProgress(subject, tuple(trials))))
 
     end = search.run(validation.evaluate, earlier=run.earlier_trials(subject), keep=keep)
     held_out = validation.out_of_fold(end.best.params)
@@ -119,9 +141,24 @@ def train_candidate(
     run.put(GOLDEN, run.golden(model, held_out))
     run.put(OUT_OF_FOLD, run.out_of_fold(held_out))
     run.put(REFERENCE, run.reference(held_out))
-    result = _result(candidate, metric, end, held_out)
-    run.put(RESULT, canonical_json({**result, "subject": subject, "code": dict(code)}))
-    return TrainCandidateResult(candidate.name, metric, result["cv_mean"], len(end.trials))
+    result = CandidateResult(
+        candidate=candidate.name,
+        algorithm=candidate.algorithm,
+        metric=metric,
+        cv_mean=float(np.mean(held_out.scores)),
+        cv_scores=tuple(held_out.scores),
+        params=dict(held_out.params),
+        calibration=CandidateCalibration(
+            held_out.calibration.slope, tuple(held_out.calibration.shift)
+        ),
+        decision_weights=tuple(held_out.weights),
+        stopped_by=end.stopped_by,
+        trials=end.trials,
+        subject=subject,
+        code=dict(code),
+    )
+    run.put(RESULT, to_bytes(result))
+    return TrainCandidateResult(candidate.name, metric, result.cv_mean, len(end.trials))
 
 
 class _Run:
@@ -152,9 +189,9 @@ class _Run:
         if self._request.refit_of is None:
             return candidate
         files = read_files(self._artifacts, self._spec.name, self._request.refit_of, (SELECTION,))
-        for found in json.loads(files[SELECTION])["candidates"]:
-            if found["candidate"] == candidate.name:
-                return candidate.model_copy(update={"params": found["params"], "space": {}})
+        for found in from_bytes(Selection, files[SELECTION]).candidates:
+            if found.candidate == candidate.name:
+                return candidate.model_copy(update={"params": dict(found.params), "space": {}})
         return candidate
 
     def get(self, name: str) -> bytes:
@@ -163,19 +200,17 @@ class _Run:
     def put(self, name: str, body: bytes) -> None:
         self._artifacts.put(self._own_key(name), body)
 
-    def own(self, name: str) -> dict[str, Any]:
-        """Return a JSON file this candidate wrote before; {} where there is none."""
+    def own[T](self, kind: type[T], name: str) -> T | None:
+        """Return a record this candidate wrote before; None where there is none."""
         try:
-            found: dict[str, Any] = json.loads(self._artifacts.get(self._own_key(name)))
+            body = self._artifacts.get(self._own_key(name))
         except KeyError:
-            return {}
-        return found
+            return None
+        return None if body == NO_RESULT else from_bytes(kind, body)
 
-    def earlier_trials(self, subject: Mapping[str, Any]) -> list[Trial]:
-        saved = self.own(SEARCH)
-        if saved.get("subject") != subject:
-            return []
-        return [trial_from_dict(trial) for trial in saved["trials"]]
+    def earlier_trials(self, subject: TrainingSubject) -> list[Trial]:
+        saved = self.own(SearchProgress, SEARCH)
+        return list(saved.trials) if saved is not None and saved.subject == subject else []
 
     def _own_key(self, name: str) -> str:
         request = self._request
@@ -197,49 +232,56 @@ class _Run:
         return self._matrix(ALL_ROWS, -1)
 
     def _matrix(self, name: str, fold: int) -> Matrix:
-        return self._selected(from_bytes(self.get(name)), fold)
+        return self._selected(matrix_from_bytes(self.get(name)), fold)
 
     def _selected(self, X: Matrix, fold: int) -> Matrix:
         if self._kept is None:
             return X
         return take_columns(X, self._kept[fold], sparse=self._view.is_sparse)
 
-    def bundle(self, model: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
+    def bundle(self, fitted: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
         kept = self._kept[-1] if self._kept is not None else range(self._view.width)
         view, places = self._view.narrowed(kept)
-        exported = export(model.estimator, Features(view.width, places, self._view.is_sparse))
-        calibration = {
-            "slope": held_out.calibration.slope,
-            "shift": list(held_out.calibration.shift),
-        }
-        description = {
-            "project": self._spec.name,
-            "task": self._spec.project.task,
-            "classes": self.classes,
-            "columns": self._columns(),
-            "missing": list(self._spec.dataset.missing),
-            "algorithm": self.candidate.algorithm,
-            "feature_view": view.data,
-            "model": {**exported.model, "calibration": calibration},
-            "precision": exported.precision,
-            "decision_weights": list(held_out.weights),
-            "postprocess": self._postprocess(held_out),
-            "reference": self._typical_row(),
-            "watched": self._watched,
-        }
-        return pack(description, exported.arrays)
+        exported = export(fitted.estimator, Features(view.width, places, self._view.is_sparse))
+        calibration = held_out.calibration
+        model = replace(
+            exported.model, calibration=Calibration(calibration.slope, tuple(calibration.shift))
+        )
+        description = Bundle(
+            project=self._spec.name,
+            task=self._spec.project.task,
+            classes=tuple(self.classes),
+            columns=self._columns(),
+            missing=self._spec.dataset.missing,
+            algorithm=self.candidate.algorithm,
+            feature_view=view.data,
+            model=model,
+            precision=exported.precision,
+            decision_weights=tuple(held_out.weights),
+            postprocess=self._postprocess(held_out),
+            reference=self._typical_row(),
+            watched=self._watched,
+        )
+        return pack(description.to_dict(), exported.arrays)
 
-    def _columns(self) -> dict[str, dict[str, Any]]:
+    def _columns(self) -> dict[str, ColumnContract]:
         """Return what a request may send, with the range of each number in training."""
         columns = {}
         for name, column in self._spec.dataset.columns.items():
             known = [row[name] for row in self._rows if row[name] is not None]
             is_number = column.type == "number" and known
-            settings = column.model_dump(mode="json", exclude={"aliases", "optional"})
-            columns[name] = {**settings, "seen": [min(known), max(known)] if is_number else None}
+            columns[name] = ColumnContract(
+                type=column.type,
+                required=column.required,
+                min=column.min,
+                max=column.max,
+                max_length=column.max_length,
+                pii=column.pii,
+                seen=(min(known), max(known)) if is_number else None,
+            )
         return columns
 
-    def _typical_row(self) -> dict[str, Any]:
+    def _typical_row(self) -> Row:
         """Return the median of each number, the most frequent category or time, no text."""
         typical: dict[str, Any] = {}
         for name, column in self._spec.dataset.columns.items():
@@ -252,19 +294,19 @@ class _Run:
                 typical[name] = statistics.mode(known)
         return typical
 
-    def _postprocess(self, held_out: OutOfFold) -> dict[str, Any] | None:
+    def _postprocess(self, held_out: OutOfFold) -> Postprocessing | None:
         settings = self._spec.postprocess
         if settings is None:
             return None
         values = sorted(self._business_values(settings, held_out))
-        return {
-            "kind": settings.kind,
-            "positive": len(self.classes) - 1,
-            "contact": settings.contact,
-            "amount": settings.amount,
-            "bands": list(settings.bands),
-            "edges": np.quantile(values, settings.band_quantiles).tolist() if values else [],
-        }
+        return Postprocessing(
+            kind=settings.kind,
+            positive=len(self.classes) - 1,
+            contact=settings.contact,
+            amount=settings.amount,
+            bands=settings.bands,
+            edges=tuple(np.quantile(values, settings.band_quantiles).tolist()) if values else (),
+        )
 
     def _business_values(self, settings: BusinessValueSection, held_out: OutOfFold) -> list[float]:
         values = []
@@ -279,8 +321,8 @@ class _Run:
         return values
 
     def golden(self, model: FittedModel, held_out: OutOfFold) -> bytes:
-        columns = {n: {"type": c.type} for n, c in self._spec.dataset.columns.items()}
-        inputs = golden_inputs(self._rows, columns)
+        types = {name: column.type for name, column in self._spec.dataset.columns.items()}
+        inputs = golden_inputs(self._rows, types)
         X = stack_rows(
             [self._view.transform(row) for row in inputs],
             self._view.width,
@@ -302,11 +344,13 @@ class _Run:
         places, answers = self._scored_places(held_out), joined(held_out.answers)
         truth = self.targets["y"][places]
         scores = {name: measure(name, truth, answers) for name in self._spec.evaluation.metrics}
-        errors = None if self.classes else error_model(truth, answers.outputs[:, 0])
-        facts = (self.classes, scores, errors)
-        records = [*answer_records(self.classes, answers)]
-        made = build_reference(self._spec, self._rows, self._watched, records, facts)
-        return made.to_bytes()
+        facts = OutOfFoldFacts(
+            classes=tuple(self.classes),
+            answers=[*as_answers(self.classes, answers)],
+            scores=scores,
+            errors=None if self.classes else fit_error_model(truth, answers.outputs[:, 0]),
+        )
+        return build_reference(self._spec, self._rows, self._watched, facts).to_bytes()
 
     def _scored_places(self, held_out: OutOfFold) -> Any:
         """Return the numbers of the training rows that the out-of-fold answers are about."""
@@ -325,20 +369,3 @@ class _Run:
         buffer = BytesIO()
         np.savez_compressed(buffer, **parts)
         return buffer.getvalue()
-
-
-def _result(
-    candidate: CandidateSection, metric: str, end: SearchEnd, held_out: OutOfFold
-) -> dict[str, Any]:
-    return {
-        "candidate": candidate.name,
-        "algorithm": candidate.algorithm,
-        "metric": metric,
-        "cv_mean": float(np.mean(held_out.scores)),
-        "cv_scores": list(held_out.scores),
-        "params": dict(held_out.params),
-        "calibration": held_out.calibration._asdict(),
-        "decision_weights": list(held_out.weights),
-        "stopped_by": end.stopped_by,
-        "trials": [trial.to_dict() for trial in end.trials],
-    }

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.versions import decode_rows
-from noria.inference.golden import verify
-from noria.inference.predictor import Predictor
+from noria.inference.golden import GoldenRow, verify
+from noria.inference.loading import load_candidate
 from noria.ports import ArtifactStore
 from noria.storage.keys import GOLDEN, candidate_key
 
@@ -33,12 +32,9 @@ def verify_bundle(request: VerifyBundleRequest, *, artifacts: ArtifactStore) -> 
 
     Reads the candidate's bundle and golden rows; writes nothing.
     """
-
-    def get(name: str) -> bytes:
-        key = candidate_key(request.project, request.run_id, request.candidate, name)
-        return artifacts.get(key)
-
-    golden = decode_rows(get(GOLDEN))
-    predictor = Predictor({name: get(name) for name in (BUNDLE_FILE, ARRAYS_FILE)})
+    subject = (request.project, request.run_id, request.candidate)
+    rows = decode_rows(artifacts.get(candidate_key(*subject, GOLDEN)))
+    golden = [GoldenRow(**row) for row in rows]
+    predictor = load_candidate(artifacts, *subject)
     difference = verify(predictor, golden)
     return VerifyBundleResult(len(golden), difference, predictor.precision)

@@ -1,9 +1,10 @@
 """Write the page of a batch: what was answered, what was refused and why, what it is worth."""
 
-import json
 from dataclasses import dataclass
 
 from noria.ports import ArtifactStore
+from noria.records.batch import BatchOutcome
+from noria.records.codec import from_bytes
 from noria.reporting.batch_report import render
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import OUTCOME, REPORT_HTML, batch_key
@@ -28,7 +29,7 @@ def write_batch_report(
     request: WriteBatchReportRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
 ) -> WriteBatchReportResult:
     """Draw `outcome.json` of a closed job as one HTML file beside it."""
-    outcome = json.loads(artifacts.get(batch_key(spec.name, request.job_id, OUTCOME)))
+    outcome = from_bytes(BatchOutcome, artifacts.get(batch_key(spec.name, request.job_id, OUTCOME)))
     key = batch_key(spec.name, request.job_id, REPORT_HTML)
     artifacts.put(key, render(outcome))
     return WriteBatchReportResult(key)

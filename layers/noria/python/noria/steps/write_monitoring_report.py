@@ -1,17 +1,21 @@
 """Write what a check found as a report for people, and as what the API shows."""
 
-import json
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from noria.monitoring.retraining import shown_performance
-from noria.ports import MonitoredStore
+from noria.monitoring.sources import CONFIDENCE, PREDICTION
+from noria.ports import SearchableStore
+from noria.records.check import CheckReport, CheckSummary, Health, History, Metric
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.drift import DriftReport
+from noria.records.performance import PerformanceReport
+from noria.records.retraining import RetrainingDecision
 from noria.reporting.monitoring_report import render
+from noria.reporting.words import check_summary
 from noria.spec.model import ProjectSpec
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     CURRENT,
     DRIFT,
+    HISTORY,
     PERFORMANCE,
     REPORT_HTML,
     REPORT_JSON,
@@ -20,10 +24,7 @@ from noria.storage.keys import (
     monitoring_key,
 )
 
-HISTORY = "history.json"
 _MAX_HISTORY = 120  # checks in the picture and in `history.json`
-
-Health = Literal["healthy", "unhealthy", "insufficient_data"]
 
 
 @dataclass(frozen=True)
@@ -44,102 +45,81 @@ class WriteMonitoringReportResult:
 
 
 def write_monitoring_report(
-    request: WriteMonitoringReportRequest, *, spec: ProjectSpec, store: MonitoredStore
+    request: WriteMonitoringReportRequest, *, spec: ProjectSpec, store: SearchableStore
 ) -> WriteMonitoringReportResult:
     """Gather the check's findings; write its report, and what the API answers with.
 
     Reads the check's three files and the history of checks; writes `report.html`, `report.json`,
     `current.json` and `history.json` under `monitoring/<project>/`.
     """
-    found = {
-        name: json.loads(store.get(check_key(spec.name, request.check_id, file)))
-        for name, file in (
-            ("drift", DRIFT),
-            ("performance", PERFORMANCE),
-            ("retraining", RETRAINING),
-        )
-    }
-    health = _health(found)
-    document: dict[str, Any] = {
-        "project": spec.name,
-        "check_id": request.check_id,
-        "at": found["drift"]["at"],
-        "health": health,
-        **found,
-        "metrics": _metrics(found),
-    }
-    history = _history(spec.name, store, document)
-    key = check_key(spec.name, request.check_id, REPORT_HTML)
-    store.put(key, render({**document, "history": history}))
-    body = canonical_json(document | {"report_key": key})
+
+    def read[T](kind: type[T], name: str) -> T:
+        return from_bytes(kind, store.get(check_key(spec.name, request.check_id, name)))
+
+    drift, performance = read(DriftReport, DRIFT), read(PerformanceReport, PERFORMANCE)
+    report = CheckReport(
+        project=spec.name,
+        check_id=request.check_id,
+        at=drift.at,
+        health=_health(drift, performance),
+        drift=drift,
+        performance=performance,
+        retraining=read(RetrainingDecision, RETRAINING),
+        metrics=_metrics(drift, performance),
+        report_key=check_key(spec.name, request.check_id, REPORT_HTML),
+    )
+    history = _history(spec.name, store, report)
+    store.put(report.report_key, render(report, history))
+    body = to_bytes(report)
     store.put(check_key(spec.name, request.check_id, REPORT_JSON), body)
-    store.put(monitoring_key(spec.name, HISTORY), canonical_json(history))
+    store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
     store.put(monitoring_key(spec.name, CURRENT), body)
-    return WriteMonitoringReportResult(health, _summary(found), key)
+    return WriteMonitoringReportResult(report.health, check_summary(report), report.report_key)
 
 
-def _health(found: dict[str, Any]) -> Health:
-    performance = found["performance"]
-    verdicts = {found["drift"]["verdict"], performance["verdict"], performance["estimated_verdict"]}
+def _health(drift: DriftReport, performance: PerformanceReport) -> Health:
+    verdicts = {drift.verdict, performance.verdict, performance.estimated_verdict}
     if verdicts & {"drift", "degraded"}:
         return "unhealthy"
     return "insufficient_data" if verdicts == {"insufficient_data"} else "healthy"
 
 
-def _summary(found: dict[str, Any]) -> str:
-    performance, parts = found["performance"], []
-    parts += [finding["text"] for finding in found["drift"]["confirmed"][:4]]
-    for kind, verdict in (("realised", "verdict"), ("estimated", "estimated_verdict")):
-        if performance[verdict] == "degraded":
-            parts.append(shown_performance(performance[kind][performance["primary_metric"]]))
-    n_rows = found["drift"]["windows"]["long"]["n_rows"]
-    where = f"{n_rows} answers in {found['drift']['window_hours']} h"
-    if not parts:
-        is_known = found["drift"]["verdict"] == "stable"
-        parts = ["nothing has moved" if is_known else "insufficient data, which is not 'no drift'"]
-    return f"{'; '.join(parts)} ({where}). {found['retraining']['summary']}"
-
-
-def _metrics(found: dict[str, Any]) -> dict[str, Any]:
+def _metrics(drift: DriftReport, performance: PerformanceReport) -> dict[str, Metric]:
     """Return the day in numbers: how many answers of which class, how sure, how fast."""
-    drift, performance = found["drift"], found["performance"]
-    columns, hours = drift["columns"], drift["window_hours"]
-    predicted = columns["(prediction)"]["now"]
-    metrics: dict[str, Any] = {
-        "date": drift["at"][:10],
+    hours, predicted = drift.window_hours, drift.columns[PREDICTION].now
+    metrics: dict[str, Metric] = {
+        "date": drift.at[:10],
         "window_hours": hours,
-        "total_predictions": predicted["n"],
-        "predictions_per_hour": predicted["n"] / hours,
-        "latency_ms": drift["latency_ms"],
-        "n_failed": drift["n_failed"],
-        "total_labeled": performance["n_labels"],
+        "total_predictions": predicted.n,
+        "predictions_per_hour": predicted.n / hours,
+        "latency_ms": drift.latency_ms,
+        "n_failed": drift.n_failed,
+        "total_labeled": performance.n_labels,
     }
-    if "levels" in predicted:
-        metrics["predictions_by_class"] = predicted["levels"]
-        metrics["average_confidence"] = columns["(confidence)"]["now"]["mean"]
+    if predicted.levels is not None:
+        metrics["predictions_by_class"] = predicted.levels
+        metrics["average_confidence"] = drift.columns[CONFIDENCE].now.mean
     else:
-        metrics |= {name: predicted[name] for name in ("mean", "std", "quantiles")}
-    metrics |= {name: value["value"] for name, value in performance["realised"].items()}
-    return metrics
+        metrics |= {
+            "mean": predicted.mean, "std": predicted.std, "quantiles": predicted.quantiles
+        }  # fmt: skip
+    return metrics | {name: found.value for name, found in performance.realised.items()}
 
 
-def _history(project: str, store: MonitoredStore, document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the last checks with this one, oldest first; a check run again counts once."""
-    try:
-        earlier = json.loads(store.get(monitoring_key(project, HISTORY)))
-    except KeyError:
-        earlier = []
-    performance = document["performance"]
-    primary = performance["primary_metric"]
-    entry = {
-        "check_id": document["check_id"],
-        "at": document["at"],
-        "model_version": document["drift"]["model_version"],
-        "verdict": document["drift"]["verdict"],
-        "health": document["health"],
-        "retrain": document["retraining"]["retrain"],
-        "realised": performance["realised"].get(primary),
-        "estimated": performance["estimated"].get(primary),
-    }
-    kept = [check for check in earlier if check["check_id"] != entry["check_id"]]
-    return [*kept, entry][-_MAX_HISTORY:]
+def _history(project: str, store: SearchableStore, report: CheckReport) -> History:
+    """Return the last checks with this one; a check that is run again counts once."""
+    key = monitoring_key(project, HISTORY)
+    earlier = from_bytes(History, store.get(key)) if store.exists(key) else History()
+    performance = report.performance
+    entry = CheckSummary(
+        check_id=report.check_id,
+        at=report.at,
+        model_version=report.drift.model_version,
+        verdict=report.drift.verdict,
+        health=report.health,
+        retrain=report.retraining.retrain,
+        realised=performance.realised.get(performance.primary_metric),
+        estimated=performance.estimated.get(performance.primary_metric),
+    )
+    kept = [check for check in earlier.checks if check.check_id != entry.check_id]
+    return History((*kept, entry)[-_MAX_HISTORY:])

@@ -1,40 +1,34 @@
 """Write what a run found as a report for people, with its JSON twin; and to a tracking server."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 
-from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
-from noria.data.schema_inference import resolved
+from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import TARGET
-from noria.data.versions import MANIFEST, TRAIN, read_rows
-from noria.errors import TransientError
+from noria.data.versions import read_dataset_manifest, read_rows
+from noria.errors import ModelCorruptError, TransientError
 from noria.evaluation.metrics import Answers
+from noria.evaluation.runs import read_decision, read_evaluation, read_selection
 from noria.features.derive import Deriver
-from noria.features.view import FeatureView
-from noria.inference.explanation import Explainer
-from noria.inference.predictor import Predictor
-from noria.inference.scoring.loading import load_scorer
+from noria.inference.loading import SERVING_FILES, load_candidate
 from noria.ports import ArtifactStore, MetricSink
+from noria.records.codec import from_bytes
+from noria.records.report import FeatureImportance, HeldOutPerformance, TrainingReport
+from noria.records.training import CandidateResult
 from noria.reporting.profile import profile
 from noria.reporting.training_report import performance, render
 from noria.spec.loader import spec_hash
 from noria.spec.model import ProjectSpec
-from noria.steps.evaluate_challenger import read_evaluation
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
-    DECISION,
     REPORT_HTML,
     REPORT_JSON,
     RESULT,
-    SELECTION,
     TEST_ANSWERS,
+    TRAIN,
     candidate_key,
-    dataset_key,
     report_key,
     run_key,
 )
@@ -75,15 +69,11 @@ def write_training_report(
     """
     key = report_key(spec.name, request.run_id, REPORT_HTML)
     if not artifacts.exists(key):
-        columns = resolved(artifacts, spec, request.dataset_version)
-        document = _Run(request, columns, artifacts).document()
-        document["lineage"] = _lineage(request, spec, document, artifacts)
-        body = render(document, columns)
-        # The shown numbers of a regression's rows stay in the picture.
-        document["performance"].pop("truth", None)
-        document["performance"].pop("predicted", None)
-        artifacts.put(report_key(spec.name, request.run_id, REPORT_JSON), canonical_json(document))
-        artifacts.put(key, body)
+        columns = spec_of_dataset(artifacts, spec, request.dataset_version)
+        report = _Run(request, columns, artifacts).report(spec_hash(spec))
+        body = canonical_json(report.to_dict())
+        artifacts.put(report_key(spec.name, request.run_id, REPORT_JSON), body)
+        artifacts.put(key, render(report, columns))
     return WriteTrainingReportResult(key, _tracked(request, spec, artifacts, sink))
 
 
@@ -94,56 +84,59 @@ class _Run:
         self, request: WriteTrainingReportRequest, spec: ProjectSpec, artifacts: ArtifactStore
     ) -> None:
         self._request, self._spec, self._artifacts = request, spec, artifacts
-        files = {
-            name: artifacts.get(candidate_key(spec.name, request.run_id, request.candidate, name))
-            for name in (BUNDLE_FILE, ARRAYS_FILE)
-        }
-        self._bundle, arrays = unpack(files)
-        self._predictor = Predictor(files)
-        self._view = FeatureView(self._bundle["feature_view"])
-        scorer = load_scorer(self._bundle["model"], arrays)
-        self._explainer = Explainer(self._bundle, self._view, scorer)
+        self._predictor = load_candidate(artifacts, spec.name, request.run_id, request.candidate)
+        self._view = self._predictor.view
         self._rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
 
-    def document(self) -> dict[str, Any]:
-        evaluation = read_evaluation(self._artifacts, self._spec.name, self._request.run_id)
-        manifest_key = dataset_key(self._spec.name, self._request.dataset_version, MANIFEST)
+    def report(self, spec_sha256: str) -> TrainingReport:
+        project, run_id = self._spec.name, self._request.run_id
+        evaluation = read_evaluation(self._artifacts, project, run_id)
+        version = self._request.dataset_version
+        validation = read_dataset_manifest(self._artifacts, project, version).report
+        if validation is None:
+            raise ModelCorruptError(f"{project}: dataset {version} has no validation report")
         derive = Deriver({n: d.model_dump(mode="json") for n, d in self._spec.derived.items()})
         extended = [derive.extended(row) for row in self._rows]
         importance, n_explained = self._importance()
-        return {
-            **evaluation,
-            "run_id": self._request.run_id,
-            "decision": self._json(DECISION),
-            "selection": self._json(SELECTION),
-            "performance": self._performance(),
-            "importance": importance,
-            "n_explained": n_explained,
-            "scale": self._explainer.scale,
-            "profile": profile(extended, [row[TARGET] for row in self._rows], self._spec),
-            "validation": json.loads(self._artifacts.get(manifest_key))["report"],
+        key = candidate_key(project, run_id, self._request.candidate, RESULT)
+        result = from_bytes(CandidateResult, self._artifacts.get(key))
+        lineage: dict[str, str | int] = {
+            "dataset version": version,
+            "sources": ", ".join(validation.sources),
+            "spec sha256": spec_sha256,
+            "challenger bundle sha256": evaluation.challenger_sha256,
+            "parent champion": evaluation.champion or "none",
+            "seed": self._spec.search.seed,
         }
+        return TrainingReport(
+            run_id=run_id,
+            evaluation=evaluation,
+            decision=read_decision(self._artifacts, project, run_id),
+            selection=read_selection(self._artifacts, project, run_id),
+            performance=self._performance(),
+            importance=importance,
+            n_explained=n_explained,
+            scale=self._predictor.explainer.scale,
+            profile=profile(extended, [row[TARGET] for row in self._rows], self._spec),
+            validation=validation,
+            lineage=lineage | {f"code: {name}": v for name, v in result.code.items()},
+        )
 
-    def _json(self, name: str) -> dict[str, Any]:
-        key = run_key(self._spec.name, self._request.run_id, name)
-        found: dict[str, Any] = json.loads(self._artifacts.get(key))
-        return found
-
-    def _performance(self) -> dict[str, Any]:
+    def _performance(self) -> HeldOutPerformance:
         key = run_key(self._spec.name, self._request.run_id, TEST_ANSWERS)
         with np.load(BytesIO(self._artifacts.get(key)), allow_pickle=False) as parts:
             answers = Answers(parts["outputs"], parts.get("decided"))
             truth = parts["truth"]
         classes = list(self._predictor.classes)
-        # Classes that only the test rows have come behind the model's own.
+        # Classes that only the test rows have come after the model's own.
         unseen = answers.outputs.shape[1] - len(classes) if classes else 0
         classes += [f"(not in training {n + 1})" for n in range(unseen)]
         return performance(answers, truth, classes)
 
-    def _importance(self) -> tuple[list[dict[str, Any]], int]:
+    def _importance(self) -> tuple[tuple[FeatureImportance, ...], int]:
         """Return the features by their mean |contribution| to the decided class's score."""
-        if self._bundle["model"]["form"] == "kernel":
-            return [], 0
+        if self._predictor.model.form == "kernel":
+            return (), 0
         step = max(1, len(self._rows) // _EXPLAINED_ROWS)
         rows, totals = self._rows[::step], np.zeros(self._view.width)
         for row in rows:
@@ -151,32 +144,15 @@ class _Run:
             output = (
                 self._predictor.decide(self._predictor.score(row)) if self._predictor.classes else 0
             )
-            single = self._bundle["model"]["n_outputs"] == 1
-            for i, share in self._explainer.shares(features, 0 if single else output).items():
+            single = self._predictor.model.n_outputs == 1
+            for i, share in self._predictor.explainer.shares(
+                features, 0 if single else output
+            ).items():
                 totals[i] += abs(share) / len(rows)
         names = self._view.names()
         order = sorted(np.flatnonzero(totals).tolist(), key=lambda i: (-totals[i], i))
-        found = [{"feature": names[i], "mean_contribution": float(totals[i])} for i in order[:50]]
+        found = tuple(FeatureImportance(names[i], float(totals[i])) for i in order[:50])
         return found, len(rows)
-
-
-def _lineage(
-    request: WriteTrainingReportRequest,
-    spec: ProjectSpec,
-    document: Mapping[str, Any],
-    artifacts: ArtifactStore,
-) -> dict[str, Any]:
-    key = candidate_key(spec.name, request.run_id, request.candidate, RESULT)
-    code = json.loads(artifacts.get(key))["code"]
-    return {
-        "dataset version": request.dataset_version,
-        "sources": ", ".join(document["validation"]["sources"]),
-        "spec sha256": spec_hash(spec),
-        "challenger bundle sha256": document["challenger_sha256"],
-        "parent champion": document["champion"] or "none",
-        "seed": spec.search.seed,
-        **{f"code: {name}": version for name, version in code.items()},
-    }
 
 
 def _tracked(
@@ -187,32 +163,32 @@ def _tracked(
 ) -> bool:
     if sink is None:
         return False
-    selection = json.loads(artifacts.get(run_key(spec.name, request.run_id, SELECTION)))
+    selection = read_selection(artifacts, spec.name, request.run_id)
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     try:
-        for candidate in selection["candidates"]:
-            is_challenger = candidate["candidate"] == selection["challenger"]
+        for candidate in selection.candidates:
+            is_challenger = candidate.candidate == selection.challenger
             facts = {
                 "project": spec.name,
                 "run_id": request.run_id,
                 "dataset_version": request.dataset_version,
-                "algorithm": candidate["algorithm"],
+                "algorithm": candidate.algorithm,
                 "is_challenger": is_challenger,
             }
-            metrics = {f"cv_{selection['metric']}": candidate["cv_mean"]}
+            metrics = {f"cv_{selection.metric}": candidate.cv_mean}
             files = {
                 name: artifacts.get(
-                    candidate_key(spec.name, request.run_id, candidate["candidate"], name)
+                    candidate_key(spec.name, request.run_id, candidate.candidate, name)
                 )
-                for name in (RESULT, BUNDLE_FILE, ARRAYS_FILE)
+                for name in (RESULT, *SERVING_FILES)
             }
             if is_challenger:
-                metrics |= {f"test_{name}": value for name, value in evaluation["metrics"].items()}
+                metrics |= {f"test_{name}": value for name, value in evaluation.metrics.items()}
                 files |= {
                     name: artifacts.get(report_key(spec.name, request.run_id, name))
                     for name in (REPORT_HTML, REPORT_JSON)
                 }
-            sink.log_candidate(candidate["candidate"], facts, candidate["params"], metrics, files)
+            sink.log_candidate(candidate.candidate, facts, candidate.params, metrics, files)
     except TransientError:
         return False
     return True

@@ -1,18 +1,35 @@
 """Where everything lies in the data bucket; no other module spells a key."""
 
-# Files of a run that more than one step knows; of a candidate: RESULT and GOLDEN.
-RESULT, GOLDEN, SELECTION = "result.json", "golden.jsonl.gz", "selection.json"
-EVALUATION, TEST_ANSWERS, DECISION = "evaluation.json", "test_answers.npz", "decision.json"
-REPORT_HTML, REPORT_JSON = "report.html", "report.json"
-WATCHED = "watched.json"  # of a run: the words of texts that monitoring counts
-REFERENCE = "reference.json.gz"  # of a candidate and of a model version
-# Files of a monitoring check.
+# A dataset version, and the quarantine of a run.
+TRAIN, TEST = "train/rows.jsonl.gz", "test/rows.jsonl.gz"
+MANIFEST = "manifest.json"  # of a dataset version and of a model version, written last
+QUARANTINED, QUARANTINE_REPORT = "rows.jsonl.gz", "report.json"
+# A run: features and what is computed once for all candidates.
+FEATURE_VIEW, ALL_ROWS, TARGETS = "features/view", "features/all.npz", "features/targets.npz"
+SELECTIONS = "features/selections.json"
+PRIMARY_LAYER, FEATURE_LAYER = "layers/primary.jsonl.gz", "layers/features.csv.gz"
+WATCHED = "watched.json"  # the words of texts that monitoring counts
+SELECTION, EVALUATION, DECISION = "selection.json", "evaluation.json", "decision.json"
+TEST_ANSWERS = "test_answers.npz"
+# A candidate of a run.
+SEARCH, RESULT, OUT_OF_FOLD = "search.json", "result.json", "out_of_fold.npz"
+NO_RESULT = b"{}"  # body of a result that an attempt on other rows has made void
+GOLDEN = "golden.jsonl.gz"  # and of a model version
+REFERENCE = "reference.json.gz"  # and of a model version
+REPORT_HTML, REPORT_JSON = "report.html", "report.json"  # of runs, checks, jobs and analyses
+# A monitoring check, and what monitoring keeps between checks.
 DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
-# Files of a batch job.
+CURRENT, HISTORY, STREAKS = "current.json", "history.json", "streaks.json"
+BASELINE, APPROVAL = "baseline.json", "approval.json"
+ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
+# A batch job.
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
-# What monitoring keeps between checks and more than one module knows.
-CURRENT, BASELINE, APPROVAL = "current.json", "baseline.json", "approval.json"
+
+
+def fold_name(number: int, part: str) -> str:
+    """Return the name of a fold's matrix inside its run; `part` is "fit" or "score"."""
+    return f"features/fold_{number}_{part}.npz"
 
 
 def inbox_key(project: str, sha256: str, filename: str) -> str:

@@ -1,6 +1,6 @@
 """Score parameter sets on folds whose features are already computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.features.matrix import Matrix
+from noria.records.training import Params
 from noria.spec.model import CandidateSection, ProjectSpec
 from noria.training.calibration import (
     Calibration,
@@ -41,7 +42,7 @@ class OutOfFold:
     weights: tuple[float, ...]  # of the decision, one a class
     answers: tuple[Answers, ...]  # one a fold
     scores: tuple[float, ...]  # of the primary metric, one a fold
-    params: Mapping[str, Any]  # to refit with: where boosting stopped early, its mean rounds
+    params: Params  # to refit with: where boosting stopped early, its mean rounds
 
 
 class CrossValidation:
@@ -62,7 +63,7 @@ class CrossValidation:
         self._raw: dict[str, list[Floats]] = {}
         self._rounds: dict[str, list[int]] = {}
 
-    def evaluate(self, params: Mapping[str, Any], report: Report) -> list[float]:
+    def evaluate(self, params: Params, report: Report) -> list[float]:
         """Return the scores of one parameter set, fold by fold until `report` says stop.
 
         Trials are compared before calibration, which is the same work for each and changes no
@@ -78,7 +79,7 @@ class CrossValidation:
         self._raw[_key(params)] = raw
         return scores
 
-    def out_of_fold(self, params: Mapping[str, Any]) -> OutOfFold:
+    def out_of_fold(self, params: Params) -> OutOfFold:
         """Return the calibrated, decided out-of-fold answers of one parameter set."""
         raw = self._raw.get(_key(params)) or [self._scored(params, fold) for fold in self._folds]
         rounds = self._rounds.get(_key(params))
@@ -110,7 +111,7 @@ class CrossValidation:
         weights = decision_weights(decision, self._metric, truth[known], shares[known])
         return calibration, weights, decided(shares, weights)
 
-    def _scored(self, params: Mapping[str, Any], fold: Fold) -> Floats:
+    def _scored(self, params: Params, fold: Fold) -> Floats:
         task, seed = self._spec.project.task, self._spec.search.seed
         rows, watched = (fold.X_fit, fold.y_fit), None
         if "early_stopping_rounds" in params:
@@ -145,5 +146,5 @@ class CrossValidation:
         return decided(raw, 1.0)
 
 
-def _key(params: Mapping[str, Any]) -> str:
+def _key(params: Params) -> str:
     return repr(sorted(params.items()))

@@ -1,7 +1,6 @@
 """Fit an estimator and read its raw scores; the only place that knows estimators' differences."""
 
 import warnings
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from noria.bundle.exporters import SHARE_FLOOR
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import Floats
 from noria.features.matrix import Matrix
+from noria.records.training import Params
 from noria.spec.model import CandidateSection
 from noria.spec.section import Task
 from noria.training.algorithms import build
@@ -32,7 +32,7 @@ class FittedModel(NamedTuple):
 def fit(
     candidate: CandidateSection,
     task: Task,
-    params: Mapping[str, Any],
+    params: Params,
     data: tuple[Matrix, Any],
     *,
     seed: int,

@@ -5,42 +5,23 @@ that was cut off and continued ends as one that was not.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
 import optuna
 
 from noria.errors import TrainingFailedError
+from noria.records.training import Params, Trial
 from noria.spec.model import CandidateSection, SearchRange, SearchSection
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 _WARM_UP = 8  # random trials before the sampler models anything, and before any is given up
 _KEPT_SHARE = 30.0  # per cent of trials that may go on after a fold
-Params = dict[str, Any]
 Report = Callable[[int, float], bool]  # (fold, mean so far) -> give up?
 Evaluate = Callable[[Params, Report], Sequence[float]]  # scores of the folds it has run
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One parameter set and how it did."""
-
-    params: Params
-    state: Literal["complete", "pruned", "failed"]
-    scores: tuple[float, ...]  # one a fold that was run
-    reason: str | None = None  # why it failed
-
-    @property
-    def mean(self) -> float:
-        """The mean score over the folds that were run."""
-        return sum(self.scores) / len(self.scores)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the trial as JSON data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -185,11 +166,6 @@ class ParameterSearch:
                     seed=seed, n_startup_trials=_WARM_UP, multivariate=True
                 )
         return optuna.samplers.RandomSampler(seed=seed)
-
-
-def trial_from_dict(data: Mapping[str, Any]) -> Trial:
-    """Return the trial that `Trial.to_dict` gave."""
-    return Trial(**{**data, "scores": tuple(data["scores"])})
 
 
 def _distribution(

@@ -6,15 +6,16 @@ other functions find there comes as arguments too.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from noria.analysis.rows import ANALYZED_WITH, RowsAnalyzer, compared, kept_columns
 from noria.errors import DatasetSchemaError, TrainingFailedError
+from noria.records.codec import to_bytes
+from noria.records.drift import AnalysisReport, WrittenFeatures
 from noria.registry.versions import read_files
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.hashing import canonical_json
 from noria.storage.keys import DRIFT, analysis_key
 from noria_aws.aws.settings import CODE_VERSION, DATA_BUCKET, take_settings
 from noria_aws.handlers.bootstrap import Services, bootstrap
@@ -101,16 +102,15 @@ def analyze(options: Mapping[str, str], services: Services) -> None:
     """
     project = options["project"]
     try:
-        finding = _found(options, services)
+        report = _report(options, services)
     except DatasetSchemaError as error:
-        finding = {"project": project, "verdict": "rejected", "reason": error.message}
-    services.artifacts.put(
-        analysis_key(project, options["analysis_id"], DRIFT), canonical_json(finding)
-    )
-    log_event("rows_analyzed", verdict=finding["verdict"], n_rows=finding.get("n_rows"))
+        report = AnalysisReport(project, "rejected", reason=error.message)
+    key = analysis_key(project, options["analysis_id"], DRIFT)
+    services.artifacts.put(key, to_bytes(report))
+    log_event("rows_analyzed", verdict=report.verdict, n_rows=report.n_rows)
 
 
-def _found(options: Mapping[str, str], services: Services) -> dict[str, Any]:
+def _report(options: Mapping[str, str], services: Services) -> AnalysisReport:
     from noria_aws.jobs.spark_rows import profile_rows, rows_at, session, write_features
 
     spec, version = services.spec(options["project"]), options["model_version"]
@@ -118,13 +118,13 @@ def _found(options: Mapping[str, str], services: Services) -> dict[str, Any]:
     spark = session(f"noria analyze {spec.name}")
     rows = rows_at(spark, options["rows"], spec, files)
     reference = RowsAnalyzer(files).reference
-    finding = compared(spec, reference, profile_rows(rows, files), version)
-    finding["code"] = services.code_versions() | {"backend": "glue", "spark": spark.version}
-    finding["features"] = None
-    if options["features_to"] != NOTHING:
-        n_rows = write_features(rows, files, kept_columns(spec), options["features_to"])
-        finding["features"] = {"n_rows": n_rows}
-    return finding
+    report = compared(spec, reference, profile_rows(rows, files), version)
+    code = services.code_versions() | {"backend": "glue", "spark": spark.version}
+    features, at = None, options["features_to"]
+    if at != NOTHING:
+        n_rows = write_features(rows, files, kept_columns(spec), at)
+        features = WrittenFeatures(n_rows, at)
+    return replace(report, rows=options["rows"], code=code, features=features)
 
 
 _TASKS: Mapping[str, Callable[[Mapping[str, str], Services], None]] = {

@@ -22,6 +22,8 @@ from noria.batch.files import opened_rows, require_columns
 from noria.columnar.columns import Cells
 from noria.errors import DatasetSchemaError
 from noria.features.fitting import RowPreparer
+from noria.records.bundle import ColumnContract
+from noria.records.prediction import Row
 from noria.spec.catalog import PARQUET, ROW_SUFFIXES
 from noria.spec.model import ProjectSpec
 
@@ -108,9 +110,7 @@ def rows_at(spark: SparkSession, uri: str, spec: ProjectSpec, files: Files) -> S
     return SparkRows(frame, partial(_file_cells, spec, analyzer.predictor.columns))
 
 
-def prepare_rows(
-    spark: SparkSession, spec: ProjectSpec, rows: Sequence[Mapping[str, Any]]
-) -> list[Any]:
+def prepare_rows(spark: SparkSession, spec: ProjectSpec, rows: Sequence[Row]) -> list[Any]:
     """Return the rows as `RowPreparer` prepares them, in their order: texts are what takes time."""
     RowPreparer(spec)  # what it lacks is said here, not by a worker
     context = spark.sparkContext
@@ -238,7 +238,7 @@ def _plain_cells(batches: Batches) -> Iterator[Read]:
 
 
 def _file_cells(
-    spec: ProjectSpec, columns: Mapping[str, Mapping[str, Any]], batches: Batches
+    spec: ProjectSpec, columns: Mapping[str, ColumnContract], batches: Batches
 ) -> Iterator[Read]:
     """Yield what is in whole files."""
     kept = kept_columns(spec)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from noria.errors import SettingsError, StoreUnavailableError
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
+from noria.records.prediction import PredictionRecord
 from noria.storage.hashing import canonical_json
 from noria_aws.aws import alias_items
 from noria_aws.aws.settings import AwsContext
@@ -118,9 +119,9 @@ class FirehoseLog:
         host = f"firehose.{context().region}.amazonaws.com"
         self._http = SignedHttp("firehose", host, context, patience=_LOG_PATIENCE)
 
-    def append(self, project: str, records: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, project: str, records: Sequence[PredictionRecord]) -> None:
         """Hand the rows over as JSON lines; StoreUnavailableError or SettingsError when refused."""
-        for packed in _packed([canonical_json(record) + b"\n" for record in records]):
+        for packed in _packed([canonical_json(record.to_dict()) + b"\n" for record in records]):
             stream = f"{self._prefix}{project}"
             query = {"DeliveryStreamName": stream, "Record": {"Data": b64encode(packed).decode()}}
             try:

@@ -1,12 +1,12 @@
 """Support vector machines with a kernel."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import accumulate
 from math import exp
 from random import Random
-from typing import Any
 
 from noria.inference.scoring.scorer import Arrays, SparseRow
+from noria.records.bundle import Model
 
 _ORDERS = 8  # orders of features, and their reverses, that explain a kernel
 _EVALUATIONS = 640  # of a kernel an explanation: long texts are explained by fewer orders
@@ -17,7 +17,7 @@ class KernelScorer:
 
     Parameters
     ----------
-    model : mapping
+    model : Model
         `kernel` ("linear" or "rbf"), `gamma`, `n_outputs`, `n_features`, `per_class` (support
         vectors of each class, in order).
     arrays : mapping
@@ -31,9 +31,9 @@ class KernelScorer:
     ties, as scikit-learn's `decision_function_shape="ovr"` has it.
     """
 
-    def __init__(self, model: Mapping[str, Any], arrays: Arrays) -> None:
-        self._gamma: float | None = model["gamma"] if model["kernel"] == "rbf" else None
-        self._per_class: list[int] = model["per_class"]
+    def __init__(self, model: Model, arrays: Arrays) -> None:
+        self._gamma: float | None = model.gamma if model.kernel == "rbf" else None
+        self._per_class = model.per_class
         self._intercepts = arrays["intercepts"].tolist()
         starts, values = arrays["vector_start"], arrays["vector_value"]
         self._n_vectors = len(starts) - 1

@@ -1,9 +1,7 @@
 """Linear models: one coefficient per feature and output."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from noria.inference.scoring.scorer import Arrays, SparseRow
+from noria.records.bundle import Model
 
 
 class LinearScorer:
@@ -12,8 +10,8 @@ class LinearScorer:
     Coefficients lie feature by feature, so a sparse row touches only its own.
     """
 
-    def __init__(self, model: Mapping[str, Any], arrays: Arrays) -> None:
-        self._n_outputs: int = model["n_outputs"]
+    def __init__(self, model: Model, arrays: Arrays) -> None:
+        self._n_outputs: int = model.n_outputs
         self._coefficients = arrays["coefficients"]
         self._intercepts = arrays["intercepts"].tolist()
 

@@ -1,18 +1,19 @@
 """Links: from raw scores to class probabilities or a predicted value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import exp, log
-from typing import Any
+
+from noria.records.bundle import Model
 
 
-def _softmax(scores: list[float], model: Mapping[str, Any]) -> list[float]:
+def _softmax(scores: list[float], model: Model) -> list[float]:
     """softmax(slope x score + shift); a single score stands against a 0."""
-    calibration = model["calibration"]
+    calibration = model.calibration
     if len(scores) == 1:
         scores = [0.0, scores[0]]
-    slope = calibration["slope"]
+    slope = calibration.slope
     calibrated = [
-        slope * score + shift for score, shift in zip(scores, calibration["shift"], strict=True)
+        slope * score + shift for score, shift in zip(scores, calibration.shift, strict=True)
     ]
     top = max(calibrated)
     powers = [exp(score - top) for score in calibrated]
@@ -20,16 +21,16 @@ def _softmax(scores: list[float], model: Mapping[str, Any]) -> list[float]:
     return [power / total for power in powers]
 
 
-def _log_shares(scores: list[float], model: Mapping[str, Any]) -> list[float]:
-    floor = model["floor"]
+def _log_shares(scores: list[float], model: Model) -> list[float]:
+    floor = model.floor
     return _softmax([log(max(share, floor)) for share in scores], model)
 
 
-def _identity(scores: list[float], _: Mapping[str, Any]) -> list[float]:
+def _identity(scores: list[float], _: Model) -> list[float]:
     return scores
 
 
-LINKS: dict[str, Callable[[list[float], Mapping[str, Any]], list[float]]] = {
+LINKS: dict[str, Callable[[list[float], Model], list[float]]] = {
     "softmax": _softmax,
     "log_shares": _log_shares,
     "identity": _identity,

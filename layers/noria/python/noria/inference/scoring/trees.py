@@ -1,11 +1,11 @@
 """Tree ensembles, from one flat node table."""
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import comb, isnan
-from typing import Any
 
 from noria.inference.scoring.scorer import Arrays, SparseRow
+from noria.records.bundle import Model
 
 
 class TreeScorer:
@@ -13,7 +13,7 @@ class TreeScorer:
 
     Parameters
     ----------
-    model : mapping
+    model : Model
         `n_outputs`; `outputs_per_leaf` (1 or `n_outputs`); `rounds` (values are rounded to
         float32 first, as scikit-learn and XGBoost do with theirs).
     arrays : mapping
@@ -31,10 +31,10 @@ class TreeScorer:
     ends in its `absent_leaf`, so only the others are walked.
     """
 
-    def __init__(self, model: Mapping[str, Any], arrays: Arrays) -> None:
-        self._n_outputs: int = model["n_outputs"]
-        self._per_leaf: int = model["outputs_per_leaf"]
-        self._rounds: bool = model["rounds"]
+    def __init__(self, model: Model, arrays: Arrays) -> None:
+        self._n_outputs: int = model.n_outputs
+        self._per_leaf: int = model.outputs_per_leaf
+        self._rounds: bool = model.rounds
         self._feature = arrays["feature"]
         self._threshold = arrays["threshold"]
         self._right = arrays["right"]

@@ -4,13 +4,14 @@ Names and parameters are in `noria.spec.catalog`; a test keeps both sides equal.
 an exporter in `noria.bundle.exporters`: a candidate that cannot be served is not offered.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from noria.records.training import Params
 from noria.spec.section import Task
 from noria.training.algorithms import blend, boosting, forests, linear
 
-Builder = Callable[[Task, Mapping[str, Any], int], Any]
+Builder = Callable[[Task, Params, int], Any]
 
 BUILDERS: dict[str, Builder] = {
     "logistic_regression": linear.logistic_regression,
@@ -28,7 +29,7 @@ BUILDERS: dict[str, Builder] = {
 }
 
 
-def build(algorithm: str, task: Task, params: Mapping[str, Any], *, seed: int) -> Any:
+def build(algorithm: str, task: Task, params: Params, *, seed: int) -> Any:
     """Return the unfitted, seeded estimator of an algorithm.
 
     Parameters

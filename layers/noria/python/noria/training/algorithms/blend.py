@@ -1,16 +1,16 @@
 """Means of unlike models, which err in unlike places."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sklearn.ensemble import VotingRegressor
 
+from noria.records.training import Params
 from noria.spec.section import Task
 from noria.training.algorithms.boosting import gradient_boosting
 from noria.training.algorithms.forests import extra_trees
 
 
-def tree_blend(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def tree_blend(task: Task, params: Params, seed: int) -> Any:
     """Return the mean of gradient boosting and extra trees.
 
     Parameters of the members carry their prefix: `boosting_…`, `extra_trees_…`.
@@ -21,7 +21,7 @@ def tree_blend(task: Task, params: Mapping[str, Any], seed: int) -> Any:
     )
 
 
-def _own(params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _own(params: Params, prefix: str) -> dict[str, Any]:
     return {
         name.removeprefix(prefix): value
         for name, value in params.items()

@@ -1,23 +1,23 @@
 """Boosted trees."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
+from noria.records.training import Params
 from noria.spec.section import Task
 
 
-def gradient_boosting(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def gradient_boosting(task: Task, params: Params, seed: int) -> Any:
     """Return scikit-learn's exact gradient boosting for the task."""
     if task == "classification":
         return GradientBoostingClassifier(**params, random_state=seed)
     return GradientBoostingRegressor(**params, random_state=seed)
 
 
-def xgboost(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def xgboost(task: Task, params: Params, seed: int) -> Any:
     """Return XGBoost with histogram trees for the task.
 
     One thread: candidates train side by side, and on rows that fit a function more threads wait
@@ -27,7 +27,7 @@ def xgboost(task: Task, params: Mapping[str, Any], seed: int) -> Any:
     return kind(**params, tree_method="hist", random_state=seed, n_jobs=1)
 
 
-def lightgbm(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def lightgbm(task: Task, params: Params, seed: int) -> Any:
     """Return LightGBM for the task, silent and repeatable, on one thread."""
     params = {name: value for name, value in params.items() if name != "early_stopping_rounds"}
     kind = LGBMClassifier if task == "classification" else LGBMRegressor

@@ -1,6 +1,5 @@
 """Single trees and averages of randomised trees."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sklearn.ensemble import (
@@ -11,22 +10,23 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from noria.records.training import Params
 from noria.spec.section import Task
 
 
-def decision_tree(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def decision_tree(task: Task, params: Params, seed: int) -> Any:
     """Return one tree for the task."""
     kind = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
     return kind(**params, random_state=seed)
 
 
-def random_forest(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def random_forest(task: Task, params: Params, seed: int) -> Any:
     """Return a random forest for the task."""
     kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
     return kind(**params, random_state=seed, n_jobs=1)
 
 
-def extra_trees(task: Task, params: Mapping[str, Any], seed: int) -> Any:
+def extra_trees(task: Task, params: Params, seed: int) -> Any:
     """Return extremely randomised trees for the task."""
     kind = ExtraTreesClassifier if task == "classification" else ExtraTreesRegressor
     return kind(**params, random_state=seed, n_jobs=1)

@@ -1,0 +1,22 @@
+"""What a training run has evaluated and decided, read again by its later steps."""
+
+from noria.ports import ArtifactStore
+from noria.records.codec import from_bytes
+from noria.records.evaluation import Evaluation, PromotionDecision
+from noria.records.training import Selection
+from noria.storage.keys import DECISION, EVALUATION, SELECTION, run_key
+
+
+def read_evaluation(artifacts: ArtifactStore, project: str, run_id: str) -> Evaluation:
+    """Return the evaluation of a run."""
+    return from_bytes(Evaluation, artifacts.get(run_key(project, run_id, EVALUATION)))
+
+
+def read_selection(artifacts: ArtifactStore, project: str, run_id: str) -> Selection:
+    """Return the candidates of a run and the chosen one."""
+    return from_bytes(Selection, artifacts.get(run_key(project, run_id, SELECTION)))
+
+
+def read_decision(artifacts: ArtifactStore, project: str, run_id: str) -> PromotionDecision:
+    """Return what the gate decided about a run."""
+    return from_bytes(PromotionDecision, artifacts.get(run_key(project, run_id, DECISION)))

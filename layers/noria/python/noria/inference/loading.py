@@ -1,0 +1,31 @@
+"""Load the model of a candidate or of a registered version, ready to answer."""
+
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
+from noria.inference.predictor import Predictor
+from noria.ports import ArtifactStore
+from noria.registry.versions import read_files
+from noria.storage.keys import candidate_key
+
+SERVING_FILES = (BUNDLE_FILE, ARRAYS_FILE)
+
+
+def load_model_version(artifacts: ArtifactStore, project: str, model_version: str) -> Predictor:
+    """Return a registered model version, its hashes checked before anything parses it.
+
+    Raises
+    ------
+    ModelVersionNotFoundError, ModelCorruptError, ModelIncompatibleError
+    """
+    return Predictor(read_files(artifacts, project, model_version, SERVING_FILES))
+
+
+def load_candidate(
+    artifacts: ArtifactStore, project: str, run_id: str, candidate: str
+) -> Predictor:
+    """Return the model that a candidate of a run has written."""
+    return Predictor(
+        {
+            name: artifacts.get(candidate_key(project, run_id, candidate, name))
+            for name in SERVING_FILES
+        }
+    )

@@ -1,0 +1,137 @@
+"""A batch job: its request, plan, what its parts add up to, and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+BatchEnd = Literal["BatchCompleted", "BatchRejected", "BatchCancelled", "BatchFailed"]
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A job that was created before its file was there (`job.json`)."""
+
+    filename: str
+    limit: int | None = None  # rows to score at most
+    created_at: str = ""  # UTC, ISO 8601
+
+
+@dataclass(frozen=True)
+class JobOwner:
+    """The execution that plans a job (`owner.json`): a second one is a duplicate."""
+
+    owner: str
+
+
+@dataclass(frozen=True)
+class FileLayout:
+    """How a file's records are written."""
+
+    is_json: bool
+    header: tuple[str, ...] = ()  # CSV: the columns in order, by the names the spec gives them
+    delimiter: str = ","
+    aliases: Mapping[str, str] = field(default_factory=dict)  # JSON lines: other names
+
+
+@dataclass(frozen=True)
+class PlannedPart:
+    """One part of a job's file."""
+
+    first_line: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class BandEdges:
+    """Where the bands of business value end, fixed before the batch."""
+
+    source: str  # "training", or how many earlier batches
+    at: tuple[float, ...]  # ascending; empty: no bands
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a job will score, and with which model (`plan.json`)."""
+
+    project: str
+    job_id: str
+    source_key: str
+    filename: str
+    started_at: str  # UTC, ISO 8601
+    limit: int | None = None  # rows to score at most
+    reasons: tuple[str, ...] = ()  # why the file was refused
+    parts: tuple[PlannedPart, ...] = ()
+    model_version: str | None = None
+    layout: FileLayout | None = None
+    n_bytes: int = 0
+    edges: BandEdges | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The distribution of many values: the middles of 100 equal shares of them."""
+
+    n: int
+    least: float
+    most: float
+    middles: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """The business value of some rows."""
+
+    n_rows: int
+    total: float
+    max: float | None
+
+
+@dataclass(frozen=True)
+class BatchWorth(Worth):
+    """The business value of a part or a batch, with its spread and bands."""
+
+    spread: Spread | None = None
+    bands: Mapping[str, Worth] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """What a part adds to its batch; those of all parts add up to the batch's."""
+
+    n_rows: int
+    n_answered: int
+    n_refused: int
+    n_outside: int  # answered rows with a number outside the range seen in training
+    reasons: Mapping[str, int]  # the most frequent reasons of refusal
+    columns: tuple[str, ...]  # of the results
+    head: tuple[Mapping[str, Any], ...]  # first rows of the results
+    values: BatchWorth | None = None  # None: the project has no business value
+    spread: Spread | None = None  # of predicted values, regression
+    classes: Mapping[str, int] | None = None  # rows by predicted class
+    histogram: tuple[int, ...] | None = None  # of probabilities, 20 bins over [0, 1]
+    histogram_of: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """How a job ended (`outcome.json`)."""
+
+    project: str
+    job_id: str
+    source_key: str
+    filename: str
+    started_at: str  # UTC, ISO 8601
+    finished_at: str
+    seconds: float
+    outcome: BatchEnd
+    summary: str
+    n_parts: int
+    limit: int | None = None
+    reasons: tuple[str, ...] = ()
+    model_version: str | None = None
+    n_bytes: int = 0
+    edges: BandEdges | None = None
+    counts: BatchCounts | None = None
+    result_key: str | None = None
+    refused_key: str | None = None

@@ -1,0 +1,157 @@
+"""What a drift check found: by column, by rule, by window, and what has held for long enough."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+DriftVerdict = Literal["stable", "drift", "insufficient_data"]
+
+
+@dataclass(frozen=True)
+class ColumnFinding:
+    """What one statistic says about one column of a window."""
+
+    column: str
+    statistic: str
+    effect: float
+    threshold: float | None  # effects below it do not matter; None: this statistic only informs
+    p_value: float | None
+    p_adjusted: float | None  # Benjamini-Yekutieli over all tests of the window
+    is_drifted: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class RuleFinding:
+    """What a rule says about a window."""
+
+    rule: str
+    code: str  # the retraining trigger it belongs to
+    is_broken: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class CheckedWindow:
+    """The findings of one window."""
+
+    n_rows: int
+    is_sufficient: bool  # False: too few rows, so nothing was tested
+    findings: tuple[ColumnFinding, ...] = ()
+    rules: tuple[RuleFinding, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConfirmedFinding:
+    """A column or rule that held in enough windows in a row."""
+
+    name: str  # column or rule
+    code: str  # the retraining trigger it belongs to
+    n_windows: int
+    since: str  # UTC, ISO 8601: when it was first seen
+    column: ColumnFinding | None = None  # of a column
+    rule: RuleFinding | None = None  # of a rule
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One column of some rows, as people see it."""
+
+    n: int
+    n_missing: int
+    mean: float | None = None  # numbers
+    std: float | None = None
+    quantiles: Mapping[str, float | None] | None = None  # p0 to p100
+    edges: tuple[float, ...] | None = None  # of the bins
+    counts: tuple[int, ...] | None = None  # len(edges) + 1
+    levels: Mapping[str, int] | None = None  # categories and watched terms
+
+
+@dataclass(frozen=True)
+class ThenAndNow:
+    """One column in training and in the window."""
+
+    then: ColumnSummary
+    now: ColumnSummary
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The two windows of a check."""
+
+    short: CheckedWindow
+    long: CheckedWindow
+
+    def named(self) -> tuple[tuple[str, CheckedWindow], ...]:
+        """Return both windows with their names."""
+        return ("short", self.short), ("long", self.long)
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """One drift check of one champion (`drift.json`)."""
+
+    project: str
+    model_version: str
+    at: str  # end of the windows; UTC, ISO 8601
+    window_hours: int
+    short_window_hours: int
+    windows: Windows
+    columns: Mapping[str, ThenAndNow]
+    latency_ms: Mapping[str, float | None]  # quantiles of the long window
+    n_failed: int  # requests that the version could not answer
+    confirmed: tuple[ConfirmedFinding, ...] = ()
+    verdict: DriftVerdict = "insufficient_data"
+
+
+@dataclass(frozen=True)
+class Streak:
+    """In how many windows in a row a finding has held."""
+
+    n: int
+    since: str  # UTC, ISO 8601
+
+
+@dataclass(frozen=True)
+class Streaks:
+    """The findings that hold now, by window and name (`streaks.json`)."""
+
+    model_version: str | None = None
+    at: str = ""  # of the last check
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RefusedRows:
+    """Rows of a file that could not be scored, for one reason."""
+
+    n: int
+    example: str
+
+
+@dataclass(frozen=True)
+class WrittenFeatures:
+    """Where the features of the rows were written."""
+
+    n_rows: int
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class AnalysisReport:
+    """The rows of files beside the rows a model was trained on (`drift.json` of an analysis)."""
+
+    project: str
+    verdict: Literal["stable", "drift", "insufficient_data", "rejected"]
+    model_version: str = ""
+    reason: str | None = None  # of "rejected": why the rows cannot be read
+    rows: str = ""  # where they are
+    drifted: tuple[str, ...] = ()
+    n_rows: int = 0
+    min_rows: int = 0
+    n_refused: int = 0
+    refused: Mapping[str, RefusedRows] = field(default_factory=dict)
+    findings: tuple[ColumnFinding, ...] = ()
+    columns: Mapping[str, ThenAndNow] = field(default_factory=dict)
+    features: WrittenFeatures | None = None
+    code: Mapping[str, str] = field(default_factory=dict)  # versions of a job that made it

@@ -1,0 +1,35 @@
+"""Whether a champion is trained again, as a check decides it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RetrainingReason:
+    """Why to train again, or why not now."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RetrainingDecision:
+    """The decision of one check (`retraining.json`)."""
+
+    retrain: bool
+    codes: tuple[str, ...]  # why, or why not
+    reasons: tuple[RetrainingReason, ...]
+    against: tuple[RetrainingReason, ...]
+    summary: str
+    execution_name: str  # of the training: a second one of this cool-down and champion is refused
+    run_id: str
+    source_keys: tuple[str, ...]
+    retraining_key: str
+
+
+@dataclass(frozen=True)
+class TrainingAttempt:
+    """An automatic training that a check decided on."""
+
+    check_id: str
+    at: str  # UTC, ISO 8601
+    source_keys: tuple[str, ...]  # the files that were new

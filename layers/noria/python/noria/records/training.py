@@ -1,0 +1,75 @@
+"""What a training run leaves between its steps: trials, candidates, the chosen challenger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Params = Mapping[str, Any]  # hyperparameters by name: the algorithm's own, from the spec
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One parameter set and how it did."""
+
+    params: Params
+    state: Literal["complete", "pruned", "failed"]
+    scores: tuple[float, ...]  # one per fold that was run
+    reason: str | None = None  # why it failed
+
+    @property
+    def mean(self) -> float:
+        """The mean score over the folds that were run."""
+        return sum(self.scores) / len(self.scores)
+
+
+@dataclass(frozen=True)
+class TrainingSubject:
+    """What a candidate was trained on: results of another subject are not used again."""
+
+    dataset_version: str
+    spec_sha256: str
+    refit_of: str | None
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """The finished trials of a search (`search.json`), so that it goes on where it was cut off."""
+
+    subject: TrainingSubject
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class CandidateCalibration:
+    """How raw scores of a candidate become probabilities."""
+
+    slope: float
+    shift: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """One trained candidate (`result.json`)."""
+
+    candidate: str
+    algorithm: str
+    metric: str
+    cv_mean: float  # of the metric over the folds
+    cv_scores: tuple[float, ...]
+    params: Params  # that it was refitted with
+    calibration: CandidateCalibration
+    decision_weights: tuple[float, ...]
+    stopped_by: str  # "trials" or "time"
+    trials: tuple[Trial, ...]
+    subject: TrainingSubject
+    code: Mapping[str, str] = field(default_factory=dict)  # versions of what trained
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The candidates of a run and the one that goes on (`selection.json`)."""
+
+    challenger: str
+    metric: str
+    candidates: tuple[CandidateResult, ...]
+    failed: tuple[str, ...]  # candidates that could not be fitted

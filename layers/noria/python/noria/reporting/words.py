@@ -1,0 +1,52 @@
+"""Findings in words, for reports, alerts, the API and the command line. Standard library only."""
+
+from noria.records.check import CheckReport
+from noria.records.drift import ConfirmedFinding
+from noria.records.evaluation import Comparison
+from noria.records.performance import Performance
+
+
+def finding_text(finding: ConfirmedFinding) -> str:
+    """Return a confirmed finding in one line: what moved, and by how much."""
+    if finding.column is not None:
+        return f"{finding.name}: {change_text(finding)}"
+    return change_text(finding)
+
+
+def change_text(finding: ConfirmedFinding) -> str:
+    """Return what a finding says, without the column's name."""
+    if finding.column is not None:
+        column = finding.column
+        how = f"{column.statistic} {column.effect:.3f}"
+        return f"{column.detail or column.statistic} ({how})"
+    return finding.rule.text if finding.rule is not None else finding.name
+
+
+def performance_text(found: Performance) -> str:
+    """Return a performance in one line: what it was, what it is, how sure that is."""
+    how = "estimated without labels" if found.is_estimated else "measured on labels"
+    return (
+        f"{found.metric} {found.reference:.4f} → {found.value:.4f} "
+        f"[{found.low:.4f}, {found.high:.4f}], {how}, n = {found.n_rows}"
+    )
+
+
+def check_summary(report: CheckReport) -> str:
+    """Return a check in a few sentences: what was found, on how many answers, what follows."""
+    drift = report.drift
+    parts = [finding_text(finding) for finding in drift.confirmed[:4]]
+    parts += [performance_text(found) for _, found in report.performance.degraded()]
+    where = f"{drift.windows.long.n_rows} answers in {drift.window_hours} h"
+    if not parts:
+        is_known = drift.verdict == "stable"
+        parts = ["nothing has moved" if is_known else "insufficient data, which is not 'no drift'"]
+    return f"{'; '.join(parts)} ({where}). {report.retraining.summary}"
+
+
+def comparison_text(other: str, found: Comparison) -> str:
+    """Return a comparison in one line: both scores, and the interval of the improvement."""
+    return (
+        f"{found.metric} {found.challenger:.4f} against {found.other:.4f} of {other}: "
+        f"{found.confidence:.0%} interval of the improvement "
+        f"[{found.low:+.4f}, {found.high:+.4f}] on {found.n_rows} rows"
+    )
