@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import TARGET
 from noria.data.versions import read_rows
 from noria.features.fitting import RowPreparer
+from noria.records.prediction import Row
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
@@ -47,12 +49,17 @@ from noria.training.algorithms import build
 from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.batch_ours import FOLDER, PROJECTS, report, source
 from tests.benchmarks.report import Result, publish
+from tests.benchmarks.size import IS_SMOKE, results_file, sized
 from tests.support.fakes import MemoryArtifacts
 
 _TRAINING_ROWS = 5000
 _CASES = {
     "customers": (1_000_000, ("logistic_regression", "random_forest", "xgboost", "lightgbm")),
     "tickets": (200_000, ("logistic_regression", "linear_svm_everything")),
+}
+_SMALLEST = {
+    "customers": (1_000_000, ("logistic_regression", "xgboost")),
+    "tickets": (200_000, ("logistic_regression",)),
 }
 _OTHERS = {
     "random_forest": ("onnx",),
@@ -70,19 +77,27 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 def main() -> None:
     """Train, measure every side, print the table and write `build/batch.json`."""
-    share = float(os.environ.get("ROWS", "1"))
+    share = sized(1.0, smoke=0.002)
     results = []
-    for project, (n_wanted, candidates) in _CASES.items():
+    for project, (n_wanted, candidates) in sized(_CASES, smoke=_SMALLEST).items():
         n_rows = int(n_wanted * share)
         _make_files(project, n_rows)
         for candidate in candidates:
             _train(project, candidate)
-            sides = ("noria", "usual", *_OTHERS.get(candidate, ()))
+            sides = ("noria", "usual", *_others(candidate))
             found = {side: _child(side, project, candidate, n_rows) for side in sides}
             small = _child("noria", project, candidate, n_rows // 4)
             print(json.dumps({project: candidate, **found, "quarter": small}), flush=True)
             results += _judged(f"{project}, {candidate}", n_rows, found, small)
-    publish(results, ROOT / "build" / "batch.json")
+    publish(results, results_file("batch.json"))
+
+
+def _others(candidate: str) -> tuple[str, ...]:
+    """Return the other peers; a smoke goes without those that only the whole benchmark installs."""
+    peers = _OTHERS.get(candidate, ())
+    if IS_SMOKE and find_spec("onnxruntime") is None:
+        return tuple(peer for peer in peers if peer != "onnx")
+    return peers
 
 
 def _judged(name: str, n_rows: int, found: dict[str, Any], small: dict[str, Any]) -> list[Result]:
@@ -147,11 +162,11 @@ def _train(project: str, candidate: str) -> None:
     rows = read_rows(artifacts, project, version, TRAIN)
     pipeline = _pipeline(spec_of_dataset(artifacts, spec, version), rows)
     joblib.dump(pipeline, FOLDER / f"{project}-{candidate}.joblib")
-    if "onnx" in _OTHERS.get(candidate, ()):
+    if "onnx" in _others(candidate):
         (FOLDER / f"{project}-{candidate}.onnx").write_bytes(_as_onnx(pipeline[0][-1]))
 
 
-def _pipeline(spec: ProjectSpec, rows: list[dict[str, Any]]) -> Any:
+def _pipeline(spec: ProjectSpec, rows: list[Row]) -> Any:
     frame = pd.DataFrame(rows)
     columns = spec.dataset.columns
     texts = [name for name, column in columns.items() if column.type == "text"]

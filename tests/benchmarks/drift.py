@@ -30,12 +30,15 @@ from noria.monitoring.profiles import (
 )
 from noria.spec.operations import MonitoringSection
 from tests.benchmarks.data import DATA
+from tests.benchmarks.size import results_file, sized
 
 _POLICY = MonitoringSection()
 _NUMERIC_SHARE, _FEW = 0.95, 10
 _PARTS = ("characters", "words", "rare", "terms")
-_HOURS, _COLUMNS, _MONTHS = 720, 20, 6
-_HALVINGS = 100
+_HOURS, _MONTHS = sized((720, 6), smoke=(30, 1))
+_COLUMNS, _WORLDS = 20, sized(50, smoke=2)
+_HALVINGS = sized(100, smoke=1)
+_LOGS = sized(((1000, 1000), (10_000, 100), (10_000, 1000)), smoke=((10, 100),))
 
 Columns = Mapping[str, ColumnProfile]
 
@@ -95,7 +98,9 @@ def _columns(
             observer = TextObserver({name: words})
             for side, column in zip(values, cells, strict=True):
                 signals = [observer.observe({name: cell}).get(name) for cell in column]
-                side |= {f"{name}: {part}": [s and getattr(s, part) for s in signals] for part in _PARTS}
+                side |= {
+                    f"{name}: {part}": [s and getattr(s, part) for s in signals] for part in _PARTS
+                }
             shapes |= {
                 f"{name}: {part}": FrameColumn("number", number_edges(
                     [v for v in values[0][f"{name}: {part}"] if v is not None]))
@@ -134,7 +139,12 @@ def _windows(seed: int, n_rows: int, shift: float) -> tuple[Columns, Iterator[Co
     rng = np.random.default_rng(seed)
     names = [f"f{i}" for i in range(_COLUMNS)]
     rows = {name: rng.normal(size=5000) for name in names}
-    frame = Frame({name: FrameColumn("number", number_edges(values)) for name, values in rows.items()})
+    frame = Frame(
+        {
+            name: FrameColumn("number", number_edges(values.tolist()))
+            for name, values in rows.items()
+        }
+    )
 
     def hours() -> Iterator[Columns]:
         while True:
@@ -175,7 +185,7 @@ def _merged(profiles: Sequence[Columns]) -> Columns:
     for profile in profiles:
         for name, column in profile.items():
             if name not in total:
-                total[name] = type(column)(column.edges, column.counts * 0)  # type: ignore[union-attr,call-arg,arg-type]
+                total[name] = type(column)(column.edges, column.counts * 0)  # type: ignore[union-attr,arg-type]
             total[name].add(column)
     return total
 
@@ -206,7 +216,8 @@ def _child(*arguments: str) -> dict[str, float]:
         [sys.executable, "-m", "tests.benchmarks.drift", *arguments],
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def _measured(do: Callable[[], Any]) -> None:
@@ -216,7 +227,7 @@ def _measured(do: Callable[[], Any]) -> None:
     print(json.dumps({"seconds": time.perf_counter() - started, "peak_bytes": peak}))
 
 
-def _chunk(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+def _chunk(rng: np.random.Generator, n: int) -> dict[str, Any]:
     return {f"f{i}": rng.normal(size=n) for i in range(_COLUMNS)}
 
 
@@ -224,9 +235,11 @@ def _write_log(folder: Path, n_chunks: int, n_rows: int) -> None:
     """Write chunks as the log has them (rows) and as their profiles."""
     rng = np.random.default_rng(0)
     reference = _chunk(rng, 5000)
-    frame = Frame({name: ("number", number_edges(v)) for name, v in reference.items()})
+    frame = Frame(
+        {name: FrameColumn("number", number_edges(v.tolist())) for name, v in reference.items()}
+    )
     (folder / "frame.json").write_text(json.dumps(frame.to_dict()))
-    np.savez(folder / "reference.npz", **reference)
+    np.savez(folder / "reference.npz", allow_pickle=False, **reference)
     for number in range(n_chunks):
         rows = _chunk(rng, n_rows)
         data = {name: p.to_dict() for name, p in frame.profile(rows).items()}
@@ -273,9 +286,7 @@ def main() -> None:
     results["delay"] = _delays(console)
     with tempfile.TemporaryDirectory() as name:
         results["ten_million"] = _large(Path(name), console)
-    path = ROOT / "build" / "drift.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    results_file("drift.json").write_text(json.dumps(results, indent=2) + "\n")
     wrong = [pair["case"] for pair in results["pairs"] if not pair["is_right"]]
     print(f"wrote drift.json; {len(wrong)} pairs wrong {wrong or ''}")
 
@@ -297,8 +308,10 @@ def _false_alarms(console: Console) -> dict[str, int]:
 
 
 def _delays(console: Console) -> dict[str, Any]:
-    found = [_first_alarm(1000 + seed, 500, 0.3, 12)[1] for seed in range(50)]
-    table = Table(title=f"0.3 deviations on 3 of {_COLUMNS} columns, 500 rows an hour, 50 worlds")
+    found = [_first_alarm(1000 + seed, 500, 0.3, 12)[1] for seed in range(_WORLDS)]
+    table = Table(
+        title=f"0.3 deviations on 3 of {_COLUMNS} columns, 500 rows an hour, {_WORLDS} worlds"
+    )
     for column in ("rule", "found within 3 windows", "median window"):
         table.add_column(column)
     results = {}
@@ -338,7 +351,7 @@ def _large(folder: Path, console: Console) -> dict[str, Any]:
     for column in ("rows", "chunks", "profiles s", "profiles MB", "rows s", "rows MB"):
         table.add_column(column, justify="right")
     results = {}
-    for n_chunks, n_rows in ((1000, 1000), (10_000, 100), (10_000, 1000)):
+    for n_chunks, n_rows in _LOGS:
         place = folder / f"{n_chunks}-{n_rows}"
         place.mkdir()
         _write_log(place, n_chunks, n_rows)

@@ -15,17 +15,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from infra.config import ROOT, SPECS
+from infra.config import SPECS
 from noria.data.validation import TARGET
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.monitoring.performance import estimated
-from noria.monitoring.reference import Reference, as_answers
+from noria.monitoring.reference import Reference, as_answers, as_records
 from tests.benchmarks.data import data_files
 from tests.benchmarks.quality import changed, read_files, trained
+from tests.benchmarks.size import results_file, sized
 
 _WINDOW = 200  # rows
 _TRAIN_SHARE = 0.5
-_MAX_ROWS = 6000
+_MAX_ROWS = sized(6000, smoke=1500)
 _OWN_SPECS = Path(__file__).parent / "specs"
 
 
@@ -42,8 +43,14 @@ class Case:
     drifted: str | None = None  # files whose rows come from elsewhere, or "last file"
 
 
-_KEEP = {"dataset": {"duplicates": "keep"}, "split": {"kind": "stratified"}}
-_MACRO = {"evaluation": {"primary_metric": "f1_macro"}, "target": {"min_rows_per_class": 15}}
+_KEEP: dict[str, dict[str, Any]] = {
+    "dataset": {"duplicates": "keep"},
+    "split": {"kind": "stratified"},
+}
+_MACRO: dict[str, dict[str, Any]] = {
+    "evaluation": {"primary_metric": "f1_macro"},
+    "target": {"min_rows_per_class": 15},
+}
 CASES = (
     Case("tickets, GLPI 2022", "tickets/glpi_es_2022.csv", SPECS / "tickets.toml",
          "logistic_regression_everything", ("accuracy", "f1_weighted"), {**_KEEP, **_MACRO},
@@ -75,7 +82,7 @@ def main() -> None:
     ):
         table.add_column(column)
     found = []
-    for case in CASES:
+    for case in sized(CASES, smoke=CASES[2:3]):
         if not data_files(case.files):
             print(f"skipped: {case.files} is not there (set NORIA_DATA)")
             continue
@@ -93,9 +100,7 @@ def main() -> None:
                 "" if drift is None else drift["direction"],
             )
     Console(width=130).print(table)
-    path = ROOT / "build" / "estimates.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(found, indent=2) + "\n")
+    results_file("estimates.json").write_text(json.dumps(found, indent=2) + "\n")
     n_windows = sum(r["n_windows"] for r in found)
     covered = sum(r["covered"] * r["n_windows"] for r in found) / n_windows
     print(f"wrote estimates.json; {covered:.1%} of {n_windows} windows without drift are covered")
@@ -159,10 +164,7 @@ def _compared(
         answers = Answers(outputs, decided)
     else:
         truth, answers = np.array([row[TARGET] for row in rows]), Answers(outputs, None)
-    records = [
-        {**record, "inputs": {}, "signals": {}}
-        for record in as_answers(predictor.classes, answers)
-    ]
+    records = as_records([*as_answers(predictor.classes, answers)])
     found = estimated(metric, reference, reference.of(records))
     assert found is not None
     return found, measure(metric, truth, answers)

@@ -5,7 +5,6 @@ step does. Reported are rows a second and the peak memory of that process.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -19,10 +18,11 @@ from infra.config import ROOT, SPECS
 from noria.spec.loader import load_project
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from tests.benchmarks.report import Result, publish
+from tests.benchmarks.size import results_file, sized
 from tests.support.fakes import MemoryArtifacts
 
-_N_ROWS = int(os.environ.get("ROWS", "1000000"))
-_SAMPLE = 20_000  # reviews that are written again under other keys
+_N_ROWS = sized(1_000_000, smoke=2_000)
+_SAMPLE = sized(20_000, smoke=2_000)  # reviews that are written again under other keys
 _LIMIT_BYTES = 1e9
 
 
@@ -49,7 +49,7 @@ def main() -> None:
         f"{found['n_records'] / found['seconds']:,.0f} a second; {found['n_rows']:,} rows kept"
     )
     peak = Result.within("peak memory", "bytes", found["peak_rss_bytes"], _LIMIT_BYTES)
-    publish([peak], ROOT / "build" / "joins.json")
+    publish([peak], results_file("joins.json"))
 
 
 def _write(folder: Path) -> int:

@@ -21,22 +21,25 @@ from sklearn.svm import LinearSVC
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.versions import decode_rows
-from noria.inference.golden import verify
+from noria.inference.golden import GoldenRow, verify
 from noria.inference.predictor import Predictor
 from noria.spec.loader import parse_spec
+from noria.spec.section import Task
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import GOLDEN, candidate_key
 from noria.training.algorithms import build
 from noria_aws.aws.clock import SystemClock
+from tests.benchmarks.size import sized
 from tests.support.fakes import MemoryArtifacts
 
-_N_TEXTS, _N_CLASSES, _N_TABULAR, _N_COLUMNS = 3000, 12, 3000, 13
+_N_TEXTS = sized(3000, smoke=400)
+_N_CLASSES, _N_TABULAR, _N_COLUMNS = 12, 3000, 13
 _FOREST = {"n_estimators": 100, "max_depth": 20}
 _BOOSTING = {"n_estimators": 150, "max_depth": 4, "learning_rate": 0.1}
 # Kind -> (task, algorithm, parameters); text kinds are many-class, tabular ones regressions.
-KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
+KINDS: dict[str, tuple[Task, str, dict[str, Any]]] = {
     "text linear": ("classification", "logistic_regression", {"C": 5.0}),
     "text calibrated SVM": ("classification", "linear_svm", {}),
     "text forest": ("classification", "random_forest", _FOREST),
@@ -73,7 +76,7 @@ def train(kind: str, folder: Path) -> Trained:
 
 
 def _save_bundle(
-    rows: list[dict[str, Any]], model: tuple[str, str, dict[str, Any]], folder: Path
+    rows: list[dict[str, Any]], model: tuple[Task, str, dict[str, Any]], folder: Path
 ) -> tuple[float, str]:
     task, algorithm, params = model
     spec = parse_spec(_spec_text(rows[0], task, algorithm, params), source="bench.toml")
@@ -101,12 +104,13 @@ def _save_bundle(
         files[name] = artifacts.get(candidate_key("bench", "run", "only", name))
         (folder / name).write_bytes(files[name])
     predictor = Predictor(files)
-    golden = decode_rows(artifacts.get(candidate_key("bench", "run", "only", GOLDEN)))
+    body = artifacts.get(candidate_key("bench", "run", "only", GOLDEN))
+    golden = [GoldenRow(**row) for row in decode_rows(body)]
     return verify(predictor, golden), predictor.precision
 
 
 def _save_pipeline(
-    rows: list[dict[str, Any]], model: tuple[str, str, dict[str, Any]], path: Path
+    rows: list[dict[str, Any]], model: tuple[Task, str, dict[str, Any]], path: Path
 ) -> None:
     """Save what a practitioner would: a scikit-learn pipeline fitted on a data frame."""
     task, algorithm, params = model

@@ -26,7 +26,7 @@ from rich.table import Table
 from sklearn.model_selection import KFold, RepeatedKFold, StratifiedKFold
 
 from cli.samples.files import json_lines
-from infra.config import ROOT, SPECS
+from infra.config import SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.parsing import ByteBudget, read_records
 from noria.data.schema_inference import ColumnInference
@@ -45,13 +45,14 @@ from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import REFERENCE, candidate_key
 from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.data import data_files
+from tests.benchmarks.size import results_file, sized
 from tests.support.fakes import MemoryArtifacts
 
 Rows = list[dict[str, Any]]
 Fold = tuple[Sequence[int], Sequence[int]]  # places to train on, places to score
 _OWN_SPECS = Path(__file__).parent / "specs"
 _TOLERANCE, _RMSE_TOLERANCE = 0.01, 0.02  # absolute; relative
-_REPLICATES, _SEED = 1000, 0
+_REPLICATES, _SEED = sized(1000, smoke=20), 0
 _LITTLE = 0.4  # of the way from guessing to perfect
 
 
@@ -95,20 +96,21 @@ class Measurement:
     is_pooled: bool = True  # the metric of all held-out rows; else the mean of the folds'
 
 
+Changes = dict[str, dict[str, Any]]  # of a spec: settings by section
 _CV = "5-fold, shuffled, pooled"
 _TICKETS, _MESSAGES = SPECS / "tickets.toml", SPECS / "messages.toml"
 _CUSTOMERS, _HOUSING = SPECS / "customers.toml", SPECS / "housing.toml"
-_EVERY_TICKET = {
+_EVERY_TICKET: Changes = {
     "dataset": {"duplicates": "keep"},
     "target": {"min_rows_per_class": 15},
     "evaluation": {"primary_metric": "f1_macro"},
 }
-_GLPI = {**_EVERY_TICKET, "dataset": {"duplicates": "keep", "time": "fecha_de_apertura"}}
-_BY_TIME = {"split": {"kind": "time"}}
-_ALL_ROWS = {"dataset": {"duplicates": "keep"}}
+_GLPI: Changes = {**_EVERY_TICKET, "dataset": {"duplicates": "keep", "time": "fecha_de_apertura"}}
+_BY_TIME: Changes = {"split": {"kind": "time"}}
+_ALL_ROWS: Changes = {"dataset": {"duplicates": "keep"}}
 # Where the protocol shuffles, what it rewards is chosen by shuffled folds too; on p1-p4 -> p5, and
 # in production, folds respect time.
-_SHUFFLED = {"split": {"kind": "stratified"}}
+_SHUFFLED: Changes = {"split": {"kind": "stratified"}}
 
 MEASUREMENTS = (
     Measurement("tickets/glpi_es_2022.csv", _TICKETS, _CV, _shuffled,
@@ -144,6 +146,9 @@ MEASUREMENTS = (
 )  # fmt: skip
 
 
+_SMALLEST = tuple(m for m in MEASUREMENTS if m.files == "tickets/mesa_ayuda_rrhh_es_2023_2024.csv")
+
+
 @dataclass(frozen=True)
 class Score:
     """One metric on one set."""
@@ -167,7 +172,7 @@ def main() -> None:
     """Score every set that is there, print the table and write `build/quality.json`."""
     scores = []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for measurement in MEASUREMENTS:
+        for measurement in sized(MEASUREMENTS, smoke=_SMALLEST):
             paths = data_files(measurement.files)[measurement.takes]
             if not paths:
                 print(f"skipped: {measurement.files} is not there (set NORIA_DATA)")
@@ -177,8 +182,7 @@ def main() -> None:
                 print(f"{s.data}, {s.protocol}: {s.metric} {s.ours:.4g} ({s.model})", flush=True)
             scores += found
     _show(scores)
-    path = ROOT / "build" / "quality.json"
-    path.parent.mkdir(exist_ok=True)
+    path = results_file("quality.json")
     path.write_text(json.dumps([asdict(score) for score in scores], indent=2) + "\n")
     print(f"wrote {path.name}; {sum(not s.holds for s in scores)} of {len(scores)} are below")
 
@@ -187,6 +191,8 @@ def _scores(
     measurement: Measurement, paths: Sequence[Path], pool: ProcessPoolExecutor
 ) -> list[Score]:
     declared = changed(load_spec(measurement.spec), measurement.changes)
+    few = declared.candidates[: sized(None, smoke=1)]
+    declared = declared.model_copy(update={"candidates": few})
     spec, inferred, files = read_files(declared, paths)
     rows = [row for file in files for row in file]
     folds = measurement.folds(files, spec)
@@ -294,8 +300,8 @@ def trained(
     origin = DatasetOrigin(schema=DatasetSchema({}, spec.target.column, (), inferred))
     version = write_dataset(artifacts, name, (train, held_out), origin)
     here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
-    features = fit_feature_views(FitFeatureViewsRequest(name, "q", version), **here)
-    for candidate in features.candidates:
+    fit_feature_views(FitFeatureViewsRequest(name, "q", version), **here)
+    for candidate in [candidate.name for candidate in spec.candidates]:
         with suppress(TrainingFailedError):  # as the state machine goes on without it
             train_candidate(
                 TrainCandidateRequest(name, "q", version, candidate),
@@ -324,11 +330,11 @@ def _measured(
         np.concatenate([part[1].outputs for part in parts]),
         None if parts[0][1].decided is None else np.concatenate([p[1].decided for p in parts]),
     )
-    drawn = []
+    replicates: list[float] = []
     for _ in range(_REPLICATES):
         rows = rng.integers(0, len(truth), len(truth))
-        drawn.append(measure(metric, truth[rows], answers.at(rows)))
-    return measure(metric, truth, answers), _interval(drawn)
+        replicates.append(measure(metric, truth[rows], answers.at(rows)))
+    return measure(metric, truth, answers), _interval(replicates)
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from math import ceil
 from rich.console import Console
 from rich.table import Table
 
-from infra.config import ROOT
+from tests.benchmarks.size import results_file
 from tests.benchmarks.spark import ANALYSIS, N_ROWS
 
 _DAYS = (1_000_000, 100_000_000, 1_000_000_000)
@@ -132,7 +132,7 @@ def estimates(rate: float, row_bytes: float) -> Iterator[Estimate]:
 
 def main() -> None:
     """Print the tables for a linear model, boosted trees and texts."""
-    measured = {r["name"]: r["value"] for r in json.loads((ROOT / "build/batch.json").read_text())}
+    measured = {r["name"]: r["value"] for r in json.loads(results_file("batch.json").read_text())}
     for name, row_bytes in (
         ("customers, logistic_regression", 136.0),
         ("customers, xgboost", 136.0),
@@ -154,7 +154,7 @@ def main() -> None:
         Console(width=150).print(table)
     (spark,) = [
         result
-        for result in json.loads((ROOT / "build/spark.json").read_text())
+        for result in json.loads(results_file("spark.json").read_text())
         if result["name"] == ANALYSIS
     ]
     rate = N_ROWS / spark["value"] / _CORES_HERE

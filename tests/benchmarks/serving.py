@@ -17,9 +17,10 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.golden import TOLERANCE
 from tests.benchmarks.models import KINDS, Trained, train
 from tests.benchmarks.report import Result, publish
+from tests.benchmarks.size import results_file, sized
 from tests.benchmarks.stores import Stores
 
-_REPEATS = 9
+_REPEATS = sized(9, smoke=1)
 _CHILD = Path(__file__).parent / "children.py"
 _SITE_PACKAGES = sysconfig.get_path("purelib")
 _PEER = "scikit-learn + pandas + joblib"
@@ -28,18 +29,17 @@ _COLD, _HANDLER, _WARM, _WARM_TEXT_BOOSTING, _RSS = 0.05, 0.35, 0.25, 1.0, 40e6
 
 def main() -> None:
     """Train every kind, measure, print the table and write `build/bench.json`."""
-    build = ROOT / "build"
-    with tempfile.TemporaryDirectory(dir=_made(build)) as scratch:
+    with tempfile.TemporaryDirectory(dir=results_file("").parent) as scratch:
         folder = Path(scratch)
         layers = _layers(folder)
         results = list(_sizes(layers))
         serving = ":".join(str(layers[name] / "python") for name in ("noria", "serving_runtime"))
-        for kind in KINDS:
+        for kind in sized(list(KINDS), smoke=["text linear"]):
             print(f"… {kind}", flush=True)
             trained = train(kind, folder / "models")
             results += _measured(kind, trained, serving, folder)
         results += _handler(train("text linear", folder / "models"), layers, folder)
-    publish(results, build / "bench.json")
+    publish(results, results_file("bench.json"))
 
 
 def _measured(kind: str, trained: Trained, serving: str, folder: Path) -> list[Result]:
@@ -117,10 +117,13 @@ def _child(
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    line = child.stdout.readline()
+    said = []
+    while (line := child.stdout.readline()) != "ready\n":  # a handler logs metrics before
+        said.append(line)
+        if not line:  # it has ended
+            child.wait()
+            raise RuntimeError(f"benchmark child failed: {arguments[0]}: {''.join(said)}")
     taken = time.perf_counter() - started
-    if line != "ready\n":
-        raise RuntimeError(f"benchmark child failed: {arguments[0]}: {line}{child.stdout.read()}")
     child.stdin.write("warm\n" if warm else "stop\n")
     child.stdin.close()
     facts: dict[str, Any] = json.loads(child.stdout.readline())

@@ -22,13 +22,15 @@ import pyarrow.parquet as pq
 from infra.config import ROOT, SPECS
 from infra.local.glue_jobs import missing_spark
 from noria.analysis.rows import RowsAnalyzer, compared
+from noria.records.codec import to_bytes
 from noria.spec.loader import load_project
-from noria.storage.hashing import canonical_json
 from tests.benchmarks.report import Result, publish
+from tests.benchmarks.size import results_file, sized
 from tests.support.analyzed import AnalyzedModel
 
-ANALYSIS, N_ROWS = "profile and drift", 10_000_000
-_N_FILES, _ROWS_A_FILE, _BATCH = 50, 200_000, 20_000
+ANALYSIS = "profile and drift"
+_N_FILES, _ROWS_A_FILE, _BATCH = sized((50, 200_000, 20_000), smoke=(2, 2_000, 1_000))
+N_ROWS = _N_FILES * _ROWS_A_FILE
 _MOST_OVERHEAD = 2.0  # of Spark on the cores that one process has too
 _MOVED = "ingreso_mensual"
 _DRIVER = "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false pyspark-shell"
@@ -40,7 +42,9 @@ def main() -> None:
         raise SystemExit(reason)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = AnalyzedModel(load_project("customers", SPECS), "logistic_regression", 6000)
+        model = AnalyzedModel(
+            load_project("customers", SPECS), "logistic_regression", sized(6000, smoke=1500)
+        )
         (folder / "model").write_bytes(pickle.dumps((model.spec, model.files)))
         n_rows = _write(model, folder / "rows")
         print(f"{n_rows:,} rows in {_N_FILES} files, {_size(folder / 'rows') / 1e6:.0f} MB")
@@ -63,7 +67,7 @@ def main() -> None:
                 Result.within("java, heap of 2 GB", "bytes", spark["java"], 3e9),
                 Result.within("greatest Python worker", "bytes", spark["worker"], 1e9),
             ],
-            ROOT / "build" / "spark.json",
+            results_file("spark.json"),
         )
 
 
@@ -167,7 +171,7 @@ def _look(side: str, folder: Path) -> None:
                 }
                 total.add(analyzer.profile(cells, batch.num_rows))
     finding = compared(spec, analyzer.reference, total, "v1")
-    (folder / f"{side}.json").write_bytes(canonical_json(finding))
+    (folder / f"{side}.json").write_bytes(to_bytes(finding))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.records.alias import AliasRecord
+from noria.records.codec import to_bytes
+from noria.records.evaluation import Manifest
 from noria.storage.hashing import canonical_json, sha256_hex
-from noria.storage.keys import model_key
+from noria.storage.keys import MANIFEST, model_key
 from noria_aws.aws.alias_items import to_item
 
 
@@ -15,8 +17,8 @@ class Stores:
     """Serves one model version of one project; a context manager with `url`."""
 
     def __init__(self, project: str, files: dict[str, bytes]) -> None:
-        manifest = {"files": {name: sha256_hex(body) for name, body in files.items()}}
-        named = {**files, "manifest.json": canonical_json(manifest)}
+        hashes = {name: sha256_hex(body) for name, body in files.items()}
+        named = {**files, MANIFEST: to_bytes(Manifest(project, "v1", hashes))}
         objects = {f"/bucket/{model_key(project, 'v1', n)}": body for n, body in named.items()}
         record = AliasRecord(project, 1, "v1", None, "2026-01-01T00:00:00+00:00")
         alias = canonical_json({"Item": to_item(record)})

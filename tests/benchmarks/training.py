@@ -7,7 +7,6 @@ is the number the requirements name.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import RESULT, TARGETS, candidate_key, run_key
 from noria_aws.aws.clock import SystemClock
+from tests.benchmarks.size import results_file, sized
 from tests.support.fakes import MemoryArtifacts
 
 _LINEAR = ("logistic_regression",)
@@ -39,10 +39,10 @@ _NEVER = 1e9  # seconds: both sides run all their trials
 
 def main() -> None:
     """Measure both sides, print the table and write `build/training.json`."""
-    n_trials = int(os.environ.get("TRIALS", "50"))
+    n_trials = sized(50, smoke=2)
     features = _child("features", "-", n_trials)
     rows = []
-    for candidate in _spec(n_trials).candidates:
+    for candidate in _spec(n_trials).candidates[: sized(None, smoke=1)]:
         sides = {side: _child(side, candidate.name, n_trials) for side in ("noria", "usual")}
         rows.append({"candidate": candidate.name, **sides})
         _show_line(rows[-1])
@@ -53,9 +53,7 @@ def main() -> None:
         "ratios": _ratios(rows, features["cpu_seconds"]),
     }
     _show(document)
-    path = ROOT / "build" / "training.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    results_file("training.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _spec(n_trials: int) -> ProjectSpec:
@@ -78,7 +76,7 @@ def _child(side: str, candidate: str, n_trials: int) -> dict[str, float]:
 
 def _prepared(spec: ProjectSpec) -> tuple[MemoryArtifacts, str]:
     artifacts = MemoryArtifacts()
-    ((name, body),) = sample_files("tickets")
+    ((name, body),) = sample_files("tickets", n_rows=sized(1200, smoke=200))
     artifacts.put(f"inbox/{name}", body)
     request = PrepareDatasetRequest("tickets", "run", (f"inbox/{name}",))
     dataset = prepare_dataset(request, spec=spec, artifacts=artifacts)

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from noria.bundle.format import pack, unpack
 from noria.features.fitting import RowPreparer, fit_feature_view
 from noria.features.matrix import stack_rows
@@ -25,6 +23,6 @@ def fitted(
     return FeatureView(unpack(pack({"feature_view": data}, {}))[0]["feature_view"])
 
 
-def dense(view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def dense(view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> Any:
     """Return the rows' feature matrix."""
     return stack_rows([view.transform(row) for row in rows], view.width, sparse=False)

@@ -5,6 +5,7 @@ that look at what the steps leave behind.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from cli.samples.files import sample_files
 from noria.errors import AliasConflictError
@@ -47,7 +48,7 @@ def run_training(
     """Run every step from source file to promotion; returns the outcome's name."""
     name = spec.name
     keys = (sources,) if isinstance(sources, str) else tuple(sources)
-    here = {"spec": spec, "artifacts": artifacts}
+    here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
     dataset = prepare_dataset(PrepareDatasetRequest(name, run_id, keys), **here)
     if not dataset.accepted or dataset.dataset_version is None:
         return Run("DatasetRejected", "; ".join(dataset.reasons))

@@ -11,7 +11,7 @@ import numpy as np
 from noria.evaluation.metrics import Answers
 from noria.features.text_signals import TextObserver
 from noria.monitoring.reference import OutOfFoldFacts, Reference, as_answers, build_reference
-from noria.records.alias import Promotion, RolloutChange
+from noria.records.alias import Promotion, RolloutChange, RolloutMode
 from noria.records.codec import to_bytes
 from noria.records.dataset import DatasetManifest
 from noria.records.evaluation import Lineage, VersionFacts
@@ -167,7 +167,7 @@ class Production:
             )
         )
 
-    def roll_out(self, version: str, *, at: datetime, mode: str = "canary") -> None:
+    def roll_out(self, version: str, *, at: datetime, mode: RolloutMode = "canary") -> None:
         """Give a challenger half of the requests."""
         revision = self.aliases.read("loans").revision
         change = RolloutChange(

@@ -14,7 +14,7 @@ COLUMN = {
 
 def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
     """Return a bundle that answers 2 x + 1; `changes` replace parts of its description."""
-    view = {
+    view: dict[str, Any] = {
         "name": "n", "kind": "numeric", "columns": ["x"], "by": None, "groups": {},
         "fill": [0.0], "center": [0.0], "scale": [1.0],
     }  # fmt: skip

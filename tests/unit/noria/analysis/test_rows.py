@@ -73,7 +73,9 @@ def test_expected_quality_does_not_depend_on_how_the_log_was_cut(loans):
         for part in np.array_split(np.arange(len(records)), n_cuts):
             total.add(loans.reference.of([records[i] for i in part[::-1]]))
         assert (total.expected == whole).all()
-    shares = np.array([[record.answer.probabilities[name] for name in CLASSES] for record in records])
+    shares = np.array(
+        [[record.answer.probabilities[name] for name in CLASSES] for record in records]
+    )
     assert whole.sum(axis=1) == pytest.approx(shares.sum(axis=0), abs=1e-5)
 
 

@@ -14,7 +14,9 @@ N_COLUMNS = 20
 def _world(seed=0, n=4000):
     rng = np.random.default_rng(seed)
     rows = {f"f{i}": rng.normal(size=n) for i in range(N_COLUMNS)}
-    frame = Frame({name: FrameColumn("number", number_edges(values)) for name, values in rows.items()})
+    frame = Frame(
+        {name: FrameColumn("number", number_edges(values)) for name, values in rows.items()}
+    )
     return frame, frame.profile(rows), rng
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from noria.records.alert import Alert
 from noria_aws.aws.client_errors import translated
-from noria_aws.handlers.queues import ALERT_ATTRIBUTE
+
+ALERT_ATTRIBUTE = "alert"  # of the topic's messages: the alert as JSON beside its text
 
 
 class SnsAlertTopic:

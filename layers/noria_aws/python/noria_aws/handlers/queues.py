@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from noria.errors import NoriaError
+from noria_aws.aws.sns import ALERT_ATTRIBUTE
 from noria_aws.handlers.runtime import log_event
-
-ALERT_ATTRIBUTE = "alert"  # of the topic's messages: the alert as JSON beside its text
 
 
 def queue_handler(

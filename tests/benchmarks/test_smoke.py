@@ -1,0 +1,113 @@
+"""Every benchmark runs to its end, on sizes of seconds; their figures mean nothing."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from infra.config import ROOT
+from tests.benchmarks import scale
+from tests.benchmarks.data import DATA
+from tests.support.spark import needs_spark
+
+RESULT = {"name", "value", "unit", "peer", "peer_value", "ratio", "goal", "holds"}
+NEEDS_DATA = pytest.mark.skipif(
+    not DATA.exists(), reason="needs the development data: set NORIA_DATA to its folder"
+)
+
+
+def _run(name, results):
+    """Run a benchmark as `make` does, at its smallest size; return what it wrote."""
+    path = ROOT / "build" / "smoke" / results
+    path.unlink(missing_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{name}"],
+        cwd=ROOT, env={**os.environ, "NORIA_BENCH": "smoke"}, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "results", "n_least"),
+    [("serving", "bench.json", 8), ("joins", "joins.json", 1), ("batch", "batch.json", 9),
+     pytest.param("spark", "spark.json", 3, marks=needs_spark)],
+    ids=["serving", "joins", "batch", "spark"],
+)  # fmt: skip
+def test_a_benchmark_with_goals_writes_each_result_with_its_peer(name, results, n_least):
+    """Name, value, unit, peer, ratio, goal: what the table in the documents shows."""
+    found = _run(name, results)
+    assert len(found) >= n_least
+    assert all(set(result) == RESULT for result in found)
+
+
+@NEEDS_DATA
+def test_drift_writes_pairs_false_alarms_delay_and_sizes():
+    """All five parts of the table."""
+    found = _run("drift", "drift.json")
+    assert set(found) == {"pairs", "halves", "false_alarms", "delay", "ten_million"}
+    assert all(pair["is_right"] for pair in found["pairs"])
+    assert found["false_alarms"]["Noria"] == 0
+
+
+@NEEDS_DATA
+def test_quality_writes_each_metric_beside_its_baseline():
+    """One set, all folds."""
+    found = _run("quality", "quality.json")
+    assert {score["metric"] for score in found} == {"f1_macro", "accuracy"}
+    assert all({"ours", "required", "interval", "holds"} <= set(score) for score in found)
+
+
+@NEEDS_DATA
+def test_estimates_write_how_many_windows_are_covered():
+    """Each metric of one set, with its direction under drift."""
+    found = _run("estimates", "estimates.json")
+    assert {result["metric"] for result in found} == {"roc_auc", "accuracy"}
+    assert all(0.0 <= result["covered"] <= 1.0 for result in found)
+
+
+def test_training_writes_both_sides_of_a_search():
+    """CPU seconds and the best score of each."""
+    found = _run("training", "training.json")
+    (row,) = found["candidates"]
+    assert set(row) == {"candidate", "noria", "usual"}
+    assert found["n_trials"] == 2
+
+
+def test_the_model_on_paper_reads_what_the_other_two_measured(monkeypatch, tmp_path, capsys):
+    """Rows a second in, hours and dollars out."""
+    measured = {
+        "batch.json": {f"{name}: a row": 4e-6 for name in (
+            "customers, logistic_regression", "customers, xgboost", "tickets, logistic_regression",
+        )},
+        "spark.json": {scale.ANALYSIS: 38.0},
+    }  # fmt: skip
+    for name, values in measured.items():
+        listed = [{"name": key, "value": value} for key, value in values.items()]
+        (tmp_path / name).write_text(json.dumps(listed))
+    monkeypatch.setattr(scale, "results_file", lambda name: tmp_path / name)
+    scale.main()
+    assert "dollars a day" in capsys.readouterr().out
+
+
+def test_every_benchmark_has_a_smoke():
+    """A new one is named here, or it breaks unseen."""
+    smoked = {
+        "serving",
+        "joins",
+        "batch",
+        "spark",
+        "drift",
+        "quality",
+        "estimates",
+        "training",
+        "scale",
+    }
+    helpers = {"batch_ours", "children", "data", "models", "report", "size", "stores", "test_smoke"}
+    modules = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("[a-z]*.py")}
+    assert modules == smoked | helpers
+    assert all(importlib.util.find_spec(f"tests.benchmarks.{name}") for name in smoked)
