@@ -247,7 +247,7 @@ def test_predict_writes_at_most_five_metrics():
     """Custom metrics cost by name."""
     names = {
         keyword.arg
-        for path in (ROOT / "layers/noria_aws/python/noria_aws").glob("*.py")
+        for path in (ROOT / "layers/noria_aws/python/noria_aws").rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "emit_metrics"
         for keyword in call.keywords

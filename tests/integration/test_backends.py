@@ -99,18 +99,18 @@ def test_a_spark_job_finds_in_rows_what_this_machine_finds(target, ends, tmp_pat
     work = Analysis(target, load_project(PROJECT, SPECS), champion, features=True)
     here = work.here([str(rows)], tmp_path)
     far = work.on_spark(work.uploaded([str(rows)]), workers=2)
-    assert far["code"]["backend"] == "glue"
+    assert far.code["backend"] == "glue"
     for key in ("model_version", "verdict", "n_rows", "n_refused", "findings", "columns"):
-        assert far[key] == here[key], key
-    assert far["n_refused"] == 1
+        assert getattr(far, key) == getattr(here, key), key
+    assert far.n_refused == 1
     bucket = f"s3://{target.outputs['DataBucket']}/"
     tables = [
         pq.read_table(BytesIO(target.artifacts.get(found.key)))
-        for found in target.artifacts.under(far["features"]["at"].removeprefix(bucket))
+        for found in target.artifacts.under(far.features.at.removeprefix(bucket))
         if found.key.endswith(".parquet")
     ]
-    expected = pq.read_table(here["features"]["at"]).to_pylist()
-    assert sum(table.num_rows for table in tables) == far["features"]["n_rows"] == len(expected)
+    expected = pq.read_table(here.features.at).to_pylist()
+    assert sum(table.num_rows for table in tables) == far.features.n_rows == len(expected)
     found = [row for table in tables for row in table.to_pylist()]
     assert sorted(map(str, found)) == sorted(map(str, expected))
 

@@ -5,16 +5,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from threading import Lock
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from noria.errors import AliasConflictError
-from noria.ports import StoredObject
+from noria.ports import (
+    ArtifactIndex,
+    ArtifactStore,
+    Claims,
+    Clock,
+    FileStore,
+    LinkedStore,
+    ModelAliases,
+    PredictionLog,
+    StoredObject,
+)
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.records.prediction import PredictionRecord
+from tests.support.ports import implements
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@implements(ArtifactStore, ArtifactIndex, FileStore, LinkedStore)
 class MemoryArtifacts:
     """`ArtifactStore` in a dictionary."""
 
@@ -48,12 +60,18 @@ class MemoryArtifacts:
     def exists(self, key: str) -> bool:
         return key in self.objects
 
+    def copied(self) -> "MemoryArtifacts":
+        made = MemoryArtifacts()
+        made.objects, made.modified = dict(self.objects), dict(self.modified)
+        return made
+
     def under(self, prefix: str) -> Iterator[StoredObject]:
         for key in sorted(self.objects):
             if key.startswith(prefix):
                 yield StoredObject(key, len(self.objects[key]), self.modified.get(key, _EPOCH))
 
 
+@implements(ModelAliases)
 class MemoryAliases:
     """`ModelAliases` in a dictionary; the lock is the transaction."""
 
@@ -63,25 +81,37 @@ class MemoryAliases:
         self._lock = Lock()
 
     def read(self, project: str) -> AliasRecord:
-        return self._records.get(project, AliasRecord(project, 0, None, None, None))
+        return self._records.get(project, _never_promoted(project))
 
-    def apply(self, promotion: AliasChange) -> AliasRecord:
+    def apply(self, change: AliasChange) -> AliasRecord:
         with self._lock:
-            record = self.read(promotion.project)
-            done = {entry.promotion_id for entry in self._history[promotion.project]}
-            if promotion.promotion_id in done:
+            record = self._records.get(change.project, _never_promoted(change.project))
+            done = {entry.promotion_id for entry in self._history[change.project]}
+            if change.promotion_id in done:
                 return record
-            if record.revision != promotion.expected_revision:
+            if record.revision != change.expected_revision:
                 raise AliasConflictError("someone else moved the alias")
-            after, entry = apply_change(record, promotion)
-            self._records[promotion.project] = after
-            self._history[promotion.project].append(entry)
+            after, entry = apply_change(record, change)
+            self._records[change.project] = after
+            self._history[change.project].append(entry)
             return after
+
+    def copied(self) -> "MemoryAliases":
+        made = MemoryAliases()
+        made._records = dict(self._records)
+        for project, entries in self._history.items():
+            made._history[project] = list(entries)
+        return made
 
     def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
         return self._history[project][::-1][:limit]
 
 
+def _never_promoted(project: str) -> AliasRecord:
+    return AliasRecord(project, 0, None, None, None)
+
+
+@implements(PredictionLog)
 class MemoryLog:
     """`PredictionLog` in a list of lines, as they are written."""
 
@@ -92,6 +122,7 @@ class MemoryLog:
         self.records += [record.to_dict() for record in records]
 
 
+@implements(Clock)
 class SteppingClock:
     """`Clock` that moves one second at each reading."""
 
@@ -103,6 +134,7 @@ class SteppingClock:
         return self._now
 
 
+@implements(Clock)
 class FixedClock:
     """`Clock` that stands still."""
 
@@ -113,6 +145,7 @@ class FixedClock:
         return self.at
 
 
+@implements(Claims)
 class MemoryClaims:
     """`Claims` in a dictionary."""
 
@@ -147,3 +180,10 @@ class MemoryClaims:
         with self._lock:
             self._units[project, key].add(unit)
             return len(self._units[project, key])
+
+
+if TYPE_CHECKING:  # the type checker holds the types of arguments and answers too
+    _CONFORM: tuple[FileStore, LinkedStore, ModelAliases, PredictionLog, Clock, Clock, Claims] = (
+        MemoryArtifacts(), MemoryArtifacts(), MemoryAliases(), MemoryLog(), SteppingClock(),
+        FixedClock(_EPOCH), MemoryClaims(),
+    )  # fmt: skip

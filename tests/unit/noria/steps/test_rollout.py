@@ -1,5 +1,6 @@
 """Rollout steps: forward, wait, back; and who else may move the aliases."""
 
+from copy import copy
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from noria.steps.check_rollout import CheckRolloutRequest, check_rollout
 from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
 from noria.steps.request_approval import RequestApprovalRequest, request_approval
 from noria.steps.revert_rollout import RevertRolloutRequest, revert_rollout
-from tests.support.fakes import FixedClock
+from tests.support.fakes import FixedClock, MemoryAliases
+from tests.support.killing import State, cuts_of, faults_after
 from tests.support.production import START, Production, loan_rows
 
 STEPS = (
@@ -183,58 +185,65 @@ def test_an_approval_waits_with_its_token_and_its_end(p):
     assert b"token" in p.store.get("monitoring/loans/approval.json")
 
 
-@pytest.mark.parametrize("dies_at", range(1, 12))
-def test_a_rollout_that_dies_after_any_write_is_finished_by_a_second_start(p, dies_at):
-    """Nothing lost, nothing doubled, nothing half-visible."""
+def _rolled_out(p):
+    """Return the rollout as Step Functions runs it: from the step that has no history row yet."""
 
-    class _DeathError(BaseException):
-        pass
+    def run(state):
+        q = copy(p)
+        q.store, q.aliases = state.artifacts, state.aliases
+        done = len(q.aliases.history("loans")) - 1
+        revision = q.aliases.read("loans").revision
+        for step in range(2):
+            if done <= step:
+                revision = _advance(q, step, revision).revision
+        promote_challenger(
+            PromoteChallengerRequest("loans", "run", "v2", revision if done < 3 else 3, "r"),
+            artifacts=q.store, aliases=q.aliases, clock=FixedClock(AT),
+        )  # fmt: skip
+        return True
 
-    calls, apply = 0, p.aliases.apply
+    return run
 
-    def dying(change):
-        nonlocal calls
-        calls += 1
-        if calls == dies_at and calls % 2:
-            raise _DeathError  # before the write
-        after = apply(change)
-        if calls == dies_at:
-            raise _DeathError  # behind it
+
+def _rollout_holds(state, is_finished):
+    record = state.aliases.read("loans")
+    kinds = [entry.kind for entry in state.aliases.history("loans")]
+    assert record.champion in ("v1", "v2")
+    assert len(kinds) == record.revision
+    if is_finished:
+        assert (record.champion, record.revision) == ("v2", 4)
+        assert kinds == ["training", "canary", "shadow", "manual"]
+
+
+def test_a_rollout_that_dies_at_any_call_is_finished_by_a_second_start(p):
+    """Nothing lost, nothing doubled, nothing half-visible; every death happens."""
+    run = _rolled_out(p)
+    cuts = cuts_of(State(p.store.copied(), p.aliases.copied()), run)
+    assert cuts.writes == ["aliases.apply"] * 3
+    assert len(cuts.states) == 4
+    assert cuts.n == 2 * (3 + len(cuts.reads)) > 20
+    assert not faults_after(cuts, run, _rollout_holds)
+
+
+def test_an_alias_that_counts_a_change_twice_would_be_found(p, monkeypatch):
+    """Control: the record is written, and its history row in another write."""
+    plain = MemoryAliases.apply
+
+    def in_two_writes(self, change):
+        after = plain(self, change)
+        self._history[change.project].pop()
         return after
 
-    def whole():
-        revision = _advance(p, 0, 1).revision
-        revision = _advance(p, 1, revision).revision
-        promote_challenger(
-            PromoteChallengerRequest("loans", "run", "v2", revision, "r"),
-            artifacts=p.store, aliases=p.aliases, clock=FixedClock(AT),
-        )  # fmt: skip
-
-    p.aliases.apply = dying
-    try:
-        whole()
-    except _DeathError:
-        record = p.aliases.read("loans")
-        assert record.champion in ("v1", "v2")
-        p.aliases.apply = apply
-        _redriven(p)
-    record = p.aliases.read("loans")
-    assert (record.champion, record.revision) == ("v2", 4)
-    kinds = [entry.kind for entry in p.aliases.history("loans")]
-    assert kinds == ["training", "canary", "shadow", "manual"]
+    run = _rolled_out(p)
+    state = State(p.store.copied(), p.aliases.copied())
+    monkeypatch.setattr(MemoryAliases, "apply", in_two_writes)
+    assert faults_after(cuts_of(state, lambda s: _advance_once(p, s)), run, _rollout_holds)
 
 
-def _redriven(p):
-    """Go on as Step Functions does: from the step that failed, with the results before it."""
-    done = len(p.aliases.history("loans")) - 1
-    revision = p.aliases.read("loans").revision
-    for step in range(2):
-        if done <= step:
-            revision = _advance(p, step, revision).revision
-    promote_challenger(
-        PromoteChallengerRequest("loans", "run", "v2", revision if done < 3 else 3, "r"),
-        artifacts=p.store, aliases=p.aliases, clock=FixedClock(AT),
-    )  # fmt: skip
+def _advance_once(p, state):
+    q = copy(p)
+    q.store, q.aliases = state.artifacts, state.aliases
+    return _advance(q, 0, q.aliases.read("loans").revision)
 
 
 def test_while_a_person_is_waited_for_the_challenger_answers_nothing(p):

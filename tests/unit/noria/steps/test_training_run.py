@@ -2,60 +2,27 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
 from cli.samples.files import sample_files
 from noria.errors import ModelVersionConflictError, SettingsError, StoreUnavailableError
+from noria.records.codec import to_bytes
+from noria.records.evaluation import Manifest
 from noria.registry.versions import verify_version
-from noria.storage.keys import TEST, model_key
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import MANIFEST, TEST, model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
+from tests.support.killing import State, cuts_of, faults_after
 from tests.support.pipeline import run_training
 from tests.support.rows import ticket_csv
 from tests.support.specs import quick_tickets
 
 
-class _Killed(BaseException):
-    """The process is gone."""
-
-
-class _Killer:
-    """Counts writes of both ports and dies at the n-th, before or after it took place."""
-
-    def __init__(self):
-        self.n_writes, self.at, self.lands = 0, -1, False
-
-    def around(self, write, *arguments, **settings):
-        self.n_writes += 1
-        if self.n_writes != self.at:
-            return write(*arguments, **settings)
-        if self.lands:
-            write(*arguments, **settings)
-        raise _Killed
-
-
-class _Artifacts(MemoryArtifacts):
-    def __init__(self, killer):
-        super().__init__()
-        self.killer = killer
-
-    def put(self, key, body, *, if_absent=False):
-        return self.killer.around(super().put, key, body, if_absent=if_absent)
-
-
-class _Aliases(MemoryAliases):
-    def __init__(self, killer):
-        super().__init__()
-        self.killer = killer
-
-    def promote(self, promotion):
-        return self.killer.around(super().promote, promotion)
-
-
 class _World:
     def __init__(self, n_candidates=2):
-        self.killer = _Killer()
-        self.artifacts, self.aliases = _Artifacts(self.killer), _Aliases(self.killer)
+        self.artifacts, self.aliases = MemoryArtifacts(), MemoryAliases()
         self.clock, spec = SteppingClock(), quick_tickets()
         self.spec = spec.model_copy(update={"candidates": spec.candidates[:n_candidates]})
 
@@ -83,7 +50,7 @@ def test_the_first_good_model_becomes_champion_with_its_lineage():
     lineage = verify_version(world.artifacts, "quick", run.model_version).lineage
     assert lineage.run_id == "run"
     assert lineage.parent_champion is None
-    assert {"dataset_version", "spec_sha256", "code", "execution_id"} <= set(lineage)
+    assert all((lineage.dataset_version, lineage.spec_sha256, lineage.code, lineage.execution_id))
 
 
 class _Packages:
@@ -248,31 +215,94 @@ def test_a_run_started_again_after_its_champion_was_replaced_does_not_claim_to_p
     assert world.aliases.read("quick").champion == strong.model_version
 
 
-def _invariants(world, champion_before):
-    """What must hold after any death: no half-visible version, no half-moved alias."""
-    for version in world.versions():
-        verify_version(world.artifacts, "quick", version)
-    record = world.aliases.read("quick")
-    history = world.aliases.history("quick")
-    assert len(history) == record.revision
-    assert record.champion in {champion_before, *world.versions()}
+_CSV = "inbox/rows.csv"
 
 
-@pytest.mark.parametrize("lands", [False, True], ids=["before the write", "after the write"])
-def test_a_run_killed_at_any_write_and_started_again_ends_as_if_never_killed(lands):
+def _start(state):
+    """Run the training on what is stored; the report is not drawn, which takes most of the time."""
+    spec = quick_tickets()
+    spec = spec.model_copy(update={"candidates": spec.candidates[:1]})
+    return run_training(
+        spec, _CSV, "run", artifacts=state.artifacts, aliases=state.aliases, clock=SteppingClock()
+    )
+
+
+def _versions(state):
+    keys = [key for key in state.artifacts.objects if key.startswith("models/")]
+    return {key.split("/")[2] for key in keys if key.endswith("manifest.json")}
+
+
+def _holds(expected):
+    """Return what must hold after any death, and after the run was started again."""
+
+    def check(state, again):
+        for version in _versions(state):
+            verify_version(state.artifacts, "quick", version)
+        record, history = state.aliases.read("quick"), state.aliases.history("quick")
+        assert len(history) == record.revision
+        assert record.champion in {None, *_versions(state)}
+        if again is not None:
+            assert (again.outcome, again.model_version) == (
+                expected.outcome,
+                expected.model_version,
+            )
+            assert _versions(state) == {expected.model_version}
+            assert record.revision == 1
+
+    return check
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Return what finds the faults of the run, wherever it dies: {cut: fault}, and the cuts."""
+    monkeypatch.setattr("noria.steps.write_training_report.render", lambda *_: b"<!doctype html>")
+
+    def faults():
+        state = State(MemoryArtifacts(), MemoryAliases())
+        state.artifacts.put(_CSV, ticket_csv(150))
+        expected = _start(state.copied())
+        assert expected.outcome == "ChallengerPromoted"
+        cuts = cuts_of(state, _start)
+        return faults_after(cuts, _start, _holds(expected)), cuts
+
+    return faults
+
+
+def test_a_run_killed_at_any_call_and_started_again_ends_as_if_never_killed(killed):
     """No lost, doubled or half-visible version, wherever the process dies."""
-    undisturbed = _World(n_candidates=1)
-    expected = undisturbed.train(n_rows=200)
-    assert expected.outcome == "ChallengerPromoted"
-    for at in range(1, undisturbed.killer.n_writes + 1):
-        world = _World(n_candidates=1)
-        world.killer.at, world.killer.lands = at, lands
-        with pytest.raises(_Killed):
-            world.train(n_rows=200)
-        _invariants(world, None)
-        world.killer.at = -1
-        again = world.train(n_rows=200)
-        assert (again.outcome, again.model_version) == (expected.outcome, expected.model_version)
-        assert world.versions() == {expected.model_version}
-        assert world.aliases.read("quick").revision == 1
-        _invariants(world, None)
+    faults, cuts = killed()
+    assert not faults
+    assert len(cuts.states) == len(cuts.writes) + 1
+    assert sum(write.startswith("aliases.apply") for write in cuts.writes) == 1
+    assert len(cuts.writes) >= 35
+    assert cuts.n >= 200
+
+
+def _manifest_first(artifacts, project, model_version, files, facts):
+    hashes = {name: sha256_hex(body) for name, body in files.items()}
+    manifest = Manifest(project, model_version, hashes, **vars(facts))
+    artifacts.put(model_key(project, model_version, MANIFEST), to_bytes(manifest))
+    for name, body in files.items():
+        artifacts.put(model_key(project, model_version, name), body)
+
+
+def test_a_manifest_that_is_written_first_would_be_found(killed, monkeypatch):
+    """Control: the version is there before its files are."""
+    monkeypatch.setattr("noria.steps.register_model_version.write_version", _manifest_first)
+    faults, _ = killed()
+    assert any("manifest.json" in cut for cut in faults)
+
+
+def test_a_promotion_without_an_id_of_its_own_would_be_found(killed, monkeypatch):
+    """Control: a run that is started again after its promotion promotes a second time."""
+    ids = iter(range(10_000))
+    plain = MemoryAliases.apply
+
+    def forgetful(self, change):
+        revision = self.read(change.project).revision
+        change = replace(change, promotion_id=f"p{next(ids)}", expected_revision=revision)
+        return plain(self, change)
+
+    monkeypatch.setattr(MemoryAliases, "apply", forgetful)
+    faults, _ = killed()
+    assert any("aliases.apply" in cut for cut in faults)
