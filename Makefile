@@ -13,7 +13,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test check synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -50,10 +50,21 @@ demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glue" on this machine
 
 test: $(SPARK) ## Run all tests, offline
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
+
+test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: a minute
+	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
+	  --numprocesses 2 --dist loadgroup
 
 check: $(SETUP) ## Format, lint, types, direction of imports
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+coverage: $(SPARK) ## Branch coverage of the domain: build/coverage, at least 95 %
+	@$(BIN)/python -m pytest tests/unit tests/training --numprocesses 2 --dist loadgroup --cov=noria --cov-branch \
+	  --cov-fail-under=95 --cov-report=term --cov-report=html:build/coverage
+
+docs: $(SETUP) ## Write the reference pages and build the documentation site: build/site
+	@$(BIN)/python -m cli.reference && NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 
 synth: $(SETUP) ## Write the CloudFormation templates to cdk.out; needs no account
 	@$(BIN)/cdk synth --quiet -c noria:stage=$(STAGE)

@@ -8,6 +8,9 @@ from infra.config import ROOT
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 
+_SLOW_FIRST = {
+    name: n for n, name in enumerate(("integration", "contract", "training", "benchmarks"))
+}
 PROJECTS = ROOT / "layers" / "projects" / "python" / "projects"
 
 
@@ -36,7 +39,12 @@ def customers() -> ProjectSpec:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep unit tests off the network."""
+    """Keep unit tests off the network; start what takes longest first, a module on one worker."""
     for item in items:
-        if "tests/unit" in Path(item.path).as_posix():
+        place = Path(item.path).relative_to(ROOT).as_posix()
+        if place.startswith("tests/unit"):
             item.add_marker(pytest.mark.disable_socket)
+        # Contracts share one deployed stage.
+        group = "contract" if place.startswith("tests/contract/test_") else place
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _SLOW_FIRST.get(item.path.parent.name, len(_SLOW_FIRST)))

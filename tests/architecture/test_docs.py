@@ -1,39 +1,75 @@
-"""The README mentions everything a user meets, so that it cannot fall behind unseen."""
+"""Each page mentions what belongs on it, so that none falls behind unseen."""
 
 import re
 
 import pytest
 
+from cli import reference
 from infra.config import PREFIX, ROOT, Deployment, project_names
-from noria.spec.catalog import ALGORITHMS
+from noria.spec.catalog import ALGORITHMS, METRICS
 from noria_aws.handlers.http_api import ROUTES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TARGETS = [
+    target
+    for target in re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    if target != "help"
+]
 MENTIONED = [
-    *(path.parent.name for path in ROOT.glob("lambdas/*/handler.py")),
-    *(path.name for path in ROOT.glob("statemachines/*.json")),
-    *project_names(),
-    *(f"{PREFIX}{name}" for name in Deployment.model_fields),
-    *(f"`{route.method} {route.path}`" for route in ROUTES),
-    *(f"`{name}`" for name in ALGORITHMS),
-    *(f"make {target}" for target in re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M) if target != "help"),
+    *(("docs/map.md", path.parent.name) for path in ROOT.glob("lambdas/*/handler.py")),
+    *(("docs/map.md", path.name) for path in ROOT.glob("statemachines/*.json")),
+    *(("README.md", name) for name in project_names()),
+    *(("docs/deploy.md", f"{PREFIX}{name}") for name in Deployment.model_fields),
+    *(("docs/api.md", f"`{route.method} {route.path}`") for route in ROUTES),
+    *(("docs/projects.md", f"`{name}`") for name in ALGORITHMS),
+    *(("CONTRIBUTING.md", f"make {target}") for target in TARGETS),
+    *(("docs/decisions/index.md", path.name) for path in ROOT.glob("docs/decisions/[a-z]*.md") if path.stem != "index"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MENTIONED)
-def test_the_readme_mentions(name):
-    """Every Lambda, state machine, project, setting, route, algorithm and make target."""
-    assert name in README
+@pytest.mark.parametrize(("page", "name"), MENTIONED)
+def test_a_page_mentions(page, name):
+    """Every Lambda, state machine, project, setting, route, algorithm, make target and decision."""
+    assert name in (ROOT / page).read_text(encoding="utf-8")
 
 
-def test_files_the_readme_links_exist():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_a_page_links_exist(page):
     """No dangling picture or document."""
-    for path in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / path).is_file()
+    for path in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / path).is_file(), path
 
 
-def test_ci_calls_the_readmes_commands():
+def test_the_readme_is_short():
+    """What it is, what you get, two commands, where to read on."""
+    assert (ROOT / "README.md").read_text(encoding="utf-8").count("\n") <= 130
+
+
+def test_the_reference_pages_are_those_of_the_code():
+    """`make docs` writes them; a change of the code changes the page in the same commit."""
+    assert reference.CLI_PAGE.read_text(encoding="utf-8") == reference.cli_page()
+    assert reference.SPEC_PAGE.read_text(encoding="utf-8") == reference.spec_page()
+
+
+def test_the_spec_page_knows_every_key_of_every_section():
+    """A key is found under the name that the file uses."""
+    text = reference.spec_page()
+    for key in ("window_files", "min_improvement", "windows_in_a_row", "row_age_hours", "from"):
+        assert f"| `{key}` |" in text
+    assert METRICS
+
+
+def test_every_benchmark_table_names_its_commit():
+    """A figure without a commit cannot be checked."""
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", text, flags=re.M)[1:]
+    assert len(sections) >= 9
+    assert all(re.search(r"Measured at [0-9a-f]{7}|Computed from", part) for part in sections)
+
+
+def test_ci_calls_the_documented_commands():
     """What is documented is what is tested."""
     commands = re.findall(r"^make [\w-]+$", (ROOT / ".ci/run").read_text(), re.M)
-    assert "make test" in commands
-    assert all(f"`{command}`" in README for command in commands)
+    assert {"make check", "make test", "make docs"} <= set(commands)
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert all(f"`{command}`" in contributing for command in commands)

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import os
-import signal
 import threading
 import time
 import urllib.error
@@ -12,37 +10,11 @@ import urllib.request
 import pytest
 
 from cli.samples.files import sample_files
-from cli.training import new_run_id, run_training, upload
-from infra.config import ROOT
-from infra.constructs.steps import STEPS
-from noria.records.alias import Promotion
-from noria.registry.versions import verify_version
 from noria.storage.keys import model_key
-from tests.support.stages import workers_of
+from tests.support.wheel import PROJECT, noisy_rows, promote, rows, train
 
-_TEXT = (ROOT / "statemachines" / "training.asl.json").read_text(encoding="utf-8")
-TRAINING = [
-    step
-    for step in STEPS
-    if step != "raise_alert"
-    and "${" + "".join(word.capitalize() for word in step.split("_")) + "Function}" in _TEXT
-]
-PROJECT = "messages"
 ROW = {"text": "The kitchen got my order wrong twice. Never again.", "average_stars": 2.1}
 TICKET = {"short_description": "no puedo iniciar sesión, la contraseña está vencida"}
-
-
-def _rows(n_rows=700, project=PROJECT, **settings):
-    return sample_files(project, n_rows=n_rows, **settings)
-
-
-def _noisy_rows():
-    return _rows(noise=0.35)
-
-
-def _train(target, files, *, project=PROJECT, run_id=None, follow=None):
-    keys = upload(target, project, files)
-    return run_training(target, project, keys, run_id or new_run_id(), follow or (lambda *_: None))
 
 
 def _predict(target, row=ROW, project=PROJECT, **more):
@@ -58,7 +30,7 @@ def before_training(target):
 @pytest.fixture(scope="module")
 def first(target, before_training):
     """The first training run, on few and noisy rows."""
-    return _train(target, _noisy_rows())
+    return train(target, noisy_rows())
 
 
 def test_without_a_champion_predict_is_503_and_health_says_why(before_training):
@@ -85,7 +57,7 @@ def test_the_first_good_model_is_promoted_and_answers(target, first):
 @pytest.fixture(scope="module")
 def tickets_end(target):
     """Seven algorithms searched, on few rows."""
-    return _train(target, _rows(300, "tickets"), project="tickets")
+    return train(target, rows(300, "tickets"), project="tickets")
 
 
 @pytest.mark.usefixtures("tickets_end")
@@ -99,7 +71,7 @@ def test_tickets_work_from_their_spec_alone(target, tickets_end):
 
 def test_housing_works_from_its_spec_alone(target):
     """Regression, from the same engine; a value outside the seen range is said."""
-    end = _train(target, sample_files("housing"), project="housing")
+    end = train(target, sample_files("housing"), project="housing")
     assert end.output["outcome"] == "ChallengerPromoted"
     row = dict(zip("CRIM NOX RM AGE DIS RAD TAX PTRATIO B LSTAT".split(),
                    [0.01, 0.5, 6.5, 65, 4.1, 1, 296, 15.3, 396.9, 5], strict=True))  # fmt: skip
@@ -111,7 +83,7 @@ def test_housing_works_from_its_spec_alone(target):
 
 def test_customers_work_from_their_spec_alone(target):
     """Columns found in the files; the answer is worth money."""
-    end = _train(target, _rows(3000, "customers"), project="customers")
+    end = train(target, rows(3000, "customers"), project="customers")
     assert end.output["outcome"] == "ChallengerPromoted"
     row = {"segmento": "premium", "prob_value_contact": 0.7, "monto": 25000}
     answer = _predict(target, row, "customers").body
@@ -132,7 +104,7 @@ def test_the_report_of_a_run_is_one_file_that_needs_no_network(target, first):
 @pytest.mark.usefixtures("first")
 def test_unchanged_data_keep_the_champion_with_an_interval(target):
     """The same rows again improve nothing."""
-    end = _train(target, _noisy_rows())
+    end = train(target, noisy_rows())
     assert end.output["outcome"] == "ChampionKept"
     evaluation = end.output["evaluation"]
     assert (evaluation["interval_low"], evaluation["interval_high"]) == (0.0, 0.0)
@@ -142,7 +114,7 @@ def test_unchanged_data_keep_the_champion_with_an_interval(target):
 def test_shuffled_labels_are_refused(target):
     """The gate, through the state machine."""
     before = target.aliases.read(PROJECT)
-    end = _train(target, _rows(seed=5, shuffle_labels=True))
+    end = train(target, rows(seed=5, shuffle_labels=True))
     assert end.output["outcome"] == "ChallengerRefused"
     assert target.aliases.read(PROJECT) == before
 
@@ -150,73 +122,15 @@ def test_shuffled_labels_are_refused(target):
 @pytest.mark.usefixtures("first")
 def test_a_bad_dataset_is_rejected_with_its_report(target):
     """A business answer, not a failure; the rows are kept."""
-    end = _train(target, [("rows.csv", b"review_id,stars\n1,5\n")])
+    end = train(target, [("rows.csv", b"review_id,stars\n1,5\n")])
     assert (end.status, end.output["outcome"]) == ("SUCCEEDED", "DatasetRejected")
     assert "columns ['date', 'text'] are missing" in end.output["summary"]
 
 
 def test_an_unknown_project_fails_with_the_errors_own_name(target):
     """Step Functions sees the class name, as on AWS."""
-    end = _train(target, [("rows.csv", b"a\n1\n")], project="nobody")
+    end = train(target, [("rows.csv", b"a\n1\n")], project="nobody")
     assert (end.status, end.output["error"]) == ("FAILED", "UnknownProjectError")
-
-
-@pytest.mark.parametrize("step", TRAINING)
-def test_a_step_whose_process_is_killed_leaves_nothing_half_and_the_same_input_completes_the_run(
-    target, first, step
-):
-    """Each step in turn: its process hangs, then dies; the execution is started again."""
-    champion = first.output["model_version"]
-    promotes = step == "promote_challenger"
-    files = _rows(2500, seed=2, noise=0.0) if promotes else _noisy_rows()
-    run_id, before = new_run_id(), target.aliases.read(PROJECT)
-    workers = workers_of(target.emulator.folder, step)
-    assert workers
-    _signal(workers, signal.SIGSTOP)
-    state = "TrainCandidates" if step == "train_candidate" else _pascal(step)
-
-    def kill(entered, what, _):
-        if (entered, what) == (state, "started"):
-            time.sleep(0.2)
-            _signal(workers, signal.SIGKILL)
-
-    end = _train(target, files, run_id=run_id, follow=kill)
-    assert end.status == ("SUCCEEDED" if step == "write_training_report" else "FAILED")
-    assert target.aliases.read(PROJECT) == before
-    again = _train(target, files, run_id=run_id)
-    assert again.output["outcome"] == ("ChallengerPromoted" if promotes else "ChampionKept")
-    assert _versions(target, run_id) == {again.output["model_version"]}
-    verify_version(target.artifacts, PROJECT, again.output["model_version"])
-    assert target.aliases.read(PROJECT).revision == before.revision + promotes
-    if promotes:
-        assert _train(target, files, run_id=run_id).output == again.output
-        _promote(target, champion)  # as the other tests expect it
-
-
-def _pascal(step):
-    return "".join(word.capitalize() for word in step.split("_"))
-
-
-def _versions(target, run_id):
-    """Return the registered versions of a run: those with a manifest."""
-    found = target.client("s3").list_objects_v2(
-        Bucket=target.outputs["DataBucket"], Prefix=f"models/{PROJECT}/{run_id}"
-    )
-    keys = [item["Key"] for item in found.get("Contents", [])]
-    return {key.split("/")[2] for key in keys if key.endswith("/manifest.json")}
-
-
-def _signal(workers: list[int], number: signal.Signals) -> None:
-    for pid in workers:
-        os.kill(pid, number)
-
-
-def _promote(target, version):
-    revision = target.aliases.read(PROJECT).revision
-    promotion = Promotion(
-        PROJECT, f"t-{version}-{revision}", version, revision, "manual", "test", "test", "now"
-    )
-    target.aliases.apply(promotion)
 
 
 @pytest.mark.usefixtures("first")
@@ -237,14 +151,14 @@ def test_a_new_champion_serves_within_30_s_and_a_broken_one_never(target):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    _promote(target, broken)
+    promote(target, broken)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         health = target.call("GET", "/health").body["projects"][PROJECT]
         if health["status"] == "degraded":
             break
         time.sleep(0.5)
-    _promote(target, good)
+    promote(target, good)
     while time.monotonic() < deadline:
         recovered = target.call("GET", "/health").body["projects"][PROJECT]
         if recovered["status"] == "ok":

@@ -1,4 +1,4 @@
-"""What is kept of rows, and what is said of them; whole models are in tests/unit/projects."""
+"""What is kept of rows, and what is said of them; whole models are in tests/training/projects."""
 
 from fractions import Fraction
 

@@ -20,6 +20,7 @@ from noria.storage.keys import (
     CANCELLED,
     OUTCOME,
     PLAN,
+    REFUSED_SUFFIX,
     batch_key,
     batch_result_key,
     batch_values_prefix,
@@ -171,7 +172,7 @@ class _Closing:
         # Overwritten results must not keep the refused rows of an earlier file beside them.
         if not counts.n_refused and self._spec.batch.results == "dated":
             return None
-        key = batch_result_key(self._spec.name, f"{self._stem()}-refused.jsonl.gz")
+        key = batch_result_key(self._spec.name, f"{self._stem()}{REFUSED_SUFFIX}")
         bodies = self._bodies("refused") if counts.n_refused else iter([b""])
         packed = (gzip.compress(body, mtime=0) for body in bodies)
         with joined(packed) as stream:

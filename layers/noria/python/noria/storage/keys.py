@@ -25,6 +25,7 @@ ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
 # A batch job.
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
+REFUSED_SUFFIX = "-refused.jsonl.gz"  # of a result file: the rows without an answer
 
 
 def fold_name(number: int, part: str) -> str:

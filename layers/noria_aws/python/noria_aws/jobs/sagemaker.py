@@ -19,7 +19,7 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import TrainingFailedError
 from noria.ports import ArtifactStore
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.keys import GOLDEN, candidate_key, dataset_key, run_key
+from noria.storage.keys import GOLDEN, MANIFEST, candidate_key, dataset_key, run_key
 from noria_aws.aws.settings import training_root
 from noria_aws.handlers.bootstrap import Services, bootstrap
 from noria_aws.handlers.runtime import log_event
@@ -51,7 +51,7 @@ def run_job(root: Path, services: Services) -> None:
     request = read_request(root)
     channels = {
         dataset_key(request.project, request.dataset_version, "train/"): "train",
-        dataset_key(request.project, request.dataset_version, "manifest.json"): "manifest",
+        dataset_key(request.project, request.dataset_version, MANIFEST): "manifest",
         run_key(request.project, request.run_id, "features/"): "features",
     }
     store = _Channels(services.artifacts, root / "input" / "data", channels)
