@@ -81,3 +81,13 @@ def test_examples_in_docstrings_are_true():
         assert result.failed == 0, name
         n_run += result.attempted
     assert n_run > 0
+
+
+def test_dicts_of_anything_stay_at_the_edges():
+    """What steps hand each other has a type; JSON, rows and third-party data are the edges."""
+    n_lines = sum(
+        "dict[str, Any]" in line or "Mapping[str, Any]" in line
+        for path in (ROOT / "layers/noria/python/noria").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
+    assert n_lines <= 100

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 from noria.records.prediction import PredictionRecord
+from noria.records.training import Params
 
 if TYPE_CHECKING:  # predict imports the ports, and tells nobody anything
     from noria.records.alert import Alert
@@ -116,7 +117,7 @@ class MetricSink(Protocol):
         self,
         name: str,
         facts: Mapping[str, Any],
-        params: Mapping[str, Any],
+        params: Params,
         metrics: Mapping[str, float],
         files: Mapping[str, bytes],
     ) -> None:

@@ -17,7 +17,7 @@ from noria.batch.parts import (
     physical_lines,
     whole_records,
 )
-from noria.data.parsing import CUT, json_records, long_cells, text_fault
+from noria.data.parsing import CUT, RawCells, json_records, long_cells, text_fault
 from noria.records.batch import FileLayout
 
 _BLANK, _RETURN = b"\r\n", 13
@@ -28,7 +28,7 @@ class BadRecord(NamedTuple):
 
     line: int
     reason: str
-    cells: dict[str, Any]  # as far as they could be told apart
+    cells: RawCells  # as far as they could be told apart
 
 
 class Records(NamedTuple):
@@ -181,7 +181,7 @@ def _cells(record: Sequence[bytes], layout: FileLayout) -> tuple[list[str], str 
     return cells, next((fault for cell in cells if (fault := text_fault(cell))), None)
 
 
-def _named(cells: Sequence[str], layout: FileLayout) -> dict[str, Any]:
+def _named(cells: Sequence[str], layout: FileLayout) -> RawCells:
     shown = [cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in cells]
     return dict(zip(layout.header, shown, strict=False))
 
@@ -219,7 +219,7 @@ def _one_chunk(column: Any) -> pa.Array:
 def _read_json(
     part: Part, layout: FileLayout, wanted: Sequence[str], needed: Sequence[str]
 ) -> Records:
-    rows: list[dict[str, Any]] = []
+    rows: list[RawCells] = []
     lines: list[int] = []
     bad: list[BadRecord] = []
     body = part.body.removeprefix(b"\xef\xbb\xbf") if part.first_line == 1 else part.body
@@ -240,7 +240,7 @@ def _read_json(
     return Records(found, np.array(lines, dtype=np.int64), bad)
 
 
-def _json_fault(cells: dict[str, Any], wanted: Sequence[str], needed: Sequence[str]) -> str | None:
+def _json_fault(cells: RawCells, wanted: Sequence[str], needed: Sequence[str]) -> str | None:
     if not any(name in cells for name in needed):
         return f"none of the model's columns is there: {', '.join(sorted(needed)[:20])}"
     nested = [name for name in wanted if isinstance(cells.get(name), dict | list)]

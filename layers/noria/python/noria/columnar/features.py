@@ -5,7 +5,7 @@ hold what is answered from them equal to the row path's answers, on hostile rows
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from noria.columnar.columns import Columns
 from noria.columnar.kernel import Floats, SparseRows
 from noria.columnar.scoring import Rows
+from noria.features.blocks import Data
 from noria.features.text import TextPreparer
 from noria.features.view import FeatureView
+from noria.records.prediction import Row
 
 _TEXT_ROWS = 2_000  # whose terms are held at once
 _MOST_TOKENS = 200_000  # remembered
@@ -71,7 +73,7 @@ class BatchView:
 
     def _by_column(self, columns: Columns) -> Floats:
         out = np.zeros((columns.n_rows, self._view.width))
-        rows: list[Mapping[str, Any] | None] | None = None
+        rows: list[Row | None] | None = None
         offset = 0
         for data, block in zip(self._fitted, self._view.blocks, strict=True):
             part = out[:, offset : offset + block.width]
@@ -107,7 +109,7 @@ class BatchView:
         return SparseRows(start, entries, values, self._view.width)
 
 
-def _fill(data: Mapping[str, Any], columns: Columns, out: Floats) -> bool:
+def _fill(data: Data, columns: Columns, out: Floats) -> bool:
     """Write a block's features of all rows; False where it has no fast way."""
     names = data["columns"]
     if data["kind"] == "numeric" and not data["by"] and columns.numbers.keys() >= set(names):
@@ -131,7 +133,7 @@ def _fill(data: Mapping[str, Any], columns: Columns, out: Floats) -> bool:
     return False
 
 
-def _has_terms(block: Mapping[str, Any]) -> bool:
+def _has_terms(block: Data) -> bool:
     return block["kind"] == "text" and not block["hashed"]
 
 
@@ -146,7 +148,7 @@ class _Entries(NamedTuple):
 class _Terms:
     """`noria.features.blocks.TextBlock` with a vocabulary, over many rows."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Data) -> None:
         self._columns: list[str] = data["columns"]
         self._preparer = TextPreparer(data)
         self._prepare = self._preparer.prepare

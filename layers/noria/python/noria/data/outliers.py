@@ -1,12 +1,10 @@
 """Leave rows with extreme numbers out of training; test rows stay as they are."""
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from noria.records.prediction import Row
 from noria.spec.model import OutlierSection
-
-Row = Mapping[str, Any]
 
 
 def without_outliers(

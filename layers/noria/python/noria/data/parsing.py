@@ -23,12 +23,14 @@ MAX_COLUMNS = 2_000
 CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
 _JSON_LINES = (".jsonl", ".json")
 
+RawCells = dict[str, Any]  # by column; strings in CSV, JSON values in JSON lines
+
 
 class RawRecord(NamedTuple):
     """One record of a source file."""
 
     line: int  # where it starts, from 1
-    cells: dict[str, Any]  # by column; strings in CSV, JSON values in JSON lines
+    cells: RawCells
     fault: str | None  # why it cannot be read
 
 

@@ -6,14 +6,14 @@ Folds respect time where the split does.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from noria.data.validation import TARGET, TIME
+from noria.records.prediction import Row
 from noria.spec.model import SplitSection
 from noria.storage.hashing import canonical_json, sha256_hex
 
-Row = Mapping[str, Any]
 _SPAN = float(1 << 64)
 
 

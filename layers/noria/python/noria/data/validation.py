@@ -2,14 +2,14 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from math import isfinite
 from typing import Any, NamedTuple
 
-from noria.data.parsing import RawRecord, is_json_lines
+from noria.data.parsing import RawCells, RawRecord, is_json_lines
 from noria.data.values import normalized, utc
 from noria.errors import DatasetSchemaError
 from noria.records.dataset import RejectedExample, ValidationReport
@@ -29,7 +29,7 @@ class Rejected(NamedTuple):
     file: str
     line: int
     reasons: list[str]
-    cells: dict[str, Any]
+    cells: RawCells
 
 
 class Quarantine:
@@ -163,7 +163,7 @@ class Validator:
                 record.cells[name] = record.cells.pop(alias)
         return record
 
-    def _is_filtered(self, cells: Mapping[str, Any]) -> bool:
+    def _is_filtered(self, cells: RawCells) -> bool:
         for part in self._filters:
             value, reason = _number(
                 normalized(cells.get(part.column), "number", self._missing), part.min, part.max
@@ -197,7 +197,7 @@ class Validator:
         if n_readable:
             _require_columns(absent, None, filename)
 
-    def _typed(self, cells: Mapping[str, Any]) -> tuple[Row, list[str]]:
+    def _typed(self, cells: RawCells) -> tuple[Row, list[str]]:
         row: Row = {}
         reasons: list[str] = []
         for name, column in self._spec.dataset.columns.items():

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from noria.errors import ModelIncompatibleError
 from noria.features.text import TextPreparer
+from noria.records.prediction import Row
 
 SparseRow = dict[int, float]  # absent columns are 0; NaN is a missing number
 Data = Mapping[str, Any]
@@ -26,7 +27,7 @@ class Block(Protocol):
 
     width: int
 
-    def prepare(self, row: Mapping[str, Any]) -> Any:
+    def prepare(self, row: Row) -> Any:
         """Return what `apply` needs of a row; learns nothing, knows nothing learned."""
         ...
 
@@ -119,7 +120,7 @@ class _ScaledBlock:
         self._scale: Sequence[float] = data["scale"]
         self.width = len(self._center)
 
-    def prepare(self, row: Mapping[str, Any]) -> Any:
+    def prepare(self, row: Row) -> Any:
         """Return the row's values in the block's order; None where missing."""
         return [row.get(column) for column in self._columns]
 
@@ -147,7 +148,7 @@ class NumericBlock(_ScaledBlock):
         self._by: str | None = data["by"]
         self._groups: Mapping[str, Numbers] = data["groups"]
 
-    def prepare(self, row: Mapping[str, Any]) -> list[Any]:
+    def prepare(self, row: Row) -> list[Any]:
         """Return the row's numbers, then its group where gaps are filled by group."""
         values = [row.get(column) for column in self._columns]
         return [*values, row.get(self._by)] if self._by else values
@@ -177,7 +178,7 @@ class CategoricalBlock:
             )
             self.width += len(levels)
 
-    def prepare(self, row: Mapping[str, Any]) -> list[str | None]:
+    def prepare(self, row: Row) -> list[str | None]:
         """Return the row's levels in the block's order; None where missing."""
         return [row.get(column) for column in self._columns]
 
@@ -241,7 +242,7 @@ class GroupBlock(_ScaledBlock):
         self._overall: list[list[float]] = data["overall"]  # per column: mean, deviation
         self._groups: list[Mapping[str, list[float]]] = data["groups"]
 
-    def prepare(self, row: Mapping[str, Any]) -> list[Any]:
+    def prepare(self, row: Row) -> list[Any]:
         """Return the row's numbers, then its group."""
         return [*(row.get(column) for column in self._columns), row.get(self._by)]
 
@@ -292,7 +293,7 @@ class ReducedTextBlock(_ScaledBlock):
         self._directions: array[float] = data["directions"]  # term by term
         self._preparer = TextPreparer(data)
 
-    def prepare(self, row: Mapping[str, Any]) -> list[str]:
+    def prepare(self, row: Row) -> list[str]:
         """Return the row's n-grams."""
         return self._preparer.prepare(row)
 
@@ -322,7 +323,7 @@ class EmbeddingBlock(_ScaledBlock):
         self._n: int = data["dimensions"]
         self._encode = _sentence_encoder(data["model"])
 
-    def prepare(self, row: Mapping[str, Any]) -> list[float]:
+    def prepare(self, row: Row) -> list[float]:
         """Return the embedding of the row's texts, joined by a blank."""
         text = " ".join(row.get(column) or "" for column in self._columns)
         return [float(value) for value in list(self._encode(text))[: self._n]]

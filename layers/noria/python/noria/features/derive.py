@@ -11,7 +11,9 @@ from graphlib import TopologicalSorter
 from math import log1p, sqrt
 from typing import Any
 
-Row = Mapping[str, Any]
+from noria.records.prediction import Row
+
+Settings = Mapping[str, Any]  # of one derived column, as the spec has them
 Compute = Callable[[Sequence[Any]], Any]  # the source columns' values, none of them missing
 
 _YEAR = re.compile(r"\d+")
@@ -28,7 +30,7 @@ class Deriver:
         column that reads another derived one is computed after it.
     """
 
-    def __init__(self, data: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, data: Mapping[str, Settings]) -> None:
         self._steps: list[tuple[str, Sequence[str], Compute]] = [
             (name, data[name]["from"], DERIVATIONS[data[name]["as"]](data[name]))
             for name in TopologicalSorter(
@@ -50,20 +52,20 @@ class Deriver:
         return out
 
 
-def _length(_: Mapping[str, Any]) -> Compute:
+def _length(_: Settings) -> Compute:
     return lambda values: float(len(values[0]))
 
 
-def _words(_: Mapping[str, Any]) -> Compute:
+def _words(_: Settings) -> Compute:
     return lambda values: float(len(_WORDS.findall(values[0])))
 
 
-def _matches(settings: Mapping[str, Any]) -> Compute:
+def _matches(settings: Settings) -> Compute:
     pattern = re.compile(settings["pattern"])
     return lambda values: float(pattern.search(values[0]) is not None)
 
 
-def _count(settings: Mapping[str, Any]) -> Compute:
+def _count(settings: Settings) -> Compute:
     """Count the distinct items of a list; an empty text lists nothing."""
     separator: str = settings["separator"]
     return lambda values: float(
@@ -71,7 +73,7 @@ def _count(settings: Mapping[str, Any]) -> Compute:
     )
 
 
-def _years(settings: Mapping[str, Any]) -> Compute:
+def _years(settings: Settings) -> Compute:
     """Count distinct years; "12" and "2012" are one."""
     separator: str = settings["separator"]
 
@@ -82,7 +84,7 @@ def _years(settings: Mapping[str, Any]) -> Compute:
     return count
 
 
-def _first_match(settings: Mapping[str, Any]) -> Compute:
+def _first_match(settings: Settings) -> Compute:
     patterns = [(name, re.compile(pattern)) for name, pattern in settings["patterns"]]
     otherwise: str = settings["otherwise"]
 
@@ -93,33 +95,33 @@ def _first_match(settings: Mapping[str, Any]) -> Compute:
     return first
 
 
-def _above(settings: Mapping[str, Any]) -> Compute:
+def _above(settings: Settings) -> Compute:
     threshold: float = settings["threshold"]
     return lambda values: float(values[0] > threshold)
 
 
-def _log(_: Mapping[str, Any]) -> Compute:
+def _log(_: Settings) -> Compute:
     """ln(1 + x); below -1 there is no logarithm, and the gap is imputed."""
     return lambda values: log1p(values[0]) if values[0] > -1.0 else None
 
 
-def _sqrt(_: Mapping[str, Any]) -> Compute:
+def _sqrt(_: Settings) -> Compute:
     return lambda values: sqrt(values[0]) if values[0] >= 0.0 else None
 
 
-def _product(_: Mapping[str, Any]) -> Compute:
+def _product(_: Settings) -> Compute:
     return lambda values: float(values[0]) * float(values[1])
 
 
-def _ratio(_: Mapping[str, Any]) -> Compute:
+def _ratio(_: Settings) -> Compute:
     return lambda values: float(values[0]) / float(values[1]) if values[1] else None
 
 
-def _of_time(part: Callable[[datetime], Any]) -> Callable[[Mapping[str, Any]], Compute]:
+def _of_time(part: Callable[[datetime], Any]) -> Callable[[Settings], Compute]:
     return lambda _: lambda values: part(datetime.fromisoformat(values[0]))
 
 
-DERIVATIONS: dict[str, Callable[[Mapping[str, Any]], Compute]] = {
+DERIVATIONS: dict[str, Callable[[Settings], Compute]] = {
     "length": _length,
     "words": _words,
     "matches": _matches,

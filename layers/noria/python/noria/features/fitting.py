@@ -3,7 +3,7 @@
 import statistics
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from itertools import combinations, combinations_with_replacement
 from math import log
@@ -13,6 +13,7 @@ from noria.features.blocks import BLOCKS, TermWeights, hashed_counts
 from noria.features.derive import Deriver
 from noria.features.reduction import leading_directions
 from noria.features.text import TextPreparer
+from noria.records.prediction import Row
 from noria.spec.features import (
     CategoricalFeature,
     EmbeddingFeature,
@@ -30,7 +31,6 @@ _CONSTANT = 10 * sys.float_info.epsilon  # a spread this small is rounding, not 
 _POSITIVE_SHARE = 0.9  # "positive" levels: above this share of the positive values is the top
 MISSING_LEVEL = "(missing)"
 
-Row = Mapping[str, Any]
 Prepared = Sequence[Any]
 Fitted = dict[str, Any]
 

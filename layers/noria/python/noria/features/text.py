@@ -15,6 +15,8 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
+from noria.records.prediction import Row
+
 _BRACKETS = re.compile(r"\[.*?\]")
 _URLS = re.compile(r"https?://\S+|www\.\S+")
 _TAGS = re.compile(r"<.*?>+")
@@ -25,6 +27,9 @@ _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 
 _LONGEST_STEMMED = 40  # characters; longer "words" are noise, and would fill the memo
 _MEMO_SIZE = 65_536  # stems of distinct words kept; natural language repeats itself
+
+
+Settings = Mapping[str, Any]  # of a fitted text block
 
 
 class TextPreparer:
@@ -44,7 +49,7 @@ class TextPreparer:
     system that Noria replaces did.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._columns: Sequence[str] = settings["columns"]
         self._clean = frozenset(settings["clean"])
         self._replace = [(re.compile(pattern), by) for pattern, by in settings["replace"]]
@@ -54,7 +59,7 @@ class TextPreparer:
         self._shortest, self._longest = settings["ngrams"]
         self.grams = self._char_grams if settings["analyzer"] == "char_wb" else self._word_grams
 
-    def prepare(self, row: Mapping[str, Any]) -> list[str]:
+    def prepare(self, row: Row) -> list[str]:
         """Return the n-grams of a row in order, repeats included; missing text is empty."""
         tokens: list[str] = []
         for column in self._columns:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from noria.features.blocks import BLOCKS, TEXT_BLOCKS, Block, SparseRow
 from noria.features.derive import Deriver
+from noria.records.prediction import Row
 
 
 class Origin(NamedTuple):
@@ -36,7 +37,7 @@ class FeatureView:
         """Whether rows are mostly empty: one column a term."""
         return any(block["kind"] == "text" for block in self.data["blocks"])
 
-    def prepare(self, row: Mapping[str, Any]) -> list[Any]:
+    def prepare(self, row: Row) -> list[Any]:
         """Return the stateless half of the transformation, one entry a block."""
         extended = self.extended(row)
         return [block.prepare(extended) for block in self.blocks]
@@ -50,7 +51,7 @@ class FeatureView:
             offset += block.width
         return out
 
-    def transform(self, row: Mapping[str, Any]) -> SparseRow:
+    def transform(self, row: Row) -> SparseRow:
         """Return the features of a row; the same alone as inside any batch."""
         return self.apply(self.prepare(row))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from noria.records.prediction import Row
 from noria.spec.columns import column_types
 from noria.spec.model import ProjectSpec
 
@@ -17,8 +18,6 @@ _RARE_CLASS = 0.05
 _ROUNDING = 1e-12  # of the greatest number: a smaller range is no variation
 _MAX_CORRELATED = 60  # columns
 _LEAK = 0.95  # |r| with the target above which a column deserves suspicion
-
-Row = Mapping[str, Any]
 
 
 def profile(rows: Sequence[Row], targets: Sequence[Any], spec: ProjectSpec) -> dict[str, Any]:
