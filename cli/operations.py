@@ -107,13 +107,13 @@ def approve(
     reject: Annotated[bool, typer.Option(help="Say no; the champion stays.")] = False,
     stage: Stage = LOCAL,
 ) -> None:
-    """Give the word that a rollout waits for."""
+    """Approve or reject the rollout that waits for it."""
     with told():
         target = Target(stage)
         try:
             waiting = json.loads(target.artifacts.get(monitoring_key(checked(project), APPROVAL)))
         except KeyError as error:
-            raise ValueError(f"nothing of {project} waits for a word") from error
+            raise ValueError(f"{project} has no pending approval") from error
         tokens = TaskTokens(target.client("stepfunctions"))
         if not tokens.answer(waiting["task_token"], is_approved=not reject, by="a person"):
             raise ValueError(
@@ -207,4 +207,4 @@ def _label(prediction_id: str | None, record_id: str | None, label: str | None) 
 
 
 def _quiet(state: str, what: str, seconds: float) -> None:
-    """Follow without a word: a check takes seconds."""
+    """Follow silently: a check takes seconds."""

@@ -50,7 +50,7 @@ class _Store:
 
 
 class World:
-    """The rows of each day: before the change as the sample rows are, behind it drifted."""
+    """The rows of each day: as the sample rows before the change, drifted after it."""
 
     def __init__(self, project: str, spec: ProjectSpec, settings: SimulationSettings) -> None:
         self._project, self._settings = project, settings

@@ -97,7 +97,7 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
-    """Return a file with one JSON object a line."""
+    """Return a file with one JSON object per line."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 

@@ -45,7 +45,9 @@ class Observability(Construct):
         for machine, metric in failed.items():
             self._alarm(f"{machine}Failed", metric, 1, f"{machine.lower()} executions failed")
         for queue, metric in depths.items():
-            self._alarm(f"{queue}DeadLetters", metric, 1, f"messages nobody could use: {queue}")
+            self._alarm(
+                f"{queue}DeadLetters", metric, 1, f"messages that could not be processed: {queue}"
+            )
         board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"noria-{deployment.stage}")
         board.add_widgets(
             _graph("Predictions", [_own("Predictions")]),

@@ -1,4 +1,4 @@
-"""The HTTPS API: the predict function behind API Gateway, keys with usage plans, no open route."""
+"""The HTTPS API: API Gateway in front of the predict function, keys with usage plans, no open route."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Where predictions are logged: one Firehose stream a project, into the data bucket by time."""
+"""Where predictions are logged: one Firehose stream per project, into the data bucket by time."""
 
 from collections.abc import Mapping
 

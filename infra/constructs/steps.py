@@ -1,4 +1,4 @@
-"""The functions behind the state machines, each with the rights of its step and no others."""
+"""The functions of the state machines, each with the rights of its step and no others."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -117,7 +117,7 @@ UNATTENDED = frozenset(
 
 
 class Steps(Construct):
-    """One function a step; those that nobody waits for keep what fails in a dead-letter queue."""
+    """One function per step; those called asynchronously keep what fails in a dead-letter queue."""
 
     def __init__(
         self,

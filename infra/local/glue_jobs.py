@@ -91,10 +91,10 @@ def missing_spark() -> str | None:
 
 
 def _last_words(text: str) -> str:
-    """Return the error of a program's output: Java's frames behind it are left out."""
+    """Return the error of a program's output: without Java's stack frames."""
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line and not line.startswith(("at ", "... "))]
-    return said[-1][:_SHOWN] if said else "the job ended without a word"
+    return said[-1][:_SHOWN] if said else "the job ended without a message"
 
 
 class _Folders:

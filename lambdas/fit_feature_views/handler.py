@@ -1,4 +1,4 @@
-"""Fit the feature view once a fold and once on all training rows."""
+"""Fit the feature view once per fold and once on all training rows."""
 
 from noria.steps.fit_feature_views import (
     FitFeatureViewsRequest,

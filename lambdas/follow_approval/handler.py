@@ -1,4 +1,4 @@
-"""Take what somebody said in SageMaker's registry as the word that a rollout waits for."""
+"""Resume a waiting rollout when SageMaker approves or rejects its model version."""
 
 from noria.steps.follow_approval import (
     FollowApprovalRequest,

@@ -1,4 +1,4 @@
-"""Keep the token of a rollout that waits for a word."""
+"""Keep the token of a rollout that waits for an approval."""
 
 from noria.steps.request_approval import (
     RequestApprovalRequest,

@@ -310,7 +310,7 @@ def _false_alarms(console: Console) -> dict[str, int]:
 def _delays(console: Console) -> dict[str, Any]:
     found = [_first_alarm(1000 + seed, 500, 0.3, 12)[1] for seed in range(_WORLDS)]
     table = Table(
-        title=f"0.3 deviations on 3 of {_COLUMNS} columns, 500 rows an hour, {_WORLDS} worlds"
+        title=f"0.3 deviations on 3 of {_COLUMNS} columns, 500 rows per hour, {_WORLDS} worlds"
     )
     for column in ("rule", "found within 3 windows", "median window"):
         table.add_column(column)

@@ -1,7 +1,7 @@
 """`make bench-joins`: a million reviews joined to their authors and businesses, in bounded memory.
 
 The files lie on disk; one child process prepares the messages dataset from them as the deployed
-step does. Reported are rows a second and the peak memory of that process.
+step does. Reported are rows per second and the peak memory of that process.
 """
 
 import json

@@ -1,6 +1,6 @@
 """`make bench-scale`: what a day's rows cost in time and dollars on each path, on paper.
 
-A model, not a measurement: its only measured numbers are rows a second of one core, read from
+A model, not a measurement: its only measured numbers are rows per second of one core, read from
 `build/batch.json` (`make bench-batch`) and, for an analysis by Spark, from `build/spark.json`
 (`make bench-spark`), and bytes a row of the same files. Prices are list prices
 of us-east-1 in November 2026, quotas the documented defaults; both are constants below.
@@ -25,7 +25,7 @@ _TRANSITION, _PUT, _GET = 0.000025, 0.000005, 0.0000004
 _API_REQUEST, _FIREHOSE_GB = 0.0000035, 0.029
 _S3_BYTES_A_SECOND = 80e6  # of one function, in one stream
 _ROWS_A_PART, _PARTS_A_JOB, _FUNCTION_SECONDS = 20_000, 10_000, 900
-_START_SECONDS = 2.0  # of a function with Arrow, once a worker
+_START_SECONDS = 2.0  # of a function with Arrow, once per worker
 _PREDICT_SECONDS, _PREDICT_GB, _LOGGED_BYTES = 0.03, 0.5, 600  # a request of one row
 _API_A_SECOND, _FIREHOSE_A_SECOND = 10_000, 2_000  # default quotas: requests
 _S3_PUTS_A_SECOND, _S3_GETS_A_SECOND = 3_500, 5_500  # of one prefix
@@ -71,7 +71,7 @@ def batch(rows: int, rate: float, row_bytes: float, concurrency: int) -> Estimat
     if 2 * rows * row_bytes / _S3_BYTES_A_SECOND / jobs > _FUNCTION_SECONDS:
         limits.append("planning a file takes above 15 minutes: cut it into smaller ones")
     if jobs > 1:
-        limits.append(f"10,000 parts a job: {jobs} files, or more rows a part")
+        limits.append(f"10,000 parts a job: {jobs} files, or more rows per part")
     if concurrency > 1000:
         limits.append("Lambda's 1,000 at once: ask for more")
     at_once = min(parts, concurrency) / a_part
@@ -140,11 +140,11 @@ def main() -> None:
     ):
         rate = 1.0 / measured[f"{name}: a row"]
         table = Table(
-            title=f"{name}: {rate:,.0f} rows a second and core here, {_CORE_SHARE} of it on Lambda"
+            title=f"{name}: {rate:,.0f} rows per second and core here, {_CORE_SHARE} of it on Lambda"
         )
-        for column in ("path", "rows a day", "hours", "dollars a day", "what bites"):
+        for column in ("path", "rows per day", "hours", "dollars a day", "what limits it"):
             table.add_column(
-                column, justify="left" if column in ("path", "what bites") else "right"
+                column, justify="left" if column in ("path", "what limits it") else "right"
             )
         for found in estimates(rate, row_bytes):
             hours = "all day" if found.hours is None else f"{found.hours:.2f}"
@@ -158,7 +158,7 @@ def main() -> None:
         if result["name"] == ANALYSIS
     ]
     rate = N_ROWS / spark["value"] / _CORES_HERE
-    print(f"{ANALYSIS}: {rate:,.0f} rows a second and core here")
+    print(f"{ANALYSIS}: {rate:,.0f} rows per second and core here")
     for rows in _DAYS:
         for workers in (3, 11):
             found = analysis(rows, rate, workers)

@@ -226,5 +226,5 @@ def test_predictions_reach_the_log_by_project_and_time_with_personal_data_masked
 
 @pytest.mark.usefixtures("first")
 def test_layers_are_unpacked_once(target):
-    """As AWS mounts them, not once a worker."""
+    """As AWS mounts them, not once per worker."""
     assert 1 <= len(list((target.emulator.folder / "layers").iterdir())) <= 6

@@ -74,7 +74,7 @@ class InvalidInputError(DataError):
 
 
 class BatchCancelledError(DataError):
-    """Somebody has cancelled the batch job."""
+    """The batch job was cancelled."""
 
 
 class ModelError(NoriaError):

@@ -11,7 +11,7 @@ from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 from noria.records.prediction import PredictionRecord
 from noria.records.training import Params
 
-if TYPE_CHECKING:  # predict imports the ports, and tells nobody anything
+if TYPE_CHECKING:  # predict imports the ports and sends no alerts
     from noria.records.alert import Alert
 
 
@@ -140,15 +140,15 @@ class PackageRegistry(Protocol):
 
 
 class WaitingExecutions(Protocol):
-    """Executions that wait for a person's word."""
+    """Executions that wait for an approval."""
 
     def answer(self, token: str, *, is_approved: bool, by: str) -> bool:
-        """Give the word; False when nothing waits for it any more."""
+        """Approve or reject; False when the execution no longer waits."""
         ...
 
 
 class Claims(Protocol):
-    """Who may do a thing once, kept where every process sees it. Keys belong to a project."""
+    """Locks that let exactly one process do a thing once. Keys belong to a project."""
 
     def claim(
         self, project: str, key: str, owner: str, at: datetime, lease_seconds: float

@@ -24,7 +24,7 @@ def _file(body, store=None):
     ids=["prediction", "record", "many"],
 )
 def test_labels_are_filed_under_their_hour(body):
-    """One object a request."""
+    """One object per request."""
     answer, store = _file(body)
     (key,) = store.objects
     assert key.startswith("labels/loans/2026-03-01T00/")

@@ -27,7 +27,7 @@ def _validation(folds, **changes):
 
 
 def test_scores_equal_fitting_by_hand():
-    """One score a fold."""
+    """One score per fold."""
     folds = [_fold(0), _fold(1)]
     scores = _validation(folds).evaluate({"C": 0.5}, GO_ON)
     for fold, score in zip(folds, scores, strict=True):

@@ -123,7 +123,7 @@ class RowsAnalyzer:
     def features(self, cells: Cells, n_rows: int, kept: Sequence[str]) -> pa.RecordBatch:
         """Return the features of the rows that can be answered, beside cells kept as they are.
 
-        One column a feature; above a thousand, or where most are zero, the two columns
+        One column per feature; above a thousand, or where most are zero, the two columns
         `indices` and `values`. `feature_columns` says their names.
         """
         answers = self._model.answer(cells, n_rows)

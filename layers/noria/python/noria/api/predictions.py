@@ -38,7 +38,7 @@ class _Request(NamedTuple):
 
 
 class Predictions:
-    """The online half of Noria: everything behind the predict routes.
+    """The predict routes: answers, batches of answers, and the model that serves.
 
     Parameters
     ----------

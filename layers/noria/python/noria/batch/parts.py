@@ -2,7 +2,7 @@
 
 Training refuses a file with a quote that never closes, because its rows cannot be told apart. A
 batch has promised an answer to every other row, so here such a line is one bad record, and reading
-goes on behind it. Splitting and reading use the same function, so a part holds whole records.
+goes on after it. Splitting and reading use the same function, so a part holds whole records.
 """
 
 import csv
@@ -26,7 +26,7 @@ from noria.data.parsing import (
 )
 from noria.records.batch import FileLayout
 
-_RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; behind it, it never closes
+_RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; after that, it never closes
 _PART_BYTES = 32 << 20  # parts of long texts hold fewer rows
 _BLOCK_BYTES = 1 << 20
 NEWLINE = 10
@@ -76,7 +76,7 @@ def split_records(
     Parameters
     ----------
     source : binary stream
-        Behind the header. While no quote comes, a line is a record, and lines are counted a
+        After the header. While no quote comes, a line is a record, and lines are counted a
         block at a time; from the first quote on, record by record.
     first_line : int
         Of the file, from 1, where `source` stands.

@@ -137,7 +137,7 @@ def _add_forest(table: NodeTable, members: Sequence[Any], weight: float) -> None
 
 
 def _add_boosting(table: NodeTable, estimator: Any, weight: float) -> list[float]:
-    """Add the stages' trees and return the weighted initial estimate, one number an output."""
+    """Add the stages' trees and return the weighted initial estimate, one number per output."""
     for stage in estimator.estimators_:
         for output, member in enumerate(stage):
             leaf = weight * estimator.learning_rate * member.tree_.value[:, 0, :]

@@ -108,7 +108,7 @@ def _read(body: bytes, name: str, entry: Mapping[str, Any]) -> array[Any]:
     values = array(TYPECODES[entry["dtype"]])
     start, size = entry["offset"], entry["length"] * values.itemsize
     if start + size > len(body):
-        raise ModelCorruptError(f"array '{name}' ends behind the end of {ARRAYS_FILE}", array=name)
+        raise ModelCorruptError(f"array '{name}' ends after the end of {ARRAYS_FILE}", array=name)
     values.frombytes(memoryview(body)[start : start + size])
     return _little_endian(values)
 

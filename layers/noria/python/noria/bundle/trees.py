@@ -69,7 +69,7 @@ class NodeTable:
         self._note_absent_path(number, root)
 
     def arrays(self, base: Iterable[float]) -> dict[str, array[Any]]:
-        """Return the finished arrays; `base` is what the trees add to, one an output."""
+        """Return the finished arrays; `base` is what the trees add to, one per output."""
         starts, touched = array("i"), array("i")
         if self._sparse:
             for trees in self._met:

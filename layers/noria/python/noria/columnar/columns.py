@@ -28,7 +28,7 @@ class Levels(NamedTuple):
     levels: list[str | None]
 
     def values(self) -> list[str | None]:
-        """Return one value a row."""
+        """Return one value per row."""
         levels = self.levels
         return [levels[code] for code in self.codes.tolist()]
 

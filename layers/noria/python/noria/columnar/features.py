@@ -179,7 +179,7 @@ class _Terms:
         return self._weighted(np.array(found, dtype=np.int64), sizes)
 
     def _add_by_token(self, row: Mapping[str, str | None], found: list[int]) -> bool:
-        """Add the terms of each token, found once a process: most words come again."""
+        """Add the terms of each token, found once per process: most words come again."""
         has_words, known = False, self._of_token
         for name in self._columns:
             for token in self._preparer.tokens(row[name] or ""):

@@ -117,7 +117,7 @@ def _at(values: NDArray[Any]) -> ctypes.c_void_p:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """Return the loaded library; None where nobody built it for this machine."""
+    """Return the loaded library; None where it was not built for this machine."""
     try:
         # A Glue job has its code as an archive; the file stays unpacked while it is loaded.
         with as_file(files(PACKAGE) / LIBRARY) as path:
@@ -142,7 +142,7 @@ def _require_closed(tables: dict[str, NDArray[Any]], model: Any, width: int) -> 
         and len(tables["base"]) == n_outputs
         and per_leaf in (1, n_outputs)
         and bool(np.all(feature < width))
-        # Children lie behind their parent: no walk is endless.
+        # Children come after their parent, so every walk ends.
         and bool(np.all(is_leaf | ((right > place) & (right < n_nodes) & (place + 1 < n_nodes))))
         and _within(right[is_leaf], n_leaves)
         and _within(tables["roots"], n_nodes)

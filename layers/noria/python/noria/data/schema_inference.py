@@ -1,4 +1,4 @@
-"""Find the columns of files whose schema nobody declared: numbers, categories, and what to leave."""
+"""Find the columns of files without a declared schema: numbers, categories, and what to leave out."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -129,7 +129,7 @@ class _ScaledBlock:
         raise NotImplementedError
 
     def apply(self, prepared: Any, offset: int, out: SparseRow) -> None:
-        """Write one value a column, zeros included; a gap is NaN."""
+        """Write one value per column, zeros included; a gap is NaN."""
         for value, center, scale in zip(self.raw(prepared), self._center, self._scale, strict=True):
             out[offset] = nan if value is None else (value - center) / scale
             offset += 1

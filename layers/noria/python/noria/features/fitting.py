@@ -53,7 +53,7 @@ class RowPreparer:
         return self._derive.extended(row)
 
     def prepare(self, row: Row) -> list[Any]:
-        """Return what `fit_feature_view` and `FeatureView.apply` take, one entry a feature."""
+        """Return what `fit_feature_view` and `FeatureView.apply` take, one entry per feature."""
         extended = self._derive.extended(row)
         return [prepare(extended) for prepare in self._prepare]
 

@@ -116,7 +116,7 @@ class TextPreparer:
 def _without_pairs(text: str, pattern: re.Pattern[str], closing: str) -> str:
     """Remove a pattern that a sign closes, in linear time.
 
-    Line by line, and only as far as the line's last closing sign: behind it every opening sign
+    Line by line, and only as far as the line's last closing sign: after it every opening sign
     would scan to the end for nothing, which takes quadratic time on "<<<<…".
     """
     if closing not in text:

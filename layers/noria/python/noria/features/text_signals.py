@@ -11,7 +11,7 @@ from noria.features.text import TextPreparer
 from noria.records.prediction import Row, TextSignals
 
 MAX_WATCHED = 300  # words a column
-# A word in fewer training texts says nothing, and might name somebody; nor are words with digits
+# A word in fewer training texts says nothing, and might name a person; nor are words with digits
 # or addresses watched.
 _MIN_TEXTS, _MIN_SHARE = 10, 0.01
 _CLEANING = TextPreparer(

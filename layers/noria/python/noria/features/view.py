@@ -34,11 +34,11 @@ class FeatureView:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether rows are mostly empty: one column a term."""
+        """Whether rows are mostly empty: one column per term."""
         return any(block["kind"] == "text" for block in self.data["blocks"])
 
     def prepare(self, row: Row) -> list[Any]:
-        """Return the stateless half of the transformation, one entry a block."""
+        """Return the stateless half of the transformation, one entry per block."""
         extended = self.extended(row)
         return [block.prepare(extended) for block in self.blocks]
 

@@ -1,4 +1,4 @@
-"""Why a row got its score: what each feature adds to it against a typical row."""
+"""Why a row got its score: what each feature adds, compared with a typical row."""
 
 from functools import cached_property
 from math import isnan

@@ -151,7 +151,7 @@ class LabelledLog:
 
 
 def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]:
-    """Return the hour that a prediction id tells; of one nobody can have been given, none."""
+    """Return the hour that a prediction id tells; none for an id that Noria cannot have made."""
     at = time_of(key) if kind == "prediction_id" else None
     return [hour_name(at)] if at and oldest <= at <= end else []
 

@@ -1,4 +1,4 @@
-"""Whether to train again: reasons, and what stands against it. Pure."""
+"""Whether to retrain: reasons, and what speaks against it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

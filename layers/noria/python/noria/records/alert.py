@@ -1,4 +1,4 @@
-"""What people are told: one alert, its words, its colours. Pure; channels are elsewhere."""
+"""Alerts: what happened, how serious it is, what to do. Channels are elsewhere."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ _RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": 1, "error": 2, 
 
 @dataclass(frozen=True)
 class Event:
-    """A kind of thing that happens: how loud it is, what it is called, what to do about it."""
+    """A kind of event: its level, its title, and what to do about it."""
 
     level: Level
     title: str
@@ -18,24 +18,26 @@ class Event:
 
 
 EVENTS: Mapping[str, Event] = {
-    "TrainingStarted": Event("info", "training again", "Nothing to do; the outcome follows."),
+    "TrainingStarted": Event(
+        "info", "retraining has started", "Nothing to do; the outcome follows."
+    ),
     "ChallengerPromoted": Event(
-        "success", "a better model serves", "See its report; go back: noria rollback {project}"
+        "success", "a new champion serves", "See its report. To go back: noria rollback {project}"
     ),
     "RolloutStarted": Event(
         "info",
-        "a better model is being tried",
-        "Nothing to do; it is taken back by itself if it misbehaves.",
+        "a rollout has started",
+        "Nothing to do; it is reverted automatically if it fails a check.",
     ),
     "ChampionKept": Event(
         "warning",
-        "the new model is not surely better",
+        "the challenger is not significantly better",
         "The champion stays. More labelled rows give more certainty.",
     ),
     "ChallengerRefused": Event(
         "warning",
-        "the new model was refused",
-        "The champion stays. The report says which bound failed.",
+        "the challenger was refused",
+        "The champion stays. The report says which rule failed.",
     ),
     "DatasetRejected": Event(
         "error", "the rows cannot be trained on", "Read the report, mend the file, upload it again."
@@ -52,22 +54,22 @@ EVENTS: Mapping[str, Event] = {
     "BatchCompleted": Event("info", "a file was scored", "Nothing to do; the results are there."),
     "ModelUnhealthy": Event(
         "warning",
-        "the model is not what it was",
+        "the model has degraded or its data have drifted",
         "See the report: noria drift {project}. Labelled rows in the inbox let it train again.",
     ),
-    "ModelHealthy": Event("success", "the model is well again", "Nothing to do."),
+    "ModelHealthy": Event("success", "the model is healthy again", "Nothing to do."),
     "ApprovalNeeded": Event(
         "warning",
-        "a challenger waits for your word",
+        "a challenger waits for your approval",
         "noria approve {project} (or: noria approve {project} --reject)",
     ),
     "RolloutReverted": Event(
         "error",
-        "the new model was taken back",
-        "The champion answers everything. The reason says what the challenger did.",
+        "the rollout was reverted",
+        "The champion answers all requests. The reason says what the challenger did.",
     ),
     "ApprovalExpired": Event(
-        "warning", "nobody approved in time", "The champion stays: noria promote {project} VERSION"
+        "warning", "the approval has expired", "The champion stays: noria promote {project} VERSION"
     ),
 }
 
@@ -76,7 +78,7 @@ EVENTS: Mapping[str, Event] = {
 class Alert:
     """One message for people."""
 
-    alert_id: str  # the same id is shown once a channel
+    alert_id: str  # the same id is shown once per channel
     project: str
     event: str  # key of `EVENTS`
     level: Level
@@ -101,7 +103,7 @@ class Alert:
         lines = [f"{self.project}: {self.title}", "", self.text, "", f"What to do: {self.advice}"]
         lines += [f"{label}: {place}" for label, place in self.links]
         if self.n_suppressed:
-            lines.append(f"({self.n_suppressed} more alerts in this hour were held back)")
+            lines.append(f"({self.n_suppressed} more alerts of this hour were not sent)")
         return "\n".join(lines)
 
 

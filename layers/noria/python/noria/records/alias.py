@@ -23,7 +23,7 @@ class AliasRecord:
     rollout_mode: RolloutMode = "off"
     rollout_fraction: float = 0.0  # of the requests that the challenger sees, in [0, 1]
     rollout_started_at: str | None = None  # of this step; UTC, ISO 8601
-    rollout_until: str | None = None  # behind it nobody watches, and the challenger gets nothing
+    rollout_until: str | None = None  # after it the challenger gets nothing
 
     def require_champion(self) -> str:
         """Return the champion; NoChampionError where nothing has been promoted yet."""
@@ -36,7 +36,7 @@ class AliasRecord:
         return self.champion
 
     def is_rolling_out(self, now: datetime) -> bool:
-        """Return whether a challenger is on its way, and whoever watches it is not long gone."""
+        """Return whether a rollout is running and its time is not over."""
         if self.rollout_mode == "off" or self.challenger is None:
             return False
         return self.rollout_until is None or now <= datetime.fromisoformat(self.rollout_until)
@@ -69,7 +69,7 @@ class RolloutChange:
     reason: str
     actor: str
     at: str  # UTC, ISO 8601
-    until: str | None = None  # UTC, ISO 8601: when the step is over even if nobody ends it
+    until: str | None = None  # UTC, ISO 8601: when the step ends by itself
 
     @property
     def kind(self) -> str:

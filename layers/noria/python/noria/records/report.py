@@ -67,7 +67,7 @@ class TrainingReport:
     selection: Selection
     performance: HeldOutPerformance
     importance: tuple[FeatureImportance, ...]  # the largest first
-    n_explained: int  # rows behind the importance
+    n_explained: int  # rows that the importance is computed on
     scale: str  # what contributions are measured in
     profile: Mapping[str, Any]  # of the training rows, of `noria.reporting.profile`
     validation: ValidationReport

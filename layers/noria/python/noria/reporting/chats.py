@@ -48,7 +48,7 @@ def slack(alert: Alert) -> Message:
 
 
 def discord(alert: Alert) -> Message:
-    """Return a webhook's message: one embed; nobody can be mentioned, no markup is read."""
+    """Return a webhook's message: one embed, without mentions or markup."""
     text = f"{_discord_text(alert.text)}\n\n**What to do:** {_discord_text(alert.advice)}"
     embed = {
         "title": _cut(_discord_text(f"{alert.project}: {alert.title}"), _DISCORD_TITLE),
@@ -120,4 +120,4 @@ def _cut(text: str, most: int) -> str:
 
 
 def _held_back(alert: Alert) -> str:
-    return f" · {alert.n_suppressed} more held back" if alert.n_suppressed else ""
+    return f" · {alert.n_suppressed} more not sent" if alert.n_suppressed else ""

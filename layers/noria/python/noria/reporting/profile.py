@@ -1,4 +1,4 @@
-"""A data profile: what the rows of a dataset look like, and what somebody should look at."""
+"""A data profile: what the rows of a dataset look like, and what deserves a look."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ def profile(rows: Sequence[Row], targets: Sequence[Any], spec: ProjectSpec) -> d
     Parameters
     ----------
     rows : sequence of typed rows with their derived columns
-    targets : sequence of labels or values, one a row
+    targets : sequence of labels or values, one per row
 
     Returns
     -------

@@ -212,7 +212,7 @@ class TrainingSection(Section):
     """Where candidates are trained."""
 
     backend: Literal["lambda", "sagemaker", "glue"] = "lambda"
-    # Of the jobs of SageMaker and Glue: one a candidate.
+    # Of the jobs of SageMaker and Glue: one per candidate.
     instance_type: str = Field(
         default="", pattern=r"^(|ml\.[a-z0-9.]+|G\.(1|2|4|8|12|16)X|R\.(1|2|4|8)X)$"
     )

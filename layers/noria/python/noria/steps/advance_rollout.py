@@ -48,12 +48,12 @@ def advance_rollout(
 ) -> AdvanceRolloutResult:
     """Write the step into the alias record, in one transaction, once.
 
-    Behind the last step, where a person's word is needed, the challenger goes back to shadow.
+    After the last step, where an approval is needed, the challenger goes back to shadow.
 
     Raises
     ------
     AliasConflictError
-        Somebody promoted, rolled back or rolled out something else meanwhile.
+        The alias was changed by another promotion, rollback or rollout meanwhile.
     ModelVersionNotFoundError, ModelCorruptError
         The challenger is not whole.
     """
@@ -67,7 +67,7 @@ def advance_rollout(
         )  # fmt: skip
     if request.step == 0:
         verify_version(artifacts, request.project, request.model_version)
-    # Nobody watches while a person is waited for: the challenger answers nothing meanwhile.
+    # While an approval is pending no step is checked, so the challenger answers nothing.
     step = _WAITING if is_finished else steps[request.step]
     shown = f"{step.mode} of {step.fraction:.0%}"
     record = aliases.apply(

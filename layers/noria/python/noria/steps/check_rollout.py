@@ -42,7 +42,7 @@ def check_rollout(
     """Compare failures, speed, predicted classes and, where labels came, quality.
 
     Reads the profiles and labels since the step began. Too few requests make the step wait, and
-    after `rollout.max_waits` take the challenger back: what nobody could compare is not promoted.
+    after `rollout.max_waits` revert the rollout: without a comparison there is no promotion.
 
     Raises
     ------

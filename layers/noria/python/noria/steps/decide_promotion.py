@@ -40,6 +40,6 @@ def decide_promotion(
     decision = decide(spec, evaluation)
     key = run_key(spec.name, request.run_id, DECISION)
     artifacts.put(key, to_bytes(decision))
-    # The first champion replaces nothing: there is nobody to compare it with on live requests.
+    # The first champion replaces nothing, so there is nothing to compare it with live.
     is_stepwise = bool(spec.rollout.steps) and evaluation.champion is not None
     return DecidePromotionResult(decision.outcome, decision.summary(), key, is_stepwise)

@@ -45,7 +45,7 @@ class DecideRetrainingRequest:
     check_id: str
     at: str  # ISO 8601, of the check
     may_retrain: bool = True  # False: this schedule only looks
-    forced: bool = False  # somebody wants it, whatever the findings
+    forced: bool = False  # requested by a person, whatever the findings
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _situation(
         performance=from_bytes(PerformanceReport, performance),
         trained_at=datetime.fromisoformat(manifest.created_at),
         new_files=new,
-        # Reading them costs: only where somebody asks.
+        # Reading them costs: only where the spec needs it.
         n_new_rows=sum(_n_lines(store, key) for key in new) if "new_rows" in listens else 0,
         attempts=[datetime.fromisoformat(attempt.at) for attempt in attempts],
         is_rollout_running=record.is_rolling_out(at),

@@ -1,4 +1,4 @@
-"""Fit the feature view once a fold and once on all training rows, for every candidate to share."""
+"""Fit the feature view once per fold and once on all training rows, for every candidate to share."""
 
 import csv
 import gzip

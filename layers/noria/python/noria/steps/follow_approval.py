@@ -1,4 +1,4 @@
-"""Take what somebody said in another registry as the word that a rollout waits for."""
+"""Resume a waiting rollout when SageMaker approves or rejects its model version."""
 
 import json
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def follow_approval(
 ) -> FollowApprovalResult:
     """Answer the rollout that waits for this very version, and no other.
 
-    A status that nothing waits for changes nothing: promotion needs the gate, and a rollout.
+    A status without a waiting rollout changes nothing: promotion needs the gate.
     """
     if packages is None:
         return FollowApprovalResult("not_ours")

@@ -1,4 +1,4 @@
-"""Make the challenger the champion, in one transaction, if nobody moved the alias meanwhile."""
+"""Make the challenger the champion, in one transaction, unless the alias moved meanwhile."""
 
 from dataclasses import dataclass
 

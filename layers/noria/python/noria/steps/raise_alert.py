@@ -1,4 +1,4 @@
-"""Tell people once: claim the incident, publish, remember that it was told."""
+"""Publish an alert once: claim the incident, publish, mark it as published."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -46,16 +46,16 @@ def raise_alert(
     topic: AlertTopic,
     clock: Clock,
 ) -> RaiseAlertResult:
-    """Publish an alert, unless it was told already, is too quiet, or is one too many.
+    """Publish an alert unless it was published before, is below the level, or is over the cap.
 
-    An incident is told when it opens and when it is resolved. The claim is finished only after
-    the message is out: a process that dies in between lets the next one say it again, so nothing
-    is lost.
+    An incident is published when it opens and when it is resolved. The claim is finished only
+    after the message is out: if a process dies in between, the next one publishes it again, so
+    nothing is lost.
 
     Raises
     ------
     StoreUnavailableError
-        Another process is saying it right now; ask again.
+        Another process is publishing it right now; retry.
     """
     now, owner = clock.now(), secrets.token_hex(8)
     alert = make_alert(
@@ -72,11 +72,11 @@ def raise_alert(
         return RaiseAlertResult("nothing_to_resolve", alert.alert_id)
     state = claims.claim(spec.name, key, owner, now, _LEASE_SECONDS)
     if state == "done":
-        if request.resolves:  # told by a process that died behind it
+        if request.resolves:  # published by a process that died afterwards
             claims.release(spec.name, resolved)
         return RaiseAlertResult("duplicate", alert.alert_id)
     if state == "held":
-        raise StoreUnavailableError(f"{key}: another process is telling it", key=key)
+        raise StoreUnavailableError(f"{key}: another process is publishing it", key=key)
     fate: Fate = "published"
     if not is_loud_enough(alert.level, spec.alerts.min_level):
         fate = "below_level"
@@ -100,7 +100,7 @@ def _is_open(project: str, key: str, owner: str, claims: Claims, now: datetime) 
     """Return whether an incident was told and not resolved; what is not there stays so."""
     state = claims.claim(project, key, owner, now, 0.0)
     if state == "held":
-        raise StoreUnavailableError(f"{key}: another process is telling it", key=key)
+        raise StoreUnavailableError(f"{key}: another process is publishing it", key=key)
     if state == "won":
         claims.release(project, key)
     return state == "done"

@@ -1,4 +1,4 @@
-"""Keep the token of a rollout that waits for a person's word."""
+"""Keep the token of a rollout that waits for an approval."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -82,7 +82,7 @@ def fit_calibration(scores: Floats, truth: Any) -> Calibration:
 def decision_weights(
     decision: DecisionSection, metric: str, truth: Any, probabilities: Floats
 ) -> tuple[float, ...]:
-    """Return a weight a class; the decision is the largest weight x probability.
+    """Return a weight per class; the decision is the largest weight x probability.
 
     Notes
     -----

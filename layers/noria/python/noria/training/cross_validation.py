@@ -39,9 +39,9 @@ class OutOfFold:
     """How a parameter set scores the rows it was not fitted on, calibrated and decided."""
 
     calibration: Calibration
-    weights: tuple[float, ...]  # of the decision, one a class
-    answers: tuple[Answers, ...]  # one a fold
-    scores: tuple[float, ...]  # of the primary metric, one a fold
+    weights: tuple[float, ...]  # of the decision, one per class
+    answers: tuple[Answers, ...]  # one per fold
+    scores: tuple[float, ...]  # of the primary metric, one per fold
     params: Params  # to refit with: where boosting stopped early, its mean rounds
 
 

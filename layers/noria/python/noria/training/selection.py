@@ -36,7 +36,7 @@ def kept_columns(
         Applied in order, each to what the one before it left.
     data : (features of shape (n_rows, width), targets of shape (n_rows,))
         The rows that the candidate will be fitted on.
-    origins : sequence of Origin, one a column
+    origins : sequence of Origin, one per column
         Terms of a text are not judged one by one: a vocabulary has its own limits.
     task : "classification" or "regression"
 

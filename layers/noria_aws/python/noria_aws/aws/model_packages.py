@@ -1,7 +1,7 @@
 """Model versions in SageMaker's registry too, for teams that approve there; off unless it is named.
 
 The registry of Noria stays the truth: a package is a pointer with numbers and an approval status.
-What somebody approves or rejects there is the word that a rollout waits for.
+An approval or rejection there resumes the rollout that waits for it.
 """
 
 from collections.abc import Mapping

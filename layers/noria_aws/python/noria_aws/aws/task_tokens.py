@@ -1,4 +1,4 @@
-"""Executions that wait for a word, answered by their token."""
+"""Executions that wait for an approval, answered by their token."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class TaskTokens:
         self._client = client
 
     def answer(self, token: str, *, is_approved: bool, by: str) -> bool:
-        """Give the word; False when nothing waits for it any more."""
+        """Approve or reject; False when the execution no longer waits."""
         gone = self._client.exceptions
         with translated("answering an execution"):
             try:

@@ -67,7 +67,7 @@ class Services:
 
     @cached_property
     def claims(self) -> DynamoDbClaims:
-        """Who may do a thing once."""
+        """Locks in the alias table."""
         return DynamoDbClaims(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
 
     @cached_property
@@ -105,7 +105,7 @@ class Services:
 
     @cached_property
     def waiting_executions(self) -> TaskTokens:
-        """Executions that wait for a person's word."""
+        """Executions that wait for an approval."""
         return TaskTokens(boto3.client("stepfunctions", config=_config()))
 
     def spec(self, project: str) -> ProjectSpec:

@@ -61,7 +61,7 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (InvalidInputError, 422, "The inputs cannot be scored"),
     (DataError, 400, "The request cannot be read"),
     (NoChampionError, 503, "The project has no champion"),
-    (NoCheckError, 404, "Nobody has looked yet"),
+    (NoCheckError, 404, "No monitoring check has run yet"),
     (NoJobError, 404, "There is no such job"),
     (ModelError, 503, "The champion cannot be loaded"),
     (RegistryError, 503, "The champion cannot be loaded"),
@@ -97,7 +97,7 @@ def http_handler(
     Parameters
     ----------
     operations : callable
-        Called once a request, so that start-up faults become answers too.
+        Called once per request, so that start-up faults become answers too.
     admin_keys : callable
         Returns the ids of API keys with the admin scope.
     """
@@ -111,7 +111,7 @@ def http_handler(
             return _json_answer(200, operations()[route.operation](call), "application/json")
         except NoriaError as error:
             return _problem(error)
-        except Exception as error:  # noqa: BLE001 - the edge: nobody gets a stack trace
+        except Exception as error:  # noqa: BLE001 - the edge: callers get no stack trace
             # Its class only: a message may quote the inputs.
             log_event("request_failed", error=type(error).__name__, resource=event.get("resource"))
             return _problem(

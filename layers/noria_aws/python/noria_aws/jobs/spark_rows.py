@@ -203,7 +203,7 @@ def write_features(rows: SparkRows, files: Files, kept: Sequence[str], uri: str)
 
 
 def _listed(spark: SparkSession, uri: str, glob: str = "*") -> DataFrame:
-    """Return the files below an address: their contents are read where somebody asks for them."""
+    """Return the files below an address: their contents are read only when they are needed."""
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     return reader.option("pathGlobFilter", glob).load(uri)
 

@@ -106,7 +106,7 @@ class ReadOnlyAliases:
 
 
 class FirehoseLog:
-    """`PredictionLog` over Firehose: one stream a project, rows packed into few records.
+    """`PredictionLog` over Firehose: one stream per project, rows packed into few records.
 
     What Firehose does not take goes to a queue, from which `replay_log` hands it over later.
     """

@@ -52,7 +52,7 @@ class KernelScorer:
             self._squares.append(sum([values[place] ** 2 for place in places]))
 
     def scores(self, row: SparseRow) -> list[float]:
-        """Return one margin a class; of two classes, the second one's."""
+        """Return one margin per class; of two classes, the second one's."""
         return self._margins(*self._products(row))
 
     def _margins(self, products: list[float], own: float) -> list[float]:

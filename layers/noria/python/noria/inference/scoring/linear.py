@@ -16,7 +16,7 @@ class LinearScorer:
         self._intercepts = arrays["intercepts"].tolist()
 
     def scores(self, row: SparseRow) -> list[float]:
-        """Return one linear score an output."""
+        """Return one linear score per output."""
         n_outputs, coefficients = self._n_outputs, self._coefficients
         if n_outputs == 1:
             start: float = self._intercepts[0]

@@ -12,7 +12,7 @@ class Scorer(Protocol):
     """A loaded model."""
 
     def scores(self, row: SparseRow) -> list[float]:
-        """Return the raw scores of one feature row, one an output."""
+        """Return the raw scores of one feature row, one per output."""
         ...
 
     def contributions(self, row: SparseRow, reference: SparseRow, output: int) -> dict[int, float]:
