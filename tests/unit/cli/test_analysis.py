@@ -1,12 +1,18 @@
 """What `noria analyze` refuses before it asks anybody; the rest is in tests/integration."""
 
+from types import SimpleNamespace
+
 import pytest
 from typer.testing import CliRunner
 
-from cli.analysis import _reason, _summary
+from cli.analysis import Analysis, _reason, _summary
 from cli.display import console
 from cli.main import app
-from noria.records.drift import AnalysisReport, ColumnFinding
+from noria.records.codec import to_bytes
+from noria.records.drift import AnalysisReport, ColumnFinding, WrittenFeatures
+from noria.storage.keys import DRIFT, analysis_key
+from tests.support.fakes import MemoryArtifacts
+from tests.support.production import loan_spec
 
 
 @pytest.mark.parametrize(
@@ -48,3 +54,19 @@ def test_each_column_is_shown_once_with_its_surest_test():
     assert text.count(" ks ") == 10
     assert "psi" not in text
     assert "missing_share" not in text
+
+
+def test_what_a_far_job_wrote_is_named_by_the_addresses_that_were_given(monkeypatch):
+    """The emulator's job sees folders of its own machine, which are gone when it ends."""
+    store = MemoryArtifacts()
+    target = SimpleNamespace(artifacts=store, outputs={"DataBucket": "data"})
+    work = Analysis(target, loan_spec(), "v1", features=True)
+    written = WrittenFeatures(506, "/tmp/glue-job/folder")
+    report = AnalysisReport("loans", "stable", rows="/tmp/glue-job/rows", features=written)
+    key = analysis_key("loans", work.analysis_id, "{}")
+    store.put(key.format(DRIFT), to_bytes(report))
+    end = SimpleNamespace(status="SUCCEEDED")
+    monkeypatch.setattr("cli.analysis.follow_execution", lambda *_: end)
+    found = work.on_spark("s3://data/rows/", workers=2)
+    assert found.rows == "s3://data/rows/"
+    assert found.features == WrittenFeatures(506, f"s3://data/{key.format('features')}")

@@ -1,7 +1,11 @@
+import json
+from datetime import timedelta
+
 import pytest
 
 from noria.api.checks import last_check, set_baseline
 from noria.errors import InvalidInputError, NoChampionError, NoCheckError
+from tests.support.checks import drifting, whole_check
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
 from tests.support.production import START, Production
 
@@ -43,3 +47,15 @@ def test_without_a_champion_nothing_is_normal():
     p.aliases = MemoryAliases()
     with pytest.raises(NoChampionError):
         _baseline({}, p)
+
+
+def test_the_api_shows_the_last_check():
+    """Drift, metrics, features, performance: one check, four views."""
+    p, end = drifting()
+    whole_check(p, end + timedelta(hours=1))
+    drift = last_check(p.store, "loans", "drift")
+    assert drift["drift_detected"]
+    assert last_check(p.store, "loans", "metrics")["total_predictions"] == 360
+    assert last_check(p.store, "loans", "features")["features"]["x"]["drift_detected"]
+    assert "realised" in last_check(p.store, "loans", "performance")
+    json.dumps(drift, allow_nan=False)

@@ -1,0 +1,107 @@
+"""Results gathered, or withheld with the reason."""
+
+import io
+import json
+
+import pyarrow.parquet
+import pytest
+
+from noria.data.versions import decode_rows
+from noria.errors import BatchCancelledError
+from noria.inference.predictor import Predictor
+from noria.spec.model import BusinessValueSection
+from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
+from tests.support.jobs import Jobs, csv_file
+from tests.support.trained import COLUMN, tiny_bundle
+
+
+def test_too_many_bad_rows_withhold_the_results():
+    """The spec says how many; the refused rows are written all the same."""
+    jobs = Jobs()
+    closed = jobs.run(csv_file(100, bad=set(range(21))))
+    assert (closed.outcome, closed.result_key) == ("BatchRejected", None)
+    assert "21.0% refused, at most 20.0% tolerated" in closed.summary
+    assert len(decode_rows(jobs.store.get(closed.refused_key))) == 21
+
+
+def test_parts_scored_again_and_closed_again_change_nothing():
+    """Same keys, same bytes: nothing doubles."""
+    jobs = Jobs()
+    first = jobs.run(csv_file(250, bad={7}))
+    before = dict(jobs.store.objects)
+    for part in (2, 0, 1, 0):
+        jobs.score("j1", part)
+    assert jobs.close() == first
+    assert jobs.store.objects == before
+
+
+def test_results_may_be_json_lines_or_parquet_and_overwritten():
+    """One row each, whatever the form; the name is the file's where the spec says so."""
+    jobs = Jobs(format="jsonl", results="overwritten")
+    closed = jobs.run(csv_file(120))
+    assert closed.result_key == "batch-results/p/rows.jsonl"
+    lines = [json.loads(line) for line in jobs.store.get(closed.result_key).splitlines()]
+    assert lines[119] == {"line": 121, "id": "i119", "prediction": 19.0}
+    jobs = Jobs(format="parquet")
+    table = pyarrow.parquet.read_table(
+        io.BytesIO(jobs.store.get(jobs.run(csv_file(250)).result_key))
+    )
+    assert table.column("prediction").to_pylist() == [2.0 * (k % 10) + 1 for k in range(250)]
+
+
+def test_a_cancelled_job_scores_no_further_part_and_writes_no_results():
+    """What was asked for."""
+    jobs = Jobs()
+    plan = jobs.plan(csv_file(250))
+    jobs.score(plan.job_id, 0)
+    jobs.store.put(batch_key("p", "j1", CANCELLED), b"{}")
+    with pytest.raises(BatchCancelledError):
+        jobs.score(plan.job_id, 1)
+    closed = jobs.close(failure="States.ExceedToleratedFailureThreshold")
+    assert (closed.outcome, closed.result_key) == ("BatchCancelled", None)
+
+
+def test_a_part_that_is_missing_fails_the_batch():
+    """Never fewer rows without a word."""
+    jobs = Jobs()
+    plan = jobs.plan(csv_file(250))
+    jobs.score(plan.job_id, 0)
+    with pytest.raises(Exception, match="was never scored"):
+        jobs.close()
+    assert jobs.close(failure="worker died").outcome == "BatchFailed"
+
+
+def test_worth_and_bands_come_with_each_row_and_add_up():
+    """Edges of training first; of earlier batches once there are enough values."""
+    columns = {"x": {**COLUMN, "max": 1e9}}
+    worth = {"kind": "business_value", "positive": 0, "contact": None, "amount": "x",
+             "edges": [10.0, 20.0], "bands": ["low", "medium", "high"]}  # fmt: skip
+    jobs = Jobs(tiny_bundle(columns=columns, postprocess=worth), priorities={"high": "call"})
+    section = BusinessValueSection(kind="business_value", amount="x")
+    jobs.spec = jobs.spec.model_copy(update={"postprocess": section})
+    answers = jobs.answers(jobs.run(csv_file(250)))
+    model = Predictor(tiny_bundle(columns=columns, postprocess=worth))
+    for k, answer in enumerate(answers[:20]):
+        said = model.answer({"x": float(k % 10)})
+        assert float(answer["business_value"]) == pytest.approx(said.added["business_value"])
+        assert answer["band"] == said.added["band"]
+        assert answer["priority"] == ("call" if said.added["band"] == "high" else "")
+    counts = json.loads(jobs.store.get(batch_key("p", "j1", OUTCOME)))["counts"]["values"]
+    total = sum(float(a["business_value"]) for a in answers)
+    assert counts["total"] == pytest.approx(total)
+    assert sum(band["total"] for band in counts["bands"].values()) == pytest.approx(total)
+    jobs.plan(csv_file(250), folder="j2")
+    edges = json.loads(jobs.store.get(batch_key("p", "j2", PLAN)))["edges"]
+    assert edges["source"] == "1 earlier batches"
+    values = sorted(float(a["business_value"]) for a in answers)
+    assert edges["at"][0] == pytest.approx(values[int(0.33 * 250)], abs=values[-1] / 50)
+
+
+def test_overwritten_results_do_not_keep_the_refusals_of_an_earlier_file():
+    """Names that differ behind a dot stay apart."""
+    jobs = Jobs(results="overwritten")
+    jobs.run(csv_file(100, bad={3}))
+    closed = jobs.run(csv_file(100), folder="j2")
+    assert decode_rows(jobs.store.get(closed.refused_key)) == []
+    names = {jobs.run(csv_file(5), f"c.v{k}.csv", folder=f"k{k}").result_key for k in (1, 2)}
+    assert names == {"batch-results/p/c.v1.csv", "batch-results/p/c.v2.csv"}
