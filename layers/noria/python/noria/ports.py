@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 from noria.records.prediction import PredictionRecord
-from noria.records.training import Params
 
-if TYPE_CHECKING:  # predict imports the ports and sends no alerts
+if TYPE_CHECKING:  # predict imports the ports, sends no alerts and trains nothing
     from noria.records.alert import Alert
+    from noria.records.training import Params
 
 
 class ArtifactStore(Protocol):
@@ -117,7 +117,7 @@ class MetricSink(Protocol):
         self,
         name: str,
         facts: Mapping[str, Any],
-        params: Params,
+        params: "Params",
         metrics: Mapping[str, float],
         files: Mapping[str, bytes],
     ) -> None:

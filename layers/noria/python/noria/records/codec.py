@@ -56,19 +56,32 @@ def from_bytes[T](kind: type[T], body: bytes) -> T:
     SettingsError
         A newer Noria wrote it, or it is no such record.
     """
+    return decode(kind, from_stored(kind.__name__, body))
+
+
+def from_stored(name: str, body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a stored record, its format checked and its fields not.
+
+    For a reader of one field of a large record: `name` is the record's, for messages.
+
+    Raises
+    ------
+    SettingsError
+        A newer Noria wrote it, or it is no object.
+    """
     document = json.loads(body)
     if not isinstance(document, dict):
         got = type(document).__name__
-        raise SettingsError(f"{kind.__name__}: stored as {got}, expected an object", got=got)
+        raise SettingsError(f"{name}: stored as {got}, expected an object", got=got)
     number = document.pop(FORMAT, _CURRENT)
     if number != _CURRENT:
         raise SettingsError(
-            f"{kind.__name__}: stored in format {number}, this code reads format {_CURRENT}; "
+            f"{name}: stored in format {number}, this code reads format {_CURRENT}; "
             "deploy the newer version again",
             got=number,
             expected=_CURRENT,
         )
-    return decode(kind, document)
+    return document
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,7 @@
 """Model versions: immutable folders whose manifest, written last, makes them exist."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from noria.errors import (
     ModelCorruptError,
@@ -9,10 +10,12 @@ from noria.errors import (
     SettingsError,
 )
 from noria.ports import ArtifactStore
-from noria.records.codec import from_bytes, to_bytes
-from noria.records.evaluation import Manifest, VersionFacts
+from noria.records.codec import from_bytes, from_stored, to_bytes
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import MANIFEST, model_key
+
+if TYPE_CHECKING:  # predict reads files by their hashes only; the facts are sixteen records
+    from noria.records.evaluation import Manifest, VersionFacts
 
 
 def write_version(
@@ -20,7 +23,7 @@ def write_version(
     project: str,
     model_version: str,
     files: Mapping[str, bytes],
-    facts: VersionFacts,
+    facts: "VersionFacts",
 ) -> None:
     """Write a model version: its files, then its manifest.
 
@@ -40,6 +43,8 @@ def write_version(
     Nothing is ever overwritten, and repeating a write that was cut off completes it. Until the
     manifest is there, no reader sees the version.
     """
+    from noria.records.evaluation import Manifest
+
     hashes = {name: sha256_hex(body) for name, body in files.items()}
     for name, body in files.items():
         key = model_key(project, model_version, name)
@@ -53,19 +58,11 @@ def write_version(
             raise _conflict(project, model_version)
 
 
-def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> Manifest:
+def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> "Manifest":
     """Return the manifest; ModelVersionNotFoundError when the version is not complete."""
-    key = model_key(project, model_version, MANIFEST)
-    try:
-        return from_bytes(Manifest, artifacts.get(key))
-    except KeyError as error:
-        raise ModelVersionNotFoundError(
-            f"{project}: there is no model version '{model_version}'",
-            project=project,
-            model_version=model_version,
-        ) from error
-    except (ValueError, AttributeError, SettingsError) as error:
-        raise ModelCorruptError(f"{key}: not a manifest: {error}", key=key) from error
+    from noria.records.evaluation import Manifest
+
+    return _read(artifacts, project, model_version, lambda body: from_bytes(Manifest, body))
 
 
 def read_files(
@@ -77,7 +74,7 @@ def read_files(
     ------
     ModelVersionNotFoundError, ModelCorruptError
     """
-    hashes = read_manifest(artifacts, project, model_version).files
+    hashes = _read(artifacts, project, model_version, _hashes)
     files = {}
     for name in names:
         key = model_key(project, model_version, name)
@@ -90,11 +87,34 @@ def read_files(
     return files
 
 
-def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -> Manifest:
+def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -> "Manifest":
     """Return the manifest of a version whose every file is present and intact."""
     manifest = read_manifest(artifacts, project, model_version)
     read_files(artifacts, project, model_version, manifest.files)
     return manifest
+
+
+def _hashes(body: bytes) -> dict[str, str]:
+    hashes = from_stored("Manifest", body).get("files")
+    if not isinstance(hashes, dict):
+        raise SettingsError("Manifest: field 'files' must be an object")
+    return hashes
+
+
+def _read[T](
+    artifacts: ArtifactStore, project: str, model_version: str, parse: Callable[[bytes], T]
+) -> T:
+    key = model_key(project, model_version, MANIFEST)
+    try:
+        return parse(artifacts.get(key))
+    except KeyError as error:
+        raise ModelVersionNotFoundError(
+            f"{project}: there is no model version '{model_version}'",
+            project=project,
+            model_version=model_version,
+        ) from error
+    except (ValueError, AttributeError, SettingsError) as error:
+        raise ModelCorruptError(f"{key}: not a manifest: {error}", key=key) from error
 
 
 def _require_same(body: bytes, expected: str, project: str, model_version: str) -> None:

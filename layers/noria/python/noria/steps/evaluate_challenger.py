@@ -13,12 +13,12 @@ from noria.data.splits import input_hash
 from noria.data.validation import TARGET
 from noria.data.versions import read_rows
 from noria.errors import ModelError, ModelVersionConflictError, NoriaError, RegistryError
+from noria.evaluation.business_value import business_totals
 from noria.evaluation.comparison import compare
 from noria.evaluation.metrics import Answers, measure
 from noria.evaluation.runs import read_evaluation
 from noria.features.derive import Deriver
 from noria.inference.loading import load_candidate, load_model_version
-from noria.inference.postprocess import business_totals
 from noria.inference.predictor import Predictor
 from noria.monitoring.reference import Reference, as_answers
 from noria.ports import ArtifactStore, ModelAliases

@@ -7,8 +7,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import projects
-from noria.api.checks import last_check, set_baseline
-from noria.api.jobs import cancel_job, create_job, read_job
 from noria.api.labels import file_labels
 from noria.api.predictions import LOG_LOST, Predictions
 from noria.api.served_models import ServedModels
@@ -72,36 +70,55 @@ class Serving:
             "feedback": lambda call: file_labels(
                 self._project(call), call.body, artifacts=self._artifacts, clock=self._clock
             ),
-            "baseline": lambda call: set_baseline(
-                self._project(call),
-                call.body,
-                artifacts=self._artifacts,
-                aliases=self._aliases,
-                clock=self._clock,
-            ),
+            "baseline": self._set_baseline,
+            "create_job": self._create_job,
+            "job": self._read_job,
+            "cancel_job": self._cancel_job,
+            "drift": partial(self._last_check, "drift"),
+            "metrics": partial(self._last_check, "metrics"),
+            "features": partial(self._last_check, "features"),
+            "performance": partial(self._last_check, "performance"),
         }
-        store, clock = self._artifacts, self._clock
-        self.operations |= {
-            "create_job": lambda call: create_job(
-                self._project(call), call.body, store=store, clock=clock
-            ),
-            "job": lambda call: read_job(
-                self._project(call), call.job_id, store=store, clock=clock
-            ),
-            "cancel_job": lambda call: cancel_job(
-                self._project(call), call.job_id, store=store, clock=clock
-            ),
-        }
-        for part in ("drift", "metrics", "features", "performance"):
-            self.operations[part] = partial(self._last_check, part)
 
     def _seconds(self) -> float:
         """Return seconds that only grow; of a simulated deployment, simulated ones."""
         is_simulated = optional_setting(CLOCK_FILE) is not None
         return self._clock.now().timestamp() if is_simulated else monotonic()
 
+    # Checks and jobs bring thirty records: imported at their first use, a prediction never waits.
+
     def _last_check(self, part: str, call: Call) -> dict[str, Any]:
+        from noria.api.checks import last_check
+
         return last_check(self._artifacts, self._project(call), part)
+
+    def _set_baseline(self, call: Call) -> dict[str, Any]:
+        from noria.api.checks import set_baseline
+
+        return set_baseline(
+            self._project(call),
+            call.body,
+            artifacts=self._artifacts,
+            aliases=self._aliases,
+            clock=self._clock,
+        )
+
+    def _create_job(self, call: Call) -> dict[str, Any]:
+        from noria.api.jobs import create_job
+
+        return create_job(self._project(call), call.body, store=self._artifacts, clock=self._clock)
+
+    def _read_job(self, call: Call) -> dict[str, Any]:
+        from noria.api.jobs import read_job
+
+        return read_job(self._project(call), call.job_id, store=self._artifacts, clock=self._clock)
+
+    def _cancel_job(self, call: Call) -> dict[str, Any]:
+        from noria.api.jobs import cancel_job
+
+        return cancel_job(
+            self._project(call), call.job_id, store=self._artifacts, clock=self._clock
+        )
 
     def _measured(self, answer: Callable[[str, Any], dict[str, Any]], call: Call) -> dict[str, Any]:
         """Answer, and count what happened where alarms look."""
