@@ -5,7 +5,7 @@ import sys
 
 from infra.config import ROOT
 
-SERVED_WITH = {"alias", "bundle", "codec", "prediction"}
+SERVED_WITH = {"alias", "bundle", "prediction", "stored"}
 
 
 def test_predict_imports_the_records_of_a_prediction_and_no_others():

@@ -1,7 +1,6 @@
 """A small fitted case of every algorithm, and its exported form."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,7 @@ def whole_view(X: Any) -> Features:
 
 
 def loaded(exported: ExportedModel, n_classes: int) -> tuple[Scorer, Link]:
-    calibrated = replace(exported.model, calibration=Calibration(1.7, SHIFTS[:n_classes]))
+    calibrated = exported.model._replace(calibration=Calibration(1.7, SHIFTS[:n_classes]))
     document, arrays = unpack(pack({"model": calibrated.to_dict()}, exported.arrays))
     model = model_from_dict(document["model"])
     assert model == calibrated

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,7 +47,7 @@ def test_links_are_those_of_the_row_path(n_classes):
     """Softmax and shares, calibration included."""
     for algorithm in ("logistic_regression", "random_forest"):
         X, predictor, rows, link = _case(algorithm, "classification", n_classes, sparse=False)
-        model = replace(predictor.model, calibration=Calibration(1.7, SHIFTS[:n_classes]))
+        model = predictor.model._replace(calibration=Calibration(1.7, SHIFTS[:n_classes]))
         got = scoring.BATCH_LINKS[model.link](scoring.batch_scorer(predictor)(rows), model)
         expected = [link(predictor.scorer.scores(row)) for row in as_rows(X)]
         assert np.abs(got - np.array(expected)).max() < 1e-12

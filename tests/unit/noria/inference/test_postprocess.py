@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -33,7 +32,7 @@ def test_value_is_purchase_times_contact_times_log_of_the_amount(inputs, value, 
 def test_bands_are_fixed_by_training_not_by_the_batch():
     """The replaced gauge compared each average with multiples of itself: always green."""
     assert load_postprocess(DATA)({"p": 0.01, "monto": 2.0}, [0.9, 0.1])["band"] == "low"
-    assert load_postprocess(replace(DATA, edges=()))({"p": 1, "monto": 9}, [0, 1])["band"] is None
+    assert load_postprocess(DATA._replace(edges=()))({"p": 1, "monto": 9}, [0, 1])["band"] is None
 
 
 def test_projects_without_postprocessor_get_nothing_added():

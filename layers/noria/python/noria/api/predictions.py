@@ -99,7 +99,7 @@ class Predictions:
             "algorithm": predictor.algorithm,
             "task": predictor.task,
             "classes": predictor.classes,
-            "columns": {name: vars(column) for name, column in predictor.columns.items()},
+            "columns": {name: column._asdict() for name, column in predictor.columns.items()},
             "degraded": served.degraded,
         }
 

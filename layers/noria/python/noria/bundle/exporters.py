@@ -7,7 +7,6 @@ precision, so parity with it cannot be closer than that.
 import json
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,7 +112,7 @@ def _forest(estimator: Any, features: Features) -> ExportedModel:
     _add_forest(table, members, 1.0 / len(members))
     exported = _trees(table, [0.0] * n_outputs, "log_shares" if is_classifier else "identity")
     floor = SHARE_FLOOR if is_classifier else 0.0
-    return exported._replace(model=replace(exported.model, outputs_per_leaf=n_outputs, floor=floor))
+    return exported._replace(model=exported.model._replace(outputs_per_leaf=n_outputs, floor=floor))
 
 
 def _gradient_boosting(estimator: Any, features: Features) -> ExportedModel:

@@ -13,7 +13,7 @@ from noria.evaluation.metrics import Answers
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import ArtifactStore, SearchableStore
-from noria.records.prediction import FiledAnswer
+from noria.records.filed_answer import FiledAnswer
 from noria.registry.versions import read_files
 from noria.storage.hours import hour_name, hours_between
 from noria.storage.ids import time_of

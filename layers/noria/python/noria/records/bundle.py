@@ -1,11 +1,12 @@
 """What a serving bundle says of itself: columns, model form, calibration, postprocessing.
 
-Read by hand from JSON: a cold start of predict does it.
+Read by hand from JSON: a cold start of predict does it. Plain parts are named tuples, which it
+makes in a sixth of the time of a frozen dataclass.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from noria.records.prediction import Row
 
@@ -13,8 +14,7 @@ Form = Literal["linear", "kernel", "trees"]
 Link = Literal["softmax", "log_shares", "identity"]
 
 
-@dataclass(frozen=True)
-class ColumnContract:
+class ColumnContract(NamedTuple):
     """What a request may send for one column."""
 
     type: str  # "text", "number", "category" or "time"
@@ -26,16 +26,14 @@ class ColumnContract:
     seen: tuple[float, float] | None = None  # smallest and largest number in training
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(NamedTuple):
     """softmax(slope x score + shift)."""
 
     slope: float = 1.0
     shift: tuple[float, ...] = ()  # one number per class
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """The form of a model: which scorer reads its arrays, and which link ends it."""
 
     form: Form
@@ -55,7 +53,7 @@ class Model:
         fields = ["form", "link", "n_outputs", *_FIELDS[self.form]]
         fields += ["floor"] if self.link == "log_shares" else []
         held: dict[str, Any] = {name: getattr(self, name) for name in fields}
-        calibration = {**vars(self.calibration), "shift": list(self.calibration.shift)}
+        calibration = {**self.calibration._asdict(), "shift": list(self.calibration.shift)}
         return held | {"calibration": calibration}
 
 
@@ -74,8 +72,7 @@ def model_from_dict(data: Mapping[str, Any]) -> Model:
     return Model(**settings)
 
 
-@dataclass(frozen=True)
-class Postprocessing:
+class Postprocessing(NamedTuple):
     """What is added to each answer."""
 
     kind: str  # key of `noria.inference.postprocess.POSTPROCESSORS`
@@ -111,7 +108,7 @@ class Bundle:
         if self.postprocess is not None:
             post = self.postprocess
             lists = {"bands": list(post.bands), "edges": list(post.edges)}
-            postprocess = {**vars(post), **lists}
+            postprocess = {**post._asdict(), **lists}
         return {
             **vars(self),
             "classes": list(self.classes),
@@ -158,4 +155,4 @@ def _column(data: Mapping[str, Any]) -> ColumnContract:
 
 
 def _column_data(column: ColumnContract) -> dict[str, Any]:
-    return {**vars(column), "seen": column.seen and list(column.seen)}
+    return {**column._asdict(), "seen": column.seen and list(column.seen)}

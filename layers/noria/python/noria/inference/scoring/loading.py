@@ -1,19 +1,35 @@
-"""Which scorer a bundle's model names."""
+"""Which scorer a bundle's model names; a cold start of predict imports that one only."""
 
 from collections.abc import Callable
 
 from noria.errors import ModelIncompatibleError
-from noria.inference.scoring.kernel import KernelScorer
-from noria.inference.scoring.linear import LinearScorer
 from noria.inference.scoring.links import LINKS
 from noria.inference.scoring.scorer import Arrays, Scorer
-from noria.inference.scoring.trees import TreeScorer
 from noria.records.bundle import Model
 
+
+def _linear(model: Model, arrays: Arrays) -> Scorer:
+    from noria.inference.scoring.linear import LinearScorer
+
+    return LinearScorer(model, arrays)
+
+
+def _kernel(model: Model, arrays: Arrays) -> Scorer:
+    from noria.inference.scoring.kernel import KernelScorer
+
+    return KernelScorer(model, arrays)
+
+
+def _trees(model: Model, arrays: Arrays) -> Scorer:
+    from noria.inference.scoring.trees import TreeScorer
+
+    return TreeScorer(model, arrays)
+
+
 SCORERS: dict[str, Callable[[Model, Arrays], Scorer]] = {
-    "linear": LinearScorer,
-    "kernel": KernelScorer,
-    "trees": TreeScorer,
+    "linear": _linear,
+    "kernel": _kernel,
+    "trees": _trees,
 }
 
 
