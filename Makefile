@@ -50,7 +50,7 @@ demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glue" on this machine
 
 test: $(SPARK) ## Run all tests, offline
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: a minute
 	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
