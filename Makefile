@@ -2,6 +2,8 @@
 # `make demo` runs everything once on this machine, `make test` proves it.
 
 STAGE ?= dev
+# CDK asks before it widens rights; where no one can answer: CDK_OPTIONS="--require-approval never".
+CDK_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements-dev.txt
@@ -52,7 +54,7 @@ spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glu
 test: $(SPARK) ## Run all tests, offline
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
-test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: a minute
+test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: two minutes
 	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
 	  --numprocesses 2 --dist loadgroup
 
@@ -70,7 +72,7 @@ synth: $(SETUP) ## Write the CloudFormation templates to cdk.out; needs no accou
 	@$(BIN)/cdk synth --quiet -c noria:stage=$(STAGE)
 
 deploy: $(SETUP) ## Deploy to the AWS account of the environment (STAGE=dev)
-	@$(BIN)/cdk deploy --all -c noria:stage=$(STAGE)
+	@$(BIN)/cdk deploy --all -c noria:stage=$(STAGE) $(CDK_OPTIONS)
 
 bench: $(SETUP) ## Measure serving against scikit-learn + pandas + joblib: build/bench.json
 	@$(BIN)/python -m tests.benchmarks.serving

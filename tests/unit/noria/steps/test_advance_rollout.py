@@ -1,6 +1,7 @@
 """Rollout steps forward, one by one; every death on the way."""
 
 from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -80,12 +81,6 @@ def _rollout_holds(state, is_finished):
         assert kinds == ["training", "canary", "shadow", "manual"]
 
 
-def _advance_once(p, state):
-    q = copy(p)
-    q.store, q.aliases = state.artifacts, state.aliases
-    return advance(q, 0, q.aliases.read("loans").revision)
-
-
 def test_a_rollout_that_dies_at_any_call_is_finished_by_a_second_start(p):
     """Nothing lost, nothing doubled, nothing half-visible; every death happens."""
     run = _rolled_out(p)
@@ -96,19 +91,18 @@ def test_a_rollout_that_dies_at_any_call_is_finished_by_a_second_start(p):
     assert not faults_after(cuts, run, _rollout_holds)
 
 
-def test_an_alias_that_counts_a_change_twice_would_be_found(p, monkeypatch):
-    """Control: the record is written, and its history row in another write."""
+def test_a_promotion_whose_id_is_not_the_same_at_a_second_start_would_be_found(p, monkeypatch):
+    """Control: right when nothing dies; started again after the promotion, it conflicts."""
+    ids = iter(range(10_000))
     plain = MemoryAliases.apply
 
-    def in_two_writes(self, change):
-        after = plain(self, change)
-        self._history[change.project].pop()
-        return after
+    def forgetful(self, change):
+        return plain(self, replace(change, promotion_id=f"p{next(ids)}"))
 
+    monkeypatch.setattr(MemoryAliases, "apply", forgetful)
     run = _rolled_out(p)
-    state = State(p.store.copied(), p.aliases.copied())
-    monkeypatch.setattr(MemoryAliases, "apply", in_two_writes)
-    assert faults_after(cuts_of(state, lambda s: _advance_once(p, s)), run, _rollout_holds)
+    cuts = cuts_of(State(p.store.copied(), p.aliases.copied()), run)
+    assert list(faults_after(cuts, run, _rollout_holds)) == ["3 aliases.apply"]
 
 
 def test_while_a_person_is_waited_for_the_challenger_answers_nothing(p):

@@ -1,6 +1,7 @@
 """What the last monitoring check found, as the API shows it. Standard library only."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +52,7 @@ def last_check(artifacts: ArtifactStore, project: str, part: str) -> dict[str, A
 
 def _drift(report: CheckReport) -> dict[str, Any]:
     """Return the findings with their texts, and what was decided, without the columns."""
-    drift = encode(report.drift)
+    drift = encode(replace(report.drift, columns={}))
     del drift["columns"]
     for finding, shown in zip(report.drift.confirmed, drift["confirmed"], strict=True):
         shown["text"] = finding_text(finding)
