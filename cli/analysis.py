@@ -131,7 +131,6 @@ class Analysis:
         report = from_bytes(AnalysisReport, self._target.artifacts.get(self._key(DRIFT)))
         if report.verdict == "rejected":
             raise ValueError(f"{rows}: {report.reason}")
-        # The emulator's job knows folders of its machine only; what was asked for are addresses.
         written = report.features and replace(report.features, at=features)
         return replace(report, rows=rows, features=written)
 

@@ -1,3 +1,5 @@
+"""Totals and bands of business value, as a report of a training shows them."""
+
 from noria.evaluation.business_value import business_totals
 
 

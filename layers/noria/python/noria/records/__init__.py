@@ -1,1 +1,1 @@
-"""What steps hand each other and what is stored, as frozen dataclasses; standard library only."""
+"""What steps hand each other and what is stored, immutable and typed; standard library only."""

@@ -120,11 +120,11 @@ def _report(options: Mapping[str, str], services: Services) -> AnalysisReport:
     reference = RowsAnalyzer(files).reference
     report = compared(spec, reference, profile_rows(rows, files), version)
     code = services.code_versions() | {"backend": "glue", "spark": spark.version}
-    features, at = None, options["features_to"]
-    if at != NOTHING:
-        n_rows = write_features(rows, files, kept_columns(spec), at)
-        features = WrittenFeatures(n_rows, at)
-    return replace(report, rows=options["rows"], code=code, features=features)
+    features = None
+    if (place := options["features_to"]) != NOTHING:
+        features = WrittenFeatures(write_features(rows, files, kept_columns(spec), place))
+    # Whoever asked names the addresses: on the emulator they are folders here, soon gone.
+    return replace(report, code=code, features=features)
 
 
 _TASKS: Mapping[str, Callable[[Mapping[str, str], Services], None]] = {
