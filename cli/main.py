@@ -4,7 +4,6 @@ import getpass
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -291,7 +290,7 @@ def history(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> No
     with told():
         name = checked(project)
         entries = Target(stage).aliases.history(name)
-        show(as_json, [asdict(e) for e in entries], lambda: history_table(project, entries))
+        show(as_json, [e._asdict() for e in entries], lambda: history_table(project, entries))
 
 
 @app.command()
@@ -343,7 +342,7 @@ def _move(
         )
     )
     shown = f"champion of {project}: {record.champion} (was {record.previous_champion})"
-    show(as_json, asdict(record), lambda: shown)
+    show(as_json, record._asdict(), lambda: shown)
 
 
 @app.command()

@@ -1,16 +1,19 @@
-"""What a cold start of predict imports: each frozen dataclass costs a part of a millisecond."""
+"""What a cold start of predict imports, beside what import contracts can see."""
 
 import subprocess
 import sys
+
+import pytest
 
 from infra.config import ROOT
 
 SERVED_WITH = {"alias", "bundle", "prediction", "stored"}
 
 
-def test_predict_imports_the_records_of_a_prediction_and_no_others():
-    """Checks, batches, evaluations and training have fifty more, for other requests."""
-    program = "import sys, handler; print(*(m for m in sys.modules if m.startswith('noria')))"
+@pytest.fixture(scope="module")
+def modules():
+    """All modules of a fresh process that has imported the handler."""
+    program = "import sys, handler; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT / "lambdas/predict",
@@ -18,8 +21,18 @@ def test_predict_imports_the_records_of_a_prediction_and_no_others():
         text=True,
         check=True,
     )
-    modules = done.stdout.split()
-    assert "noria.api.predictions" in modules
+    found = set(done.stdout.split())
+    assert "noria.api.predictions" in found
+    return found
+
+
+def test_predict_imports_the_records_of_a_prediction_and_no_others(modules):
+    """Checks, batches, evaluations and training have fifty more, for other requests."""
     prefix = "noria.records."
     assert {m.removeprefix(prefix) for m in modules if m.startswith(prefix)} == SERVED_WITH
     assert not {m for m in modules if m.startswith(("noria.steps", "noria.monitoring"))}
+
+
+def test_predict_imports_no_dataclasses(modules):
+    """It brings `inspect` with it, and generates the code of each class anew."""
+    assert not {"dataclasses", "inspect"} & modules

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -300,7 +299,7 @@ def test_a_promotion_without_an_id_of_its_own_would_be_found(killed, monkeypatch
 
     def forgetful(self, change):
         revision = self.read(change.project).revision
-        change = replace(change, promotion_id=f"p{next(ids)}", expected_revision=revision)
+        change = change._replace(promotion_id=f"p{next(ids)}", expected_revision=revision)
         return plain(self, change)
 
     monkeypatch.setattr(MemoryAliases, "apply", forgetful)

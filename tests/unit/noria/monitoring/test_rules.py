@@ -1,7 +1,5 @@
 """The named rules, on each side of their bounds."""
 
-from dataclasses import replace
-
 import pytest
 
 from noria.monitoring.checks import check_columns
@@ -29,7 +27,7 @@ def _records(rows, *, share=None, said=None):
 
 
 def _unsure(record):
-    return replace(record, answer=replace(record.answer, confidence=0.4))
+    return record._replace(answer=record.answer._replace(confidence=0.4))
 
 
 def _broken(rule, records, findings=()):
@@ -125,10 +123,10 @@ def test_text_score_adds_up_and_needs_more_than_a_half():
 
     rows = loan_rows(200, seed=60)
     records = _records(rows)
-    usual = [replace(r, signals=signals(25 + i % 5, 0.2)) for i, r in enumerate(records)]
-    longer = [replace(r, signals=signals(300, 0.2)) for r in records]
+    usual = [r._replace(signals=signals(25 + i % 5, 0.2)) for i, r in enumerate(records)]
+    longer = [r._replace(signals=signals(300, 0.2)) for r in records]
     assert RULES["text_score"](_window(longer)).text.startswith("drift score 0.3")
     assert not RULES["text_score"](_window(longer)).is_broken
-    other = [replace(r, signals=signals(300, 0.9)) for r in records]
+    other = [r._replace(signals=signals(300, 0.9)) for r in records]
     assert RULES["text_score"](_window(other)).is_broken
     assert RULES["text_score"](_window(usual)) is not None

@@ -1,7 +1,6 @@
 """Rollout steps forward, one by one; every death on the way."""
 
 from copy import copy
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -97,7 +96,7 @@ def test_a_promotion_whose_id_is_not_the_same_at_a_second_start_would_be_found(p
     plain = MemoryAliases.apply
 
     def forgetful(self, change):
-        return plain(self, replace(change, promotion_id=f"p{next(ids)}"))
+        return plain(self, change._replace(promotion_id=f"p{next(ids)}"))
 
     monkeypatch.setattr(MemoryAliases, "apply", forgetful)
     run = _rolled_out(p)

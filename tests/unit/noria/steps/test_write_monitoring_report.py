@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from tests.support.checks import drifting, whole_check
+from tests.support.production import START, Production, loan_rows
 
 
 def test_the_report_is_one_page_that_shows_then_and_now():
@@ -14,3 +15,14 @@ def test_the_report_is_one_page_that_shows_then_and_now():
     assert page.count("data:image/svg+xml;base64,") == 3
     assert "<strong>x</strong>" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_page_of_few_answers_does_not_say_that_there_were_none():
+    """They are counted two lines below."""
+    p = Production()
+    p.log(loan_rows(5, seed=9), START + timedelta(minutes=5))
+    *_, report = whole_check(p, START + timedelta(hours=1))
+    page = p.store.get(report.report_key).decode()
+    assert "5 answers, insufficient data" in page
+    assert "Too few answers in the window to compare columns" in page
+    assert "No answers" not in page

@@ -1,8 +1,11 @@
-"""The alias record of a project and the changes that move it: what the alias port speaks."""
+"""The alias record of a project and the changes that move it: what the alias port speaks.
 
-from dataclasses import dataclass, replace
+Named tuples, as all that predict imports: a cold start pays for every `dataclasses` class, and for
+`dataclasses` itself.
+"""
+
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from noria.errors import NoChampionError
 
@@ -10,8 +13,7 @@ PromotionKind = Literal["training", "manual", "rollback"]
 RolloutMode = Literal["off", "shadow", "canary"]
 
 
-@dataclass(frozen=True)
-class AliasRecord:
+class AliasRecord(NamedTuple):
     """Which model versions the aliases of one project point at."""
 
     project: str
@@ -42,8 +44,7 @@ class AliasRecord:
         return self.rollout_until is None or now <= datetime.fromisoformat(self.rollout_until)
 
 
-@dataclass(frozen=True)
-class Promotion:
+class Promotion(NamedTuple):
     """The request to make one model version champion; it ends any rollout."""
 
     project: str
@@ -56,8 +57,7 @@ class Promotion:
     at: str  # UTC, ISO 8601
 
 
-@dataclass(frozen=True)
-class RolloutChange:
+class RolloutChange(NamedTuple):
     """The request to give a challenger some of the requests, or, with mode "off", none."""
 
     project: str
@@ -80,8 +80,7 @@ class RolloutChange:
 AliasChange = Promotion | RolloutChange
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """One change that happened."""
 
     project: str
@@ -108,8 +107,7 @@ def apply_change(record: AliasRecord, change: AliasChange) -> tuple[AliasRecord,
         )
     else:
         is_off = change.mode == "off"
-        after = replace(
-            record,
+        after = record._replace(
             revision=revision,
             challenger=None if is_off else change.model_version,
             rollout_mode=change.mode,

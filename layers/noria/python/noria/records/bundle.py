@@ -1,11 +1,9 @@
 """What a serving bundle says of itself: columns, model form, calibration, postprocessing.
 
-Read by hand from JSON: a cold start of predict does it. Plain parts are named tuples, which it
-makes in a sixth of the time of a frozen dataclass.
+Read by hand from JSON, as named tuples: a cold start of predict does it, without `dataclasses`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from noria.records.prediction import Row
@@ -83,8 +81,7 @@ class Postprocessing(NamedTuple):
     edges: tuple[float, ...]  # where bands end, ascending; empty without training values
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """The description of a serving bundle."""
 
     project: str
@@ -110,7 +107,7 @@ class Bundle:
             lists = {"bands": list(post.bands), "edges": list(post.edges)}
             postprocess = {**post._asdict(), **lists}
         return {
-            **vars(self),
+            **self._asdict(),
             "classes": list(self.classes),
             "columns": columns,
             "missing": list(self.missing),

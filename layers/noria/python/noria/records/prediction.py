@@ -1,16 +1,17 @@
 """One answered request: what predict answers and logs, and what monitoring reads again.
 
-Written by hand to and from JSON, because predict does so for every request. Plain parts are
-named tuples: a cold start makes one in a sixth of the time of a frozen dataclass.
+Named tuples, written by hand to and from JSON: predict does so for every request, and its cold
+start imports no `dataclasses`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 ServedBy = Literal["champion", "challenger", "shadow"]
 Row = Mapping[str, Any]  # values of one row by column: the columns are the project's
 Fault = dict[str, str]  # {"field": …, "reason": …}: what is wrong with one field of a request
+_NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that cannot be filled
 
 
 class TextSignals(NamedTuple):
@@ -50,14 +51,13 @@ class Explanation(NamedTuple):
         return {**self._asdict(), "contributions": [part._asdict() for part in self.contributions]}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a model says about one row."""
 
     prediction: str | float  # class, or value in the target's unit
     confidence: float | None = None  # probability of the predicted class; None for regression
-    probabilities: Mapping[str, float] = field(default_factory=dict)  # empty for regression
-    added: Mapping[str, float | str | None] = field(default_factory=dict)  # by the postprocessor
+    probabilities: Mapping[str, float] = _NOTHING  # empty for regression
+    added: Mapping[str, float | str | None] = _NOTHING  # by the postprocessor
     warnings: tuple[Fault, ...] = ()
     explanation: Explanation | None = None
 
@@ -81,8 +81,7 @@ class Answer:
         return shown
 
 
-@dataclass(frozen=True)
-class PredictionRecord:
+class PredictionRecord(NamedTuple):
     """One model version's look at one row, as the prediction log holds it."""
 
     prediction_id: str
@@ -95,8 +94,8 @@ class PredictionRecord:
     latency_ms: float | None = None
     record_id: str | None = None
     true_label: str | float | None = None  # where the request carried it
-    inputs: Row = field(default_factory=dict)  # personal columns masked or dropped
-    signals: Mapping[str, TextSignals] = field(default_factory=dict)  # by text column
+    inputs: Row = _NOTHING  # personal columns masked or dropped
+    signals: Mapping[str, TextSignals] = _NOTHING  # by text column
     inputs_hash: str = ""  # of the inputs as they are shown
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ row and `promotion#<id>` for the mark that makes a promotion happen once.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from noria.records.alias import AliasRecord, HistoryEntry
@@ -31,7 +30,7 @@ def promotion_key(project: str, promotion_id: str) -> dict[str, dict[str, str]]:
 
 def to_item(value: AliasRecord | HistoryEntry) -> dict[str, dict[str, Any]]:
     """Return a record or history row as typed attributes, without its key."""
-    return {name: _attribute(field) for name, field in asdict(value).items()}
+    return {name: _attribute(field) for name, field in value._asdict().items()}
 
 
 def to_record(project: str, item: Item | None) -> AliasRecord:

@@ -148,7 +148,7 @@ class Serving:
     def _history(self, call: Call) -> dict[str, Any]:
         project = self._project(call)
         entries = self._aliases.history(project)
-        return {"project": project, "promotions": [vars(entry) for entry in entries]}
+        return {"project": project, "promotions": [entry._asdict() for entry in entries]}
 
     def _health(self) -> dict[str, Any]:
         states = {name: self._state(name) for name in self._projects}
