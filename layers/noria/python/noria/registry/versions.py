@@ -14,7 +14,7 @@ from noria.records.stored import from_stored
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import MANIFEST, model_key
 
-if TYPE_CHECKING:  # predict reads files by their hashes only; the facts are sixteen records
+if TYPE_CHECKING:  # predict reads files by their hashes only; the facts are ten records
     from noria.records.evaluation import Manifest, VersionFacts
 
 
