@@ -31,11 +31,13 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	rm -rf $(VENV) && "$$python" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m infra.bundling
+	@$(BIN)/python -m infra.bundling training_runtime serving_runtime report_runtime batch_runtime
 	@touch $@
 
 # Spark (450 MB) is for Glue jobs on this machine and their tests; without Java they skip.
+# The layer of MLflow is for stages that track there, and for its tests.
 $(SPARK): $(SETUP) requirements-spark.txt
+	@$(BIN)/python -m infra.bundling tracking_runtime
 	@if command -v java >/dev/null; then \
 	  echo "installing Spark (half a minute, once)"; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.txt; \

@@ -17,7 +17,7 @@ import sysconfig
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from infra.config import PYTHON_VERSION, ROOT, Architecture, machine
@@ -106,12 +106,8 @@ def glue_archive() -> bytes:
 def _glue_kernel(source: Path) -> Path:
     """Return the library for Glue's machines, which are all of one kind; compiled once."""
     digest = hashlib.sha256(_BUILDER_VERSION.encode() + source.read_bytes()).hexdigest()
-    package = Path(sys.prefix) / "noria-layers" / f"glue-{digest}"
-    library = package / source.with_suffix(".so").name
-    if not library.is_file():
-        package.parent.mkdir(exist_ok=True)
-        _compile_c(source, package, "x86_64")
-    return library
+    package = _kept(f"glue-{digest}", lambda folder: _compile_c(source, folder, "x86_64"))
+    return package / source.with_suffix(".so").name
 
 
 def glue_requirements() -> bytes:
@@ -126,11 +122,28 @@ def glue_requirements() -> bytes:
 
 def kept_file(name: str, body: bytes) -> Path:
     """Return a file with this content, by which its folder is named; in the venv like the layers."""
-    folder = Path(sys.prefix) / "noria-layers" / hashlib.sha256(body).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    path.write_bytes(body)
-    return path
+    digest = hashlib.sha256(name.encode() + body).hexdigest()
+    return _kept(digest, lambda folder: (folder / name).write_bytes(body)) / name
+
+
+def _kept(name: str, fill: Callable[[Path], object]) -> Path:
+    """Return a folder of the venv that `fill` writes once, whole or not at all.
+
+    Two processes may build the same one: the first to finish is kept, the other's copy is dropped.
+    """
+    kept = Path(sys.prefix) / "noria-layers" / name
+    if not kept.is_dir():
+        kept.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=sys.prefix) as scratch:
+            partial = Path(scratch) / "kept"
+            partial.mkdir()
+            fill(partial)
+            try:
+                partial.rename(kept)
+            except OSError:
+                if not kept.is_dir():
+                    raise
+    return kept
 
 
 def _packages() -> dict[str, bytes]:
@@ -169,18 +182,15 @@ def unzipped_bytes(folder: Path) -> int:
 
 def _installed(requirements: Path, architecture: Architecture) -> Path:
     """Return the stripped packages, installed once into the venv, so that builds need no network."""
-    cache = Path(sys.prefix) / "noria-layers" / source_hash(requirements.parent, architecture)
-    if not cache.is_dir():
-        with tempfile.TemporaryDirectory(dir=sys.prefix) as scratch:
-            partial = Path(scratch) / "python"
-            _install(requirements, partial, architecture)
-            _strip(partial)
-            _share_openmp(partial)
-            for source in sorted(requirements.parent.glob("*.c")):
-                _compile_c(source, partial / _KERNEL, architecture)
-            cache.parent.mkdir(exist_ok=True)
-            partial.rename(cache)
-    return cache
+
+    def fill(folder: Path) -> None:
+        _install(requirements, folder, architecture)
+        _strip(folder)
+        _share_openmp(folder)
+        for source in sorted(requirements.parent.glob("*.c")):
+            _compile_c(source, folder / _KERNEL, architecture)
+
+    return _kept(source_hash(requirements.parent, architecture), fill)
 
 
 def _install(requirements: Path, target: Path, architecture: Architecture) -> None:
@@ -246,7 +256,7 @@ def _compile(target: Path) -> None:
 
 
 if __name__ == "__main__":  # set-up: everything later builds offline
-    for name in ("training_runtime", "serving_runtime", "report_runtime", "batch_runtime"):
+    for name in sys.argv[1:]:
         installed = _installed(ROOT / "layers" / name / "requirements.txt", machine())
         if (kernel := installed / _KERNEL).is_dir():  # tests and benchmarks use it from the venv
             site_packages = Path(sysconfig.get_path("purelib"))

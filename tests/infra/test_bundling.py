@@ -84,6 +84,36 @@ def test_batches_run_on_their_layer_alone_with_the_kernel(built):
     )
 
 
+def test_two_processes_may_build_the_same_folder(monkeypatch, tmp_path):
+    """The first to finish is kept whole; the second takes it and leaves nothing behind."""
+    monkeypatch.setattr(bundling.sys, "prefix", str(tmp_path))
+
+    def first(folder: Path) -> None:
+        (folder / "a").write_text("first")
+
+    def second(folder: Path) -> None:
+        bundling._kept("same", first)
+        (folder / "a").write_text("second")
+
+    kept = bundling._kept("same", second)
+    assert (kept / "a").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["noria-layers"]
+
+
+def test_a_build_that_fails_keeps_nothing(monkeypatch, tmp_path):
+    """The next one starts over instead of taking half a folder."""
+    monkeypatch.setattr(bundling.sys, "prefix", str(tmp_path))
+
+    def fails(folder: Path) -> None:
+        (folder / "half").touch()
+        raise RuntimeError("no network")
+
+    with pytest.raises(RuntimeError):
+        bundling._kept("same", fails)
+    kept = bundling._kept("same", lambda folder: (folder / "whole").touch())
+    assert [path.name for path in kept.iterdir()] == ["whole"]
+
+
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
 def test_the_kernel_compiles_for_either_architecture(architecture, tmp_path):
     """From this machine; the ELF header names the processor."""
