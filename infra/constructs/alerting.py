@@ -3,21 +3,25 @@
 from collections.abc import Mapping
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import Deployment, chat_is_wanted
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow
-from infra.constructs.steps import CLAIM_KEYS, CLAIMS, dead_letter_queue
+from infra.constructs.steps import CLAIM_KEYS, CLAIMS, Steps, dead_letter_queue
 from infra.stacks.storage import StorageStack
 
 _SECONDS, _MEMORY_MB, _ATTEMPTS = 60, 512, 8
+_RETRIES = 185  # EventBridge's most: it tries for a day
 
 
 class Alerts(Construct):
@@ -26,8 +30,8 @@ class Alerts(Construct):
     def __init__(self, scope: Construct, name: str, *, deployment: Deployment) -> None:
         super().__init__(scope, name)
         self.topic = sns.Topic(self, "Topic", enforce_ssl=True)
-        # A topic with a policy of its own lets only those publish whom it names; functions and
-        # state machines have the right in their roles.
+        # A topic with a policy of its own lets only those publish whom it names; functions have
+        # the right in their roles.
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -93,4 +97,31 @@ class Alerts(Construct):
         )
         notify.function.add_event_source(
             event_sources.SqsEventSource(self.queue, batch_size=5, report_batch_item_failures=True)
+        )
+
+    def add_executions(self, *, machines: Mapping[str, sfn.StateMachine], steps: Steps) -> None:
+        """Alert of every execution that fails, times out or is stopped, whatever state it is in.
+
+        AWS delivers these events on a best-effort basis; the alarms on failed executions do not
+        depend on them.
+        """
+        events.Rule(
+            self,
+            "Executions",
+            description="An execution that did not succeed is told",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={
+                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+                    "stateMachineArn": [m.state_machine_arn for m in machines.values()],
+                },
+            ),
+            targets=[
+                targets.LambdaFunction(
+                    steps.functions["raise_alert"],
+                    dead_letter_queue=steps.dead_letters,
+                    retry_attempts=_RETRIES,
+                )
+            ],
         )

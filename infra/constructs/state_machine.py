@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -25,7 +24,6 @@ class NoriaStateMachine(Construct):
         *,
         deployment: Deployment,
         steps: Steps,
-        alerts: sns.ITopic,
         starts: Mapping[str, sfn.IStateMachine],
         training_jobs: SagemakerTraining,
         glue_jobs: GlueJobs,
@@ -34,8 +32,11 @@ class NoriaStateMachine(Construct):
         super().__init__(scope, name)
         path = ROOT / "statemachines" / f"{name.lower()}.asl.json"
         text = path.read_text(encoding="utf-8")
-        known = {**steps.substitutions(), "AlertTopic": alerts.topic_arn}
-        known |= {**training_jobs.substitutions, **glue_jobs.substitutions}
+        known = {
+            **steps.substitutions(),
+            **training_jobs.substitutions,
+            **glue_jobs.substitutions,
+        }
         known |= {f"{other}StateMachine": m.state_machine_arn for other, m in starts.items()}
         used = {key: value for key, value in known.items() if f"${{{key}}}" in text}
         self.state_machine = sfn.StateMachine(
@@ -51,8 +52,8 @@ class NoriaStateMachine(Construct):
             ),
         )
         functions = [value for key, value in used.items() if key.endswith("Function")]
-        self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
-        self.state_machine.add_to_role_policy(allow(["sns:Publish"], [alerts.topic_arn]))
+        if functions:
+            self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
         own = training_jobs.statements() if "sagemaker:createTrainingJob" in text else ()
         for statement in (*own, *glue_jobs.statements(text)):
             self.state_machine.add_to_role_policy(statement)

@@ -112,8 +112,8 @@ STEPS: dict[str, Step] = {
 _LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
 _CORE_MB = 1769  # what Lambda gives one virtual CPU for
 UNATTENDED = frozenset(
-    {"profile_log_chunk", "follow_approval"}
-)  # started by events, not by a state machine
+    {"profile_log_chunk", "follow_approval", "raise_alert"}
+)  # started by events: not, or not only, by a state machine
 
 
 class Steps(Construct):

@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: seven patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: eight patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -8,13 +8,15 @@ running emulator in `tests/integration/test_wheel.py`.
 import hashlib
 import inspect
 import io
+import json
 import os
 import time
 import zipfile
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -42,6 +44,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     pass_api_key_identity()
     mount_layers_once(layers_folder)
     wait_on_simulated_time(clock_file)
+    time_executions_out()
     map_over_computed_items()
     run_training_jobs()
     run_glue_jobs()
@@ -148,6 +151,43 @@ def wait_on_simulated_time(clock_file: Path) -> None:
         return 0
 
     stepfunctions._jsonata_wait_seconds = waited
+
+
+def time_executions_out() -> None:
+    """AWS: an execution is TIMED_OUT after its machine's `TimeoutSeconds`, and stays so.
+
+    MiniStack reads the limits of tasks only. The state that is at work ends; no other is entered.
+    """
+    run, fail = stepfunctions._run_execution, stepfunctions._fail_execution
+    _require_parameters(run, ["exec_arn"])
+    _require_parameters(fail, ["execution", "error", "cause"])
+
+    def time_out(execution: Any) -> None:
+        if execution["status"] == "RUNNING":
+            execution["status"] = "TIMED_OUT"
+            execution["stopDate"] = stepfunctions.now_iso()
+            stepfunctions._add_event(execution, "ExecutionTimedOut", {})
+            stepfunctions._emit_execution_status_event(execution)
+
+    def run_in_time(exec_arn: str) -> None:
+        execution = stepfunctions._executions[exec_arn]
+        machine = stepfunctions._state_machines[execution["stateMachineArn"]]
+        seconds = json.loads(machine["definition"])["TimeoutSeconds"]
+        # The account and region of the request are in the context.
+        timer = Timer(seconds, copy_context().run, [time_out, execution])
+        timer.daemon = True
+        timer.start()
+        try:
+            run(exec_arn)
+        finally:
+            timer.cancel()
+
+    def fail_if_running(execution: Any, error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            fail(execution, error, cause)
+
+    stepfunctions._run_execution = run_in_time
+    stepfunctions._fail_execution = fail_if_running
 
 
 def map_over_computed_items() -> None:

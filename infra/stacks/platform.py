@@ -54,6 +54,7 @@ class PlatformStack(Stack):
             self, "Steps", storage=storage, alerts=self._alerts.topic, **self._common
         )
         machines = self._state_machines()
+        self._alerts.add_executions(machines=machines, steps=self._steps)
         Monitoring(
             self,
             "Watch",
@@ -97,7 +98,6 @@ class PlatformStack(Stack):
                 name,
                 deployment=self._deployment,
                 steps=self._steps,
-                alerts=self._alerts.topic,
                 starts=dict(before),
                 training_jobs=training_jobs,
                 glue_jobs=glue_jobs,

@@ -1,12 +1,16 @@
-"""Tell people once."""
+"""Tell people once: what a state machine says, or how one of its executions ended."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from noria.steps.raise_alert import RaiseAlertRequest, RaiseAlertResult, raise_alert
 from noria_aws.handlers.bootstrap import bootstrap
+from noria_aws.handlers.executions import alert_of_execution
 from noria_aws.handlers.runtime import step_handler
 
 
 @step_handler(RaiseAlertRequest)
-def lambda_handler(request: RaiseAlertRequest) -> RaiseAlertResult:
+def run(request: RaiseAlertRequest) -> RaiseAlertResult:
     """Run the step on the deployment."""
     services = bootstrap()
     return raise_alert(
@@ -16,3 +20,8 @@ def lambda_handler(request: RaiseAlertRequest) -> RaiseAlertResult:
         topic=services.alert_topic,
         clock=services.clock,
     )
+
+
+def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Take the request of a state, or the event of an execution that did not succeed."""
+    return run(alert_of_execution(event) if "detail-type" in event else event, context)

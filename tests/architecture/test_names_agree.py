@@ -20,7 +20,7 @@ def _asl_steps(machine):
     for name, state in machine["States"].items():
         if state["Type"] == "Map":
             yield from _asl_steps(state["ItemProcessor"])
-        elif name == "AnnounceOutcome" or name.startswith(("Announce", "AlertOperators")):
+        elif name.startswith("Announce"):
             assert state["Resource"] == "${RaiseAlertFunction}"
             yield "raise_alert"
         elif "waitForTaskToken" in str(state.get("Resource", "")) or str(

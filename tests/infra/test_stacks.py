@@ -40,6 +40,11 @@ def _resources(template, kind):
     return template.find_resources(kind)
 
 
+def _rules(template, source):
+    rules = _resources(template, "AWS::Events::Rule").values()
+    return [r for r in rules if r["Properties"]["EventPattern"]["source"] == [source]]
+
+
 def _statements(template):
     for kind in ("AWS::IAM::Policy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"):
         for name, resource in _resources(template, kind).items():
@@ -285,13 +290,36 @@ def test_on_the_emulator_time_is_not_the_schedules(tmp_path):
 
 def test_log_chunks_and_files_start_their_work_and_failures_are_kept(platform):
     """Events retry, then a queue keeps them."""
-    rules = _resources(platform, "AWS::Events::Rule").values()
+    rules = _rules(platform, "aws.s3")
     keys = [r["Properties"]["EventPattern"]["detail"]["object"]["key"] for r in rules]
     assert sorted(key["prefix"] for (key,) in keys) == ["batch-inbox/", "predictions/"]
     for rule in rules:
         (target,) = rule["Properties"]["Targets"]
         assert target["RetryPolicy"]["MaximumRetryAttempts"] == 5
         assert "DeadLetterConfig" in target
+
+
+def test_every_execution_that_does_not_succeed_is_told(platform):
+    """Of every state machine; EventBridge tries for a day, then a queue keeps the event."""
+    (rule,) = _rules(platform, "aws.states")
+    detail = rule["Properties"]["EventPattern"]["detail"]
+    assert detail["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    machines = _resources(platform, "AWS::StepFunctions::StateMachine")
+    assert {arn["Ref"] for arn in detail["stateMachineArn"]} == set(machines)
+    (target,) = rule["Properties"]["Targets"]
+    assert "RaiseAlert" in json.dumps(target["Arn"]).replace("raisealert", "RaiseAlert")
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 185
+    assert "DeadLetterConfig" in target
+
+
+def test_no_state_machine_publishes_by_itself(platform):
+    """An alert is raised once, by the function that counts and claims."""
+    publishers = {
+        name
+        for name, _, actions, _ in _statements(platform)
+        if "sns:Publish" in actions and "StateMachine" in name
+    }
+    assert not publishers
 
 
 def test_the_bucket_tells_eventbridge_without_a_function_of_its_own(storage):

@@ -72,3 +72,34 @@ def test_an_emulator_that_runs_jobs_itself_is_refused(monkeypatch, service):
     patch = {"sagemaker": patches.run_training_jobs, "glue": patches.run_glue_jobs}
     with pytest.raises(RuntimeError, match="MiniStack has changed"):
         patch[service.partition(":")[0]]()
+
+
+def test_an_execution_that_takes_too_long_is_timed_out_and_stays_so(monkeypatch):
+    """Its limit is the machine's; what the state at work says afterwards changes nothing."""
+    told, release = [], threading.Event()
+    execution = {"status": "RUNNING", "stateMachineArn": "m"}
+    machine = {"definition": '{"TimeoutSeconds": 0.01}'}
+    monkeypatch.setattr(stepfunctions, "_executions", {"e": execution})
+    monkeypatch.setattr(stepfunctions, "_state_machines", {"m": machine})
+    monkeypatch.setattr(stepfunctions, "_add_event", lambda *_: None)
+
+    def emit(found):
+        told.append(found["status"])
+        release.set()
+
+    def run(exec_arn):
+        assert release.wait(timeout=30.0)
+        stepfunctions._fail_execution(execution, "Late", "after the limit")
+
+    def fail(execution, error, cause):
+        execution["status"] = "FAILED"
+
+    monkeypatch.setattr(stepfunctions, "_emit_execution_status_event", emit)
+    monkeypatch.setattr(stepfunctions, "_run_execution", run)
+    monkeypatch.setattr(stepfunctions, "_fail_execution", fail)
+    patches.time_executions_out()
+    stepfunctions._run_execution("e")
+    assert (execution["status"], told) == ("TIMED_OUT", ["TIMED_OUT"])
+    in_time = {"status": "RUNNING", "stateMachineArn": "m"}
+    stepfunctions._fail_execution(in_time, "Early", "before the limit")
+    assert in_time["status"] == "FAILED"

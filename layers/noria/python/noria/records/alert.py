@@ -47,6 +47,11 @@ EVENTS: Mapping[str, Event] = {
         "a run failed",
         "The champion is unchanged. Start it again with the same input once the cause is gone.",
     ),
+    "RunStopped": Event(
+        "warning",
+        "a run was stopped",
+        "Nothing to do if you stopped it. Otherwise start it again with the same input.",
+    ),
     "BatchRejected": Event(
         "error", "a file could not be scored", "Read the report, mend the file, upload it again."
     ),
