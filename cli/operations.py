@@ -1,7 +1,6 @@
 """Commands about a model in production: look, label, approve, open, simulate."""
 
 import csv
-import json
 import time
 import webbrowser
 from pathlib import Path
@@ -16,7 +15,9 @@ from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
-from noria.storage.keys import APPROVAL, monitoring_key
+from noria.records.approval import PendingApproval
+from noria.records.codec import from_bytes
+from noria.storage.keys import APPROVAL
 from noria_aws.aws.task_tokens import TaskTokens
 
 _MAX_LABELS = 1000  # a request
@@ -110,18 +111,18 @@ def approve(
     """Approve or reject the rollout that waits for it."""
     with told():
         target = Target(stage)
-        try:
-            waiting = json.loads(target.artifacts.get(monitoring_key(checked(project), APPROVAL)))
-        except KeyError as error:
-            raise ValueError(f"{project} has no pending approval") from error
+        body = target.state.read(checked(project), APPROVAL).body
+        if body is None:
+            raise ValueError(f"{project} has no pending approval")
+        pending = from_bytes(PendingApproval, body)
         tokens = TaskTokens(target.client("stepfunctions"))
-        if not tokens.answer(waiting["task_token"], is_approved=not reject, by="a person"):
+        if not tokens.answer(pending.task_token, is_approved=not reject, by="a person"):
             raise ValueError(
-                f"{waiting['model_version']} waits no more (until {waiting['expires_at'][:16]}); "
-                f"promote it by hand: noria promote {project} {waiting['model_version']}"
+                f"{pending.model_version} waits no more (until {pending.expires_at[:16]}); "
+                f"promote it by hand: noria promote {project} {pending.model_version}"
             )
         done = "rejected" if reject else "approved"
-        console.print(f"{done}: {waiting['model_version']}", markup=False)
+        console.print(f"{done}: {pending.model_version}", markup=False)
 
 
 def open_(project: Project, stage: Stage = LOCAL) -> None:

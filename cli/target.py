@@ -17,6 +17,7 @@ from infra.local.emulator import Emulator
 from noria.errors import SettingsError, StoreUnavailableError
 from noria_aws.aws.dynamodb import DynamoDbAliases
 from noria_aws.aws.s3 import S3Artifacts
+from noria_aws.aws.state import DynamoDbState
 
 _HTTP_SECONDS = 35.0
 
@@ -84,6 +85,11 @@ class Target:
     def aliases(self) -> DynamoDbAliases:
         """The alias table."""
         return DynamoDbAliases(self.client("dynamodb"), self.outputs["AliasTable"])
+
+    @property
+    def state(self) -> DynamoDbState:
+        """Records that change, in the alias table."""
+        return DynamoDbState(self.client("dynamodb"), self.outputs["AliasTable"])
 
     def api_key(self, scope: str) -> str:
         """Return the value of the "user" or "admin" key; it is never written to disk."""

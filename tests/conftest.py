@@ -38,6 +38,7 @@ def customers() -> ProjectSpec:
     return load_project("customers", PROJECTS)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep unit tests off the network; start what takes longest first, a module on one worker."""
     for item in items:

@@ -27,11 +27,14 @@ class Step(NamedTuple):
     disk_mb: int = 512
     publishes: bool = False  # alerts
     is_scoring: bool = False  # many at once: one full core each
+    state: tuple[str, ...] = ()  # DynamoDB actions on the project's state
 
 
 _MOVES_ALIASES = ("dynamodb:GetItem", "dynamodb:PutItem")
 CLAIMS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
-ALIAS_KEYS, CLAIM_KEYS = "project#*", "claims#*"  # whoever may claim may not move aliases
+_CHANGES_STATE = ("dynamodb:GetItem", "dynamodb:PutItem")
+# Whoever may claim, or write state, may not move aliases.
+ALIAS_KEYS, CLAIM_KEYS, _STATE_KEYS = "project#*", "claims#*", "state#*"
 _LOOKS = ("profiles/*", "answers/*", "labels/*", "monitoring/*")
 _JOIN_DISK_MB = 4096  # tables to join lie on disk
 _PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end, so it lies on disk
@@ -63,12 +66,16 @@ STEPS: dict[str, Step] = {
     "advance_rollout": Step(("models/*",), (), _MOVES_ALIASES),
     "check_rollout": Step((*_LOOKS, "models/*"), (), ("dynamodb:GetItem",), is_heavy=True),
     "revert_rollout": Step((), (), _MOVES_ALIASES),
-    "request_approval": Step((), ("monitoring/*",)),
-    "follow_approval": Step(("monitoring/*",)),
+    "request_approval": Step((), state=_CHANGES_STATE),
+    "follow_approval": Step((), state=("dynamodb:GetItem",)),
     # Of monitoring.
     "profile_log_chunk": Step(("predictions/*", "models/*"), ("profiles/*", "answers/*")),
     "check_drift": Step(
-        (*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
+        (*_LOOKS, "models/*"),
+        ("monitoring/*",),
+        ("dynamodb:GetItem",),
+        is_heavy=True,
+        state=_CHANGES_STATE,
     ),
     "check_performance": Step(
         (*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
@@ -191,6 +198,8 @@ def _statements(step: Step, storage: StorageStack, alerts: sns.ITopic) -> list[i
     if step.table:
         keys_of = CLAIM_KEYS if step.publishes else ALIAS_KEYS
         statements.append(allow(step.table, [storage.aliases.table_arn], keys=keys_of))
+    if step.state:
+        statements.append(allow(step.state, [storage.aliases.table_arn], keys=_STATE_KEYS))
     if step.publishes:
         statements.append(allow(["sns:Publish"], [alerts.topic_arn]))
     return statements

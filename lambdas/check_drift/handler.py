@@ -13,6 +13,7 @@ def lambda_handler(request: CheckDriftRequest) -> CheckDriftResult:
         request,
         store=services.artifacts,
         aliases=services.aliases,
+        state=services.state,
         clock=services.clock,
         spec=services.spec(request.project),
     )

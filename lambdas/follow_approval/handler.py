@@ -15,7 +15,7 @@ def lambda_handler(request: FollowApprovalRequest) -> FollowApprovalResult:
     services = bootstrap()
     return follow_approval(
         request,
-        artifacts=services.artifacts,
+        state=services.state,
         packages=services.model_packages(),
         waiting=services.waiting_executions,
     )

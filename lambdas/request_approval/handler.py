@@ -15,6 +15,6 @@ def lambda_handler(request: RequestApprovalRequest) -> RequestApprovalResult:
     services = bootstrap()
     return request_approval(
         request,
-        artifacts=services.artifacts,
+        state=services.state,
         clock=services.clock,
     )

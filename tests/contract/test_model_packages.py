@@ -7,9 +7,11 @@ import pytest
 from moto import mock_aws
 
 from noria.errors import SettingsError
+from noria.records.approval import PendingApproval
+from noria.records.codec import to_bytes
 from noria.steps.follow_approval import FollowApprovalRequest, follow_approval
 from noria_aws.aws.model_packages import ModelPackages
-from tests.support.fakes import MemoryArtifacts
+from tests.support.fakes import MemoryState
 
 _ROLE = "arn:aws:iam::123456789012:role/training"
 
@@ -74,13 +76,11 @@ def _deny(**_):
 
 def test_what_is_approved_there_answers_the_rollout_that_waits(client):
     """From the event's package to the token."""
-    packages, store, answers = ModelPackages(client, "noria"), MemoryArtifacts(), []
+    packages, state, answers = ModelPackages(client, "noria"), MemoryState(), []
     packages.mirror("p", "v1", "PendingManualApproval", {})
     (made,) = _packages(client, "noria-p")
-    store.put(
-        "monitoring/p/approval.json",
-        json.dumps({"model_version": "v1", "task_token": "t"}).encode(),
-    )
+    pending = PendingApproval("v1", "run", "t", "2026-03-01T00:00:00+00:00")
+    state.write("p", "pending_approval", to_bytes(pending), expected_revision=0)
 
     class Waiting:
         def answer(self, token, *, is_approved, by):
@@ -88,7 +88,7 @@ def test_what_is_approved_there_answers_the_rollout_that_waits(client):
             return True
 
     request = FollowApprovalRequest(made["ModelPackageArn"], "Approved")
-    here = {"artifacts": store, "packages": packages, "waiting": Waiting()}
+    here = {"state": state, "packages": packages, "waiting": Waiting()}
     assert follow_approval(request, **here).outcome == "answered"
     assert answers == [("t", True)]
 

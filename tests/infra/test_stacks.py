@@ -144,18 +144,19 @@ def test_only_the_evaluation_may_read_test_rows(platform):
 
 def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platform):
     """Each right has one owner."""
-    owners: dict[str, set[str]] = {"aliases": set(), "claims": set(), "models": set()}
+    kinds = {"project#*": "aliases", "claims#*": "claims", "state#*": "state"}
+    owners: dict[str, set[str]] = {what: set() for what in (*kinds.values(), "models")}
     for name, effect, actions, statement in _statements(platform):
         if effect == "Allow" and "dynamodb:PutItem" in actions:
-            limit = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-            owners["aliases" if limit == ["project#*"] else "claims"].add(name.lower())
-            assert limit in (["project#*"], ["claims#*"])
+            (keys,) = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+            owners[kinds[keys]].add(name.lower())
         is_write = effect == "Allow" and "s3:PutObject" in actions
         if is_write and "/models/" in json.dumps(statement["Resource"]):
             owners["models"].add(name.lower())
     wanted = {
         "aliases": ("promotechallenger", "advancerollout", "revertrollout"),
         "claims": ("raisealert", "notify"),
+        "state": ("checkdrift", "requestapproval"),
         "models": ("registermodelversion",),
     }
     for what, names in wanted.items():

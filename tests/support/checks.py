@@ -32,7 +32,7 @@ def checked_drift(p: Production, at: datetime, check_id: str | None = None) -> C
     """Run the first step of a check only."""
     return check_drift(
         CheckDriftRequest("loans", _name(at, check_id), at.isoformat()),
-        spec=p.spec, store=p.store, aliases=p.aliases, clock=FixedClock(at),
+        spec=p.spec, store=p.store, aliases=p.aliases, state=p.state, clock=FixedClock(at),
     )  # fmt: skip
 
 

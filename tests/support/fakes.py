@@ -17,6 +17,8 @@ from noria.ports import (
     LinkedStore,
     ModelAliases,
     PredictionLog,
+    ProjectState,
+    StateRecord,
     StoredObject,
 )
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, apply_change
@@ -111,6 +113,26 @@ def _never_promoted(project: str) -> AliasRecord:
     return AliasRecord(project, 0, None, None, None)
 
 
+@implements(ProjectState)
+class MemoryState:
+    """`ProjectState` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], StateRecord] = {}
+        self._lock = Lock()
+
+    def read(self, project: str, name: str) -> StateRecord:
+        return self._records.get((project, name), StateRecord(None, 0))
+
+    def write(self, project: str, name: str, body: bytes, *, expected_revision: int) -> bool:
+        with self._lock:
+            _, revision = self._records.get((project, name), (None, 0))
+            if revision != expected_revision:
+                return False
+            self._records[project, name] = StateRecord(body, expected_revision + 1)
+            return True
+
+
 @implements(PredictionLog)
 class MemoryLog:
     """`PredictionLog` in a list of lines, as they are written."""
@@ -183,7 +205,9 @@ class MemoryClaims:
 
 
 if TYPE_CHECKING:  # the type checker holds the types of arguments and answers too
-    _CONFORM: tuple[FileStore, LinkedStore, ModelAliases, PredictionLog, Clock, Clock, Claims] = (
-        MemoryArtifacts(), MemoryArtifacts(), MemoryAliases(), MemoryLog(), SteppingClock(),
-        FixedClock(_EPOCH), MemoryClaims(),
+    _CONFORM: tuple[
+        FileStore, LinkedStore, ModelAliases, ProjectState, PredictionLog, Clock, Clock, Claims
+    ] = (
+        MemoryArtifacts(), MemoryArtifacts(), MemoryAliases(), MemoryState(), MemoryLog(),
+        SteppingClock(), FixedClock(_EPOCH), MemoryClaims(),
     )  # fmt: skip

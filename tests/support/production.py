@@ -23,7 +23,7 @@ from noria.steps.profile_log_chunk import ProfileLogChunkRequest, profile_log_ch
 from noria.storage.hours import hour_name
 from noria.storage.ids import new_prediction_id
 from noria.storage.keys import MANIFEST, REFERENCE, dataset_key, labels_key
-from tests.support.fakes import MemoryAliases, MemoryArtifacts
+from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryState
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CLASSES = ("no", "yes")
@@ -123,6 +123,7 @@ class Production:
     def __init__(self, **sections: Mapping[str, Any]) -> None:
         self.spec = loan_spec(**sections)
         self.store, self.aliases = MemoryArtifacts(), MemoryAliases()
+        self.state = MemoryState()
         self.reference = self._reference()
         self.add_version("v1")
         self.promote("v1", at=START)

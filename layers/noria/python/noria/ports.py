@@ -102,6 +102,25 @@ class ModelAliases(Protocol):
         ...
 
 
+class StateRecord(NamedTuple):
+    """A small record of a project as it is now."""
+
+    body: bytes | None  # None: it was never written
+    revision: int  # counts writes; 0 = never written
+
+
+class ProjectState(Protocol):
+    """Small records of a project that change, each written only by whoever read its last state."""
+
+    def read(self, project: str, name: str) -> StateRecord:
+        """Return a record with its revision, read consistently."""
+        ...
+
+    def write(self, project: str, name: str, body: bytes, *, expected_revision: int) -> bool:
+        """Write a record; return False and change nothing at any other revision."""
+        ...
+
+
 class PredictionLog(Protocol):
     """Where answered predictions go."""
 

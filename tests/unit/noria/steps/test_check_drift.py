@@ -1,14 +1,22 @@
 """Drift of the champion, over windows, baselines and promotions."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from noria.api.checks import set_baseline
-from noria.errors import NoChampionError
+from noria.errors import NoChampionError, StoreUnavailableError
+from noria.records.codec import from_bytes
+from noria.records.drift import DriftReport
+from noria.storage.keys import DRIFT, check_key
 from tests.support.checks import checked_drift, whole_check
-from tests.support.fakes import FixedClock, MemoryAliases
+from tests.support.fakes import FixedClock, MemoryAliases, MemoryState
 from tests.support.production import START, Production, loan_rows
+
+
+def _drift(p, check_id):
+    return from_bytes(DriftReport, p.store.get(check_key("loans", check_id, DRIFT)))
 
 
 def test_quiet_traffic_is_stable_and_few_rows_are_insufficient():
@@ -42,6 +50,51 @@ def test_a_check_at_the_same_time_counts_once():
     assert checked_drift(p, end, "hourly").verdict == "stable"
     assert checked_drift(p, end, "full").verdict == "stable"
     assert checked_drift(p, end + timedelta(hours=1), "next").verdict == "drift"
+
+
+class _Overtaken(MemoryState):
+    """Another check writes its streaks between this one's reading and writing."""
+
+    def __init__(self, between, n_times):
+        super().__init__()
+        self._between, self._n_times = between, n_times
+
+    def read(self, project, name):
+        found = super().read(project, name)
+        if self._n_times and (between := self._between):
+            self._n_times, self._between = self._n_times - 1, None
+            between()
+            self._between = between
+        return found
+
+
+class _Careless(_Overtaken):
+    """The control: it writes whatever the revision is."""
+
+    def write(self, project, name, body, *, expected_revision):
+        revision = MemoryState.read(self, project, name).revision
+        return super().write(project, name, body, expected_revision=revision)
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "n_windows"), [(_Overtaken, "drift", {2}), (_Careless, "stable", set())]
+)
+def test_a_check_that_another_overtakes_builds_on_its_streaks(kind, verdict, n_windows):
+    """Both windows count: the drift is confirmed in the second, whichever writes first."""
+    p = Production()
+    end = p.hours(6, shift=0.8)
+    p.state = kind(partial(checked_drift, p, end, "earlier"), n_times=1)
+    assert checked_drift(p, end + timedelta(hours=1), "later").verdict == verdict
+    assert {finding.n_windows for finding in _drift(p, "later").confirmed} == n_windows
+
+
+def test_a_check_that_is_overtaken_all_the_time_is_retried():
+    """Its state machine starts it again; nothing is written over."""
+    p = Production()
+    end = p.hours(6, shift=0.8)
+    p.state = _Overtaken(partial(checked_drift, p, end, "earlier"), n_times=5)
+    with pytest.raises(StoreUnavailableError, match="streaks"):
+        checked_drift(p, end + timedelta(hours=1), "later")
 
 
 def test_a_new_champion_starts_with_a_clean_sheet():

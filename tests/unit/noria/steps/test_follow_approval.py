@@ -1,9 +1,9 @@
-import json
-
 import pytest
 
+from noria.records.approval import PendingApproval
+from noria.records.codec import to_bytes
 from noria.steps.follow_approval import FollowApprovalRequest, follow_approval
-from tests.support.fakes import MemoryArtifacts
+from tests.support.fakes import MemoryState
 
 
 class Packages:
@@ -30,13 +30,13 @@ class Waiting:
 
 
 def _follow(package="ours", status="Approved", version="v1", *, is_there=True, packages=None):
-    store, waiting = MemoryArtifacts(), Waiting(is_there=is_there)
+    state, waiting = MemoryState(), Waiting(is_there=is_there)
     if version:
-        asked = {"model_version": version, "task_token": "t"}
-        store.put("monitoring/p/approval.json", json.dumps(asked).encode())
+        pending = PendingApproval(version, "run", "t", "2026-03-01T00:00:00+00:00")
+        state.write("p", "pending_approval", to_bytes(pending), expected_revision=0)
     result = follow_approval(
         FollowApprovalRequest(package, status),
-        artifacts=store,
+        state=state,
         packages=packages or Packages(),
         waiting=waiting,
     )

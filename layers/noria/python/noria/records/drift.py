@@ -114,7 +114,7 @@ class Streak:
 
 @dataclass(frozen=True)
 class Streaks:
-    """The findings that hold now, by window and name (`streaks.json`)."""
+    """The findings that hold now, by window and name."""
 
     model_version: str | None = None
     at: str = ""  # of the last check

@@ -1,17 +1,18 @@
 """Compare what the champion was asked and answered lately with what it was trained on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from noria.errors import StoreUnavailableError
 from noria.monitoring.baseline import read_baseline
 from noria.monitoring.checks import check_columns, quantiles, then_and_now
 from noria.monitoring.prediction_log import read_reference, read_window
 from noria.monitoring.reference import Reference
 from noria.monitoring.rules import RULES, Window
-from noria.monitoring.sources import OUTPUTS
+from noria.monitoring.streaks import continued
 from noria.monitoring.window import WindowProfile
-from noria.ports import Clock, ModelAliases, SearchableStore
+from noria.ports import Clock, ModelAliases, ProjectState, SearchableStore
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.drift import (
     CheckedWindow,
@@ -20,12 +21,13 @@ from noria.records.drift import (
     DriftReport,
     DriftVerdict,
     RuleFinding,
-    Streak,
     Streaks,
     Windows,
 )
 from noria.spec.model import ProjectSpec
-from noria.storage.keys import DRIFT, STREAKS, check_key, monitoring_key
+from noria.storage.keys import DRIFT, STREAKS, check_key
+
+_ATTEMPTS = 5  # to write the streaks, where other checks run at the same moment
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def check_drift(
     spec: ProjectSpec,
     store: SearchableStore,
     aliases: ModelAliases,
+    state: ProjectState,
     clock: Clock,
 ) -> CheckDriftResult:
     """Check the short and the long window of the champion's answers.
@@ -68,13 +71,15 @@ def check_drift(
     ------
     NoChampionError
         There is nothing to watch yet.
+    StoreUnavailableError
+        Other checks of the project run at the same moment; retry.
     """
     record = aliases.read(spec.name)
     champion = record.require_champion()
     at = datetime.fromisoformat(request.at) if request.at else clock.now()
     promoted_at = datetime.fromisoformat(str(record.promoted_at))
     found = _Check(spec, store, champion, promoted_at, at).report()
-    report = replace(found, confirmed=_confirmed(spec, store, found))
+    report = replace(found, confirmed=_confirmed(spec, state, found))
     report = replace(report, verdict=_verdict(report))
     key = check_key(spec.name, request.check_id, DRIFT)
     store.put(key, to_bytes(report))
@@ -163,50 +168,16 @@ def _with_baseline(
 
 
 def _confirmed(
-    spec: ProjectSpec, store: SearchableStore, report: DriftReport
+    spec: ProjectSpec, state: ProjectState, report: DriftReport
 ) -> tuple[ConfirmedFinding, ...]:
-    """Return the findings that held in enough windows in a row, and remember all that hold now.
-
-    A check at the same time again counts once; another champion starts anew.
-    """
-    before = _streaks(store, spec.name)
-    known = before.streaks if before.model_version == report.model_version else {}
-    at = datetime.fromisoformat(report.at)
-    # The two schedules fall together, people are impatient, steps run twice: one window.
-    apart = timedelta(hours=spec.monitoring.every_hours) / 2
-    is_again = bool(before.at) and abs(at - datetime.fromisoformat(before.at)) < apart
-    confirmed: dict[str, ConfirmedFinding] = {}
-    streaks: dict[str, Streak] = {}
-    for window, finding in _holding(report):
-        key = f"{window}|{finding.name}"
-        streak = known.get(key, Streak(0, report.at))
-        n = streak.n + (0 if is_again and streak.n else 1)
-        streaks[key] = replace(streak, n=n)
-        if n >= spec.monitoring.windows_in_a_row:
-            confirmed.setdefault(finding.name, replace(finding, n_windows=n, since=streak.since))
-    state = Streaks(report.model_version, report.at, streaks)
-    store.put(monitoring_key(spec.name, STREAKS), to_bytes(state))
-    return tuple(confirmed.values())
-
-
-def _streaks(store: SearchableStore, project: str) -> Streaks:
-    try:
-        return from_bytes(Streaks, store.get(monitoring_key(project, STREAKS)))
-    except KeyError:  # the first check of all
-        return Streaks()
-
-
-def _holding(report: DriftReport) -> Iterator[tuple[str, ConfirmedFinding]]:
-    """Yield what holds in each window: columns and rules."""
-    for window, checked in report.windows.named():
-        for column in checked.findings:
-            if column.is_drifted:
-                is_output = column.column in OUTPUTS
-                code = "prediction_drift" if is_output else "data_drift"
-                yield window, ConfirmedFinding(column.column, code, 0, report.at, column=column)
-        for rule in checked.rules:
-            if rule.is_broken:
-                yield window, ConfirmedFinding(rule.rule, rule.code, 0, report.at, rule=rule)
+    """Return what held in enough windows in a row; a check at the same moment loses no streak."""
+    for _ in range(_ATTEMPTS):
+        stored = state.read(spec.name, STREAKS)
+        before = from_bytes(Streaks, stored.body) if stored.body else Streaks()
+        after, confirmed = continued(before, report, spec.monitoring)
+        if state.write(spec.name, STREAKS, to_bytes(after), expected_revision=stored.revision):
+            return confirmed
+    raise StoreUnavailableError(f"{spec.name}: other checks write its streaks all the time")
 
 
 def _verdict(report: DriftReport) -> DriftVerdict:

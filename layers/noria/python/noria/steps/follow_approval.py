@@ -1,11 +1,12 @@
 """Resume a waiting rollout when SageMaker approves or rejects its model version."""
 
-import json
 from dataclasses import dataclass
 from typing import Literal
 
-from noria.ports import ArtifactStore, PackageRegistry, WaitingExecutions
-from noria.storage.keys import APPROVAL, monitoring_key
+from noria.ports import PackageRegistry, ProjectState, WaitingExecutions
+from noria.records.approval import PendingApproval
+from noria.records.codec import from_bytes
+from noria.storage.keys import APPROVAL
 
 APPROVED = "Approved"
 
@@ -28,7 +29,7 @@ class FollowApprovalResult:
 def follow_approval(
     request: FollowApprovalRequest,
     *,
-    artifacts: ArtifactStore,
+    state: ProjectState,
     packages: PackageRegistry | None,
     waiting: WaitingExecutions,
 ) -> FollowApprovalResult:
@@ -42,13 +43,11 @@ def follow_approval(
         project, model_version = packages.model_version_of(request.package)
     except KeyError:
         return FollowApprovalResult("not_ours")
-    try:
-        asked = json.loads(artifacts.get(monitoring_key(project, APPROVAL)))
-    except KeyError:
-        return FollowApprovalResult("nothing_waits")
-    if asked["model_version"] != model_version:
+    body = state.read(project, APPROVAL).body
+    pending = from_bytes(PendingApproval, body) if body else None
+    if pending is None or pending.model_version != model_version:
         return FollowApprovalResult("nothing_waits")
     is_answered = waiting.answer(
-        asked["task_token"], is_approved=request.status == APPROVED, by="SageMaker's registry"
+        pending.task_token, is_approved=request.status == APPROVED, by="SageMaker's registry"
     )
     return FollowApprovalResult("answered" if is_answered else "nothing_waits")

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from noria.ports import ArtifactStore, Clock
-from noria.storage.hashing import canonical_json
-from noria.storage.keys import APPROVAL, monitoring_key
+from noria.errors import StoreUnavailableError
+from noria.ports import Clock, ProjectState
+from noria.records.approval import PendingApproval
+from noria.records.codec import to_bytes
+from noria.storage.keys import APPROVAL
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,18 @@ class RequestApprovalResult:
 
 
 def request_approval(
-    request: RequestApprovalRequest, *, artifacts: ArtifactStore, clock: Clock
+    request: RequestApprovalRequest, *, state: ProjectState, clock: Clock
 ) -> RequestApprovalResult:
-    """Write `monitoring/<project>/approval.json`, which `noria approve` answers."""
+    """Write the pending approval, which `noria approve` answers; it replaces an earlier one.
+
+    Raises
+    ------
+    StoreUnavailableError
+        Another rollout of the project asked at the same moment; retry.
+    """
     expires_at = (clock.now() + timedelta(seconds=request.seconds)).isoformat()
-    body = canonical_json(
-        {
-            "model_version": request.model_version,
-            "run_id": request.run_id,
-            "task_token": request.task_token,
-            "expires_at": expires_at,
-        }
-    )
-    artifacts.put(monitoring_key(request.project, APPROVAL), body)
+    pending = PendingApproval(request.model_version, request.run_id, request.task_token, expires_at)
+    revision = state.read(request.project, APPROVAL).revision
+    if not state.write(request.project, APPROVAL, to_bytes(pending), expected_revision=revision):
+        raise StoreUnavailableError(f"{request.project}: another approval was asked for just now")
     return RequestApprovalResult(expires_at)

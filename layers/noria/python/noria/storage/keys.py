@@ -1,4 +1,7 @@
-"""Where everything lies in the data bucket; no other module spells a key."""
+"""Where everything lies: keys of the data bucket, names of a project's state.
+
+No other module spells a key.
+"""
 
 # A dataset version, and the quarantine of a run.
 TRAIN, TEST = "train/rows.jsonl.gz", "test/rows.jsonl.gz"
@@ -19,9 +22,10 @@ REFERENCE = "reference.json.gz"  # and of a model version
 REPORT_HTML, REPORT_JSON = "report.html", "report.json"  # of runs, checks, jobs and analyses
 # A monitoring check, and what monitoring keeps between checks.
 DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
-CURRENT, HISTORY, STREAKS = "current.json", "history.json", "streaks.json"
-BASELINE, APPROVAL = "baseline.json", "approval.json"
+CURRENT, HISTORY, BASELINE = "current.json", "history.json", "baseline.json"
 ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
+# Records of a project's state, in the table.
+STREAKS, APPROVAL = "drift_streaks", "pending_approval"
 # A batch job.
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
@@ -144,5 +148,5 @@ def check_key(project: str, check_id: str, name: str) -> str:
 
 
 def monitoring_key(project: str, name: str) -> str:
-    """Return what monitoring keeps between checks: `current.json`, `streaks.json`."""
+    """Return what monitoring keeps between checks: `current.json`, `history.json`."""
     return f"monitoring/{project}/{name}"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from noria_aws.aws.client_errors import translated
+from noria_aws.aws.client_errors import require_condition, translated
 
 _KEPT_DAYS = 90  # then the table forgets them by itself
 TTL_ATTRIBUTE = "expires_at"
@@ -43,7 +43,7 @@ class DynamoDbClaims:
                 )
             return "won"
         except ClientError as error:
-            _require_condition(error)
+            require_condition(error)
         with translated(f"looking at {key}"):
             found = self._client.get_item(
                 TableName=self._table, Key=_key(project, key), ConsistentRead=True
@@ -62,7 +62,7 @@ class DynamoDbClaims:
                     ExpressionAttributeValues={":yes": {"BOOL": True}, ":me": {"S": owner}},
                 )
         except ClientError as error:
-            _require_condition(error)
+            require_condition(error)
 
     def release(self, project: str, key: str) -> bool:
         """Delete the key; return whether it was there."""
@@ -94,8 +94,3 @@ def _key(project: str, key: str) -> dict[str, dict[str, str]]:
 
 def _expiry(at: datetime) -> str:
     return str(int((at + timedelta(days=_KEPT_DAYS)).timestamp()))
-
-
-def _require_condition(error: ClientError) -> None:
-    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-        raise error

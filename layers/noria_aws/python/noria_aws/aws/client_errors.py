@@ -52,3 +52,9 @@ CONDITIONAL = frozenset(
         "TransactionCanceledException",
     }
 )
+
+
+def require_condition(error: ClientError) -> None:
+    """Raise the error again unless a conditional write found its condition unmet."""
+    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+        raise error

@@ -31,6 +31,7 @@ from noria_aws.aws.settings import (
     setting,
 )
 from noria_aws.aws.sns import SnsAlertTopic
+from noria_aws.aws.state import DynamoDbState
 from noria_aws.aws.task_tokens import TaskTokens
 from noria_aws.aws.webhooks import SecretWebhooks
 
@@ -69,6 +70,11 @@ class Services:
     def claims(self) -> DynamoDbClaims:
         """Locks in the alias table."""
         return DynamoDbClaims(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
+
+    @cached_property
+    def state(self) -> DynamoDbState:
+        """Records that change, in the alias table."""
+        return DynamoDbState(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
 
     @cached_property
     def alert_topic(self) -> SnsAlertTopic:

@@ -1,0 +1,13 @@
+"""The approval that a rollout waits for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PendingApproval:
+    """Which version waits, and the token that lets its execution go on."""
+
+    model_version: str
+    run_id: str
+    task_token: str
+    expires_at: str  # UTC, ISO 8601
