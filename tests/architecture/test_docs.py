@@ -1,4 +1,4 @@
-"""Each page mentions what belongs on it, so that none falls behind unseen."""
+"""Each page mentions what belongs on it, so that an outdated page is seen."""
 
 import re
 

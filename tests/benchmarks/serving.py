@@ -107,7 +107,7 @@ def _child(
 ) -> tuple[float, dict[str, Any]]:
     """Return seconds from process start to first prediction, and what the child reports."""
     started = time.perf_counter()
-    # -B: layers are read-only on Lambda, so nobody writes bytecode there.
+    # -B: layers are read-only on Lambda, so no bytecode is written there.
     child = subprocess.Popen(
         [sys.executable, "-S", "-s", "-P", "-B", str(_CHILD), *arguments],
         stdin=subprocess.PIPE,

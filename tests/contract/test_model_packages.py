@@ -48,7 +48,7 @@ def test_a_version_is_a_package_of_its_projects_group(client):
     assert packages.model_version_of(arn) == ("house_prices", "v2")
 
 
-def test_a_package_of_somebody_else_is_not_ours(client):
+def test_a_package_of_another_owner_is_not_ours(client):
     """In a group that happens to have our name."""
     client.create_model_package_group(ModelPackageGroupName="noria-x")
     made = client.create_model_package(

@@ -99,7 +99,7 @@ def test_a_service_that_refuses_for_good_is_a_wrong_secret(receiver, status):
 
 
 def test_a_service_that_is_away_is_tried_again(receiver):
-    """Nobody listens on the port."""
+    """No process listens on the port."""
     webhooks = _webhooks(receiver, loans={"slack": {"url": "http://127.0.0.1:9/x"}})
     with pytest.raises(StoreUnavailableError):
         webhooks.send("loans", "slack", _message("slack"))

@@ -85,7 +85,7 @@ def test_batches_run_on_their_layer_alone_with_the_kernel(built):
 
 
 def test_two_processes_may_build_the_same_folder(monkeypatch, tmp_path):
-    """The first to finish is kept whole; the second takes it and leaves nothing behind."""
+    """The first to finish is kept whole; the second takes it and keeps no copy."""
     monkeypatch.setattr(bundling.sys, "prefix", str(tmp_path))
 
     def first(folder: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_spark_job_finds_in_rows_what_this_machine_finds(target, ends, tmp_pat
 
 
 @needs_spark
-def test_an_address_without_rows_is_answered_and_alerts_nobody(target, ends):
+def test_an_address_without_rows_is_answered_without_an_alert(target, ends):
     """The reason, not a stack trace."""
     champion = target.aliases.read(PROJECT).champion
     work = Analysis(target, load_project(PROJECT, SPECS), champion, features=False)

@@ -97,7 +97,7 @@ def test_answers_become_profiles_and_labels_find_them(target, champion):
     assert target.artifacts.get(drift["report_key"]).startswith(b"<!doctype html>")
 
 
-def test_a_project_nobody_looked_at_says_so(target):
+def test_a_project_without_a_check_says_so(target):
     """404 with what to do; a bad baseline is 422, another scope 403."""
     answer = target.call("GET", "/projects/tickets/monitoring/drift")
     assert (answer.status, "noria monitor tickets" in answer.body["detail"]) == (404, True)

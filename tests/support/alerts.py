@@ -10,7 +10,7 @@ from tests.support.ports import implements
 
 @implements(AlertTopic)
 class Topic:
-    """`AlertTopic` in a list; may die before or behind the publication."""
+    """`AlertTopic` in a list; may die before or after the publication."""
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
@@ -21,7 +21,7 @@ class Topic:
         if self.dies == "before":
             raise KeyboardInterrupt
         self.alerts.append(alert)
-        if self.dies == "behind":
+        if self.dies == "after":
             raise KeyboardInterrupt
 
 

@@ -48,7 +48,7 @@ class AnalyzedModel:
         self.names = list(self.spec.dataset.columns)
 
     def table(self, n_rows: int) -> pa.Table:
-        """Return so many rows as a table of text, some that nobody can answer."""
+        """Return so many rows as a table of text, some that cannot be answered."""
         rng = np.random.default_rng(8)
         rows = [self.rows[i] for i in rng.integers(0, len(self.rows), n_rows)]
         kinds = self.spec.dataset.columns

@@ -1,7 +1,7 @@
 """Run `training.asl.json`'s steps in its order, in process, over any ports.
 
 The state machine itself is run by the integration tests; this is the fast stand-in for tests
-that look at what the steps leave behind.
+that look at what the steps wrote.
 """
 
 from dataclasses import dataclass

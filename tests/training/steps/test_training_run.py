@@ -6,43 +6,22 @@ import json
 import pytest
 
 from cli.samples.files import sample_files
-from noria.errors import ModelVersionConflictError, SettingsError, StoreUnavailableError
 from noria.records.codec import to_bytes
 from noria.records.evaluation import Manifest
 from noria.registry.versions import verify_version
 from noria.storage.hashing import sha256_hex
-from noria.storage.keys import MANIFEST, TEST, model_key
+from noria.storage.keys import MANIFEST, model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 from tests.support.killing import State, cuts_of, faults_after
 from tests.support.pipeline import run_training
 from tests.support.rows import ticket_csv
 from tests.support.specs import quick_tickets
-
-
-class _World:
-    def __init__(self, n_candidates=2):
-        self.artifacts, self.aliases = MemoryArtifacts(), MemoryAliases()
-        self.clock, spec = SteppingClock(), quick_tickets()
-        self.spec = spec.model_copy(update={"candidates": spec.candidates[:n_candidates]})
-
-    def train(self, run_id="run", body=None, packages=None, **settings):
-        key = f"inbox/{run_id}.csv"
-        self.artifacts.objects[key] = (
-            ticket_csv(**{"n_rows": 300, **settings}) if body is None else body
-        )
-        return run_training(
-            self.spec, key, run_id,
-            artifacts=self.artifacts, aliases=self.aliases, clock=self.clock, packages=packages,
-        )  # fmt: skip
-
-    def versions(self):
-        keys = [key for key in self.artifacts.objects if key.startswith("models/")]
-        return {key.split("/")[2] for key in keys if key.endswith("manifest.json")}
+from tests.support.worlds import World
 
 
 def test_the_first_good_model_becomes_champion_with_its_lineage():
     """Everything needed to explain it is in the manifest."""
-    world = _World()
+    world = World()
     run = world.train()
     assert run.outcome == "ChallengerPromoted"
     assert world.aliases.read("quick").champion == run.model_version
@@ -52,47 +31,9 @@ def test_the_first_good_model_becomes_champion_with_its_lineage():
     assert all((lineage.dataset_version, lineage.spec_sha256, lineage.code, lineage.execution_id))
 
 
-class _Packages:
-    """Another registry, which may be out of order."""
-
-    def __init__(self, fault=None):
-        self.got, self._fault = [], fault
-
-    def mirror(self, project, model_version, status, properties):
-        if self._fault:
-            raise self._fault
-        self.got.append((project, model_version, status, properties))
-
-
-def test_another_registry_gets_each_version_with_what_the_gate_says():
-    """Approved, or to be approved by a person where the rollout asks; an equal one is not."""
-    world, packages = _World(n_candidates=1), _Packages()
-    first = world.train("run1", packages=packages)
-    second = world.train("run2", packages=packages)
-    assert [got[:3] for got in packages.got] == [
-        ("quick", first.model_version, "Approved"),
-        ("quick", second.model_version, "Rejected"),
-    ]
-    properties = packages.got[0][3]
-    assert (properties["backend"], properties["decision"]) == ("lambda", "promote")
-    assert float(properties["metric.f1_weighted"]) > 0.6
-    asking = world.spec.rollout.model_copy(update={"approval": "required"})
-    world = _World(n_candidates=1)
-    world.spec = world.spec.model_copy(update={"rollout": asking})
-    world.train(packages=packages)
-    assert packages.got[-1][2] == "PendingManualApproval"
-
-
-@pytest.mark.parametrize("fault", [StoreUnavailableError("down"), SettingsError("no right")])
-def test_another_registry_that_fails_costs_no_model(fault):
-    """The version is registered and promoted all the same."""
-    world = _World(n_candidates=1)
-    assert world.train(packages=_Packages(fault)).outcome == "ChallengerPromoted"
-
-
 def test_unchanged_data_keep_the_champion_and_train_the_same_bundle():
     """Equal spec, data and seed give equal bytes; an equal model is no improvement."""
-    world = _World()
+    world = World()
     first, second = world.train("run1"), world.train("run2")
     assert second.outcome == "ChampionKept"
     assert "[+0.0000, +0.0000]" in second.summary
@@ -102,7 +43,7 @@ def test_unchanged_data_keep_the_champion_and_train_the_same_bundle():
 
 def test_shuffled_labels_are_refused_by_the_gate():
     """With a champion and without one."""
-    world = _World()
+    world = World()
     assert world.train("bad", n_rows=600, shuffle_labels=True).outcome == "ChallengerRefused"
     assert world.aliases.read("quick").champion is None
     good = world.train("good")
@@ -113,7 +54,7 @@ def test_shuffled_labels_are_refused_by_the_gate():
 
 def test_an_honest_improvement_is_promoted():
     """Better labels make a better model, and the interval shows it."""
-    world = _World()
+    world = World()
     weak = world.train("weak", n_rows=160, noise=0.25)
     strong = world.train("strong", n_rows=1500, seed=2, noise=0.0)
     assert (weak.outcome, strong.outcome) == ("ChallengerPromoted", "ChallengerPromoted")
@@ -121,23 +62,9 @@ def test_an_honest_improvement_is_promoted():
     assert (record.champion, record.previous_champion) == (strong.model_version, weak.model_version)
 
 
-def test_rows_the_champion_was_trained_on_do_not_judge_it():
-    """Its own training rows would flatter it."""
-    world = _World()
-    world.train("first", n_rows=300, seed=1)
-    world.spec = world.spec.model_copy(
-        update={"split": world.spec.split.model_copy(update={"seed": 7})}
-    )
-    world.train("second", n_rows=300, seed=1)
-    evaluation = json.loads(world.artifacts.get("runs/quick/second/evaluation.json"))
-    assert evaluation["n_test"] > evaluation["n_unseen"]
-    assert evaluation["n_unseen"] < 30
-    assert evaluation["against_champion"] is None
-
-
 def test_a_rejected_dataset_keeps_report_and_rows():
     """Nothing is trained, nothing is lost."""
-    world = _World()
+    world = World()
     run = world.train(body=b"number,short_description,close_notes,etiqueta\n1,hola,,9\n")
     assert run.outcome == "DatasetRejected"
     report = json.loads(world.artifacts.get("quarantine/quick/run/report.json"))
@@ -147,52 +74,9 @@ def test_a_rejected_dataset_keeps_report_and_rows():
     assert not any(key.startswith(("models/", "datasets/")) for key in world.artifacts.objects)
 
 
-def test_only_the_evaluation_reads_the_test_rows():
-    """Selection sees cross-validation alone."""
-    world, readers = _World(), []
-    get = world.artifacts.get
-
-    def watched(key):
-        if key.endswith(TEST):
-            import inspect
-
-            readers.append({frame.function for frame in inspect.stack()})
-        return get(key)
-
-    world.artifacts.get = watched
-    world.train()
-    assert len(readers) == 1
-    assert "evaluate_challenger" in readers[0]
-
-
-def test_a_run_id_used_again_for_other_rows_is_refused():
-    """The same run never has two evaluations."""
-    world = _World(n_candidates=1)
-    first = world.train(n_rows=200)
-    with pytest.raises(ModelVersionConflictError, match="new run id"):
-        world.train(n_rows=260, seed=3)
-    assert world.versions() == {first.model_version}
-
-
-@pytest.mark.parametrize("damage", ["gone", "empty", "arrays"])
-def test_a_champion_that_cannot_be_loaded_is_not_replaced_and_the_gate_says_why(damage):
-    """No comparison, no promotion, no failed run."""
-    world = _World(n_candidates=1)
-    champion = world.train("first", n_rows=200).model_version
-    key = model_key("quick", champion, "arrays.bin" if damage == "arrays" else "manifest.json")
-    if damage == "gone":
-        del world.artifacts.objects[key]
-    else:
-        world.artifacts.objects[key] = b"{}"
-    run = world.train("second", n_rows=400, seed=3)
-    assert run.outcome == "ChampionKept"
-    assert "the champion cannot be compared" in run.summary
-    assert world.aliases.read("quick").champion == champion
-
-
 def test_a_regression_run_with_forests_can_be_started_again(housing):
     """Forests add their trees in one order, so a repeated run writes the same bytes."""
-    world = _World()
+    world = World()
     forest = [c for c in housing.candidates if c.name in ("random_forest", "tree_blend")]
     world.spec = housing.model_copy(update={"candidates": tuple(forest)})
     body = sample_files("housing")[0][1]
@@ -206,7 +90,7 @@ def test_a_regression_run_with_forests_can_be_started_again(housing):
 
 def test_a_run_started_again_after_its_champion_was_replaced_does_not_claim_to_promote():
     """What serves now is what the outcome says."""
-    world = _World(n_candidates=1)
+    world = World(n_candidates=1)
     world.train("weak", n_rows=160, noise=0.25)
     strong = world.train("strong", n_rows=1500, seed=2, noise=0.0)
     again = world.train("weak", n_rows=160, noise=0.25)

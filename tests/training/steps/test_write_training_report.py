@@ -93,7 +93,7 @@ def test_the_page_is_well_formed_and_loads_nothing(hostile):
 
 
 def test_what_comes_from_the_rows_is_text_never_markup(hostile):
-    """Labels are somebody else's strings; accents survive."""
+    """Labels come from the user's data; accents survive."""
     spec, artifacts, _ = hostile
     text = _html(artifacts, spec)
     assert _HOSTILE not in text

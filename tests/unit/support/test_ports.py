@@ -1,4 +1,4 @@
-"""A fake that has fallen behind its port is refused when it is defined."""
+"""A fake that lacks what its port has is refused when it is defined."""
 
 from typing import Protocol
 

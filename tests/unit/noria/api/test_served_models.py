@@ -84,7 +84,7 @@ def test_a_cold_start_on_a_broken_champion_answers_with_the_previous_one():
 
 
 def test_a_broken_only_champion_is_an_error():
-    """There is nothing to fall back to, so nobody pretends."""
+    """There is nothing to fall back to, so the error is raised."""
     world = _World()
     world.promote("v1")
     world.artifacts.objects[model_key("p", "v1", "arrays.bin")] += b"x"

@@ -31,7 +31,7 @@ def test_other_rows_are_another_version():
 
 
 def test_changed_bytes_are_refused():
-    """Nobody trains on rows that are not what the manifest says."""
+    """Rows that are not what the manifest says are not trained on."""
     artifacts = MemoryArtifacts()
     version = write_dataset(artifacts, "p", ROWS, DatasetOrigin())
     assert artifacts.exists(dataset_key("p", version, MANIFEST))

@@ -99,7 +99,7 @@ def test_stems_equal_nltks_on_common_spanish_words():
 
 
 def test_one_language_is_imported_and_the_package_stays_importable():
-    """A cold start pays for what it uses, and nobody else finds a hollow package."""
+    """A cold start pays only for what it uses, and no other import finds an empty package."""
     code = (
         "import sys; from noria.features.text import stemmer; stem = stemmer('spanish'); "
         "assert stem('casas') == 'cas', stem('casas'); "

@@ -29,7 +29,7 @@ def test_a_missing_text_has_no_signals():
     assert TextObserver({"text": ["a"]}).observe({}) == {}
 
 
-def test_words_that_may_name_somebody_are_not_watched():
+def test_words_that_may_name_a_person_are_not_watched():
     """One customer may write ten tickets: numbers, ids and addresses stay out."""
     texts = ["tel 612345678 DNI 12345678Z correo ana.perez@acme.com"] * 12
     assert watched_words(texts) == ["correo", "dni", "tel"]

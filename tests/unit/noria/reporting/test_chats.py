@@ -36,7 +36,7 @@ def test_there_are_sixty_injections():
 
 @pytest.mark.parametrize("where", ["project", "title", "text", "advice", "links"])
 @pytest.mark.parametrize("text", INJECTIONS, ids=range(len(INJECTIONS)))
-def test_slack_messages_fit_and_mention_nobody(text, where):
+def test_slack_messages_fit_and_mention_no_person(text, where):
     """No `<` survives: no mention, no link, no command."""
     message = MESSAGES["slack"](_alert(text, where))
     (attachment,) = message["attachments"]
@@ -60,7 +60,7 @@ def test_slack_messages_fit_and_mention_nobody(text, where):
 
 @pytest.mark.parametrize("where", ["project", "title", "text", "advice", "links"])
 @pytest.mark.parametrize("text", INJECTIONS, ids=range(len(INJECTIONS)))
-def test_discord_messages_fit_and_mention_nobody(text, where):
+def test_discord_messages_fit_and_mention_no_person(text, where):
     """Mentions are switched off, and markup is escaped."""
     message = MESSAGES["discord"](_alert(text, where))
     assert message["allowed_mentions"] == {"parse": []}

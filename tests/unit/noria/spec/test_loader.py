@@ -78,7 +78,7 @@ def test_a_wrong_spec_is_refused_with_file_path_and_reason(old, new, said):
 
 
 def test_all_faults_are_named_at_once():
-    """Nobody wants to fix a spec one error at a time."""
+    """All errors of a spec are shown at once."""
     text = _broken('columns = ["short_description", "close_notes"]', 'columns = ["nope"]')
     with pytest.raises(InvalidSpecError) as caught:
         parse_spec(text.replace('"random_forest"', '"nope"'), source="quick.toml")

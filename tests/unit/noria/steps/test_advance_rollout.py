@@ -38,7 +38,7 @@ def test_a_challenger_that_is_not_whole_sees_no_request(p):
         advance(p, 0, 1, "v9")
 
 
-def test_somebody_elses_promotion_ends_the_rollout(p):
+def test_another_promotion_ends_the_rollout(p):
     """A rollback by hand wins; the rollout stops and undoes nothing of it."""
     revision = advance(p, 0, 1).revision
     p.promote("v1", at=AT)
@@ -105,7 +105,7 @@ def test_a_promotion_whose_id_is_not_the_same_at_a_second_start_would_be_found(p
 
 
 def test_while_a_person_is_waited_for_the_challenger_answers_nothing(p):
-    """Nobody watches then; it goes back to shadow."""
+    """No check runs then; it goes back to shadow."""
     rollout = p.spec.rollout.model_copy(update={"approval": "required"})
     p.spec = p.spec.model_copy(update={"rollout": rollout})
     revision = advance(p, 1, advance(p, 0, 1).revision).revision
@@ -114,7 +114,7 @@ def test_while_a_person_is_waited_for_the_challenger_answers_nothing(p):
     assert p.aliases.read("loans").rollout_mode == "shadow"
 
 
-def test_a_rollout_that_nobody_ends_is_over_by_itself(p):
+def test_a_rollout_that_is_not_ended_is_over_by_itself(p):
     """Its execution was stopped: no canary goes on unwatched, and training is free again."""
     advance(p, 1, 1)
     record = p.aliases.read("loans")

@@ -109,7 +109,7 @@ def test_a_new_champion_starts_with_a_clean_sheet():
 
 
 def test_a_baseline_makes_the_new_world_normal_until_the_next_promotion():
-    """Somebody knows why the traffic changed."""
+    """A person knows why the traffic changed."""
     p = Production()
     end = p.hours(12, shift=0.8)
     set_baseline(

@@ -7,7 +7,7 @@ from tests.support.rollouts import AT, advance, check_step
 
 
 def test_few_requests_wait_and_then_take_the_challenger_back(p):
-    """What nobody could compare is not promoted."""
+    """Without a comparison there is no promotion."""
     advance(p, 0, 1)
     p.log(loan_rows(10), AT, version="v2")
     assert check_step(p).verdict == "wait"

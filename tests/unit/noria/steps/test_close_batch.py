@@ -62,7 +62,7 @@ def test_a_cancelled_job_scores_no_further_part_and_writes_no_results():
 
 
 def test_a_part_that_is_missing_fails_the_batch():
-    """Never fewer rows without a word."""
+    """Rows are never missing without an error."""
     jobs = Jobs()
     plan = jobs.plan(csv_file(250))
     jobs.score(plan.job_id, 0)
@@ -98,7 +98,7 @@ def test_worth_and_bands_come_with_each_row_and_add_up():
 
 
 def test_overwritten_results_do_not_keep_the_refusals_of_an_earlier_file():
-    """Names that differ behind a dot stay apart."""
+    """Names that differ after a dot stay apart."""
     jobs = Jobs(results="overwritten")
     jobs.run(csv_file(100, bad={3}))
     closed = jobs.run(csv_file(100), folder="j2")

@@ -92,7 +92,7 @@ def test_two_checks_at_once_train_once():
     assert not second.retrain
 
 
-def test_somebody_may_force_it():
+def test_a_person_may_force_it():
     """Whatever stands against it."""
     p = Production()
     end = p.hours(6)

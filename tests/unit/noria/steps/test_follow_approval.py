@@ -24,7 +24,7 @@ class Waiting:
         self.answers, self._is_there = [], is_there
 
     def answer(self, token, *, is_approved, by):
-        """Remember the word."""
+        """Remember the answer."""
         self.answers.append((token, is_approved, by))
         return self._is_there
 
@@ -44,7 +44,7 @@ def _follow(package="ours", status="Approved", version="v1", *, is_there=True, p
 
 
 @pytest.mark.parametrize(("status", "is_approved"), [("Approved", True), ("Rejected", False)])
-def test_the_word_is_given_to_the_version_that_waits(status, is_approved):
+def test_the_answer_goes_to_the_version_that_waits(status, is_approved):
     """Approved goes on, rejected is taken back."""
     outcome, answers = _follow(status=status)
     assert outcome == "answered"
@@ -57,7 +57,7 @@ def test_no_other_version_is_answered(version):
     assert _follow(version=version) == ("nothing_waits", [])
 
 
-def test_a_word_that_comes_too_late_is_none():
+def test_an_answer_that_comes_too_late_changes_nothing():
     """The rollout has expired, or was answered."""
     assert _follow(is_there=False)[0] == "nothing_waits"
 

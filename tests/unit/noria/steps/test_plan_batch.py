@@ -87,7 +87,7 @@ def test_without_a_champion_the_file_is_refused():
 
 
 def test_a_failed_plan_has_an_outcome_and_a_new_upload_is_a_new_job():
-    """Nobody waits for ever, and trying again works."""
+    """No caller waits for ever, and a second try works."""
     jobs = Jobs()
     jobs.key = "batch-inbox/p/rows.csv"
     assert jobs.close(failure="Runtime.ExitError: out of memory").outcome == "BatchFailed"

@@ -88,7 +88,7 @@ def test_json_lines_know_aliases_and_marks_and_refuse_strangers():
 
 
 def test_of_two_names_of_one_column_the_first_counts():
-    """The other one is a column nobody asked for."""
+    """The other one is a column that was not asked for."""
     jobs = Jobs()
     columns = dict(jobs.spec.dataset.columns)
     columns["x"] = columns["x"].model_copy(update={"aliases": ("X", "Y")})

@@ -66,7 +66,7 @@ def test_tpe_finds_better_than_chance_from_the_same_number_of_trials():
 
 
 def test_without_a_search_the_candidates_own_parameters_are_tried_once():
-    """A space that nobody searches says nothing."""
+    """A space that is not searched gives no result."""
     end = _search("none", 40).run(lambda params, report: [1.0])
     assert [trial.params for trial in end.trials] == [{"fixed": 1}]
 
