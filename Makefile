@@ -10,6 +10,8 @@ REQUIREMENTS := requirements-dev.txt
 SETUP := $(VENV)/.set-up
 SPARK := $(VENV)/.spark
 PEERS := $(VENV)/.peers
+# Two workers; a file's tests share one, because they share what takes long to make.
+WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SHELL := /bin/bash
 # CDK and jsii find node in the venv first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -54,17 +56,17 @@ demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glue" on this machine
 
 test: $(SPARK) ## Run all tests, offline
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: two minutes
 	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
-	  --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	  $(WORKERS)
 
 check: $(SETUP) ## Format, lint, types, direction of imports
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 coverage: $(SPARK) ## Branch coverage of the domain: build/coverage, at least 95 %
-	@$(BIN)/python -m pytest tests/unit tests/training --numprocesses 2 --dist loadgroup --no-loadscope-reorder --cov=noria --cov-branch \
+	@$(BIN)/python -m pytest tests/unit tests/training $(WORKERS) --cov=noria --cov-branch \
 	  --cov-fail-under=95 --cov-report=term --cov-report=html:build/coverage
 
 docs: $(SETUP) ## Write the reference pages and build the documentation site: build/site

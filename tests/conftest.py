@@ -1,12 +1,15 @@
 """Fixtures of the whole suite."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.target import Target
 from infra.config import ROOT
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
+from tests.support.stages import deployed_stage, emptied
 
 _SLOW_FIRST = {
     name: n for n, name in enumerate(("integration", "contract", "training", "benchmarks"))
@@ -38,14 +41,22 @@ def customers() -> ProjectSpec:
     return load_project("customers", PROJECTS)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of its own
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """One deployed stage for all modules that a worker runs."""
+    with deployed_stage(tmp_path_factory.mktemp("emulator")) as deployed:
+        yield deployed
+
+
+@pytest.fixture(scope="module")
+def target(stage: Target) -> Target:
+    """The stage, emptied: no module finds the champions of another."""
+    return emptied(stage)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep unit tests off the network; start what takes longest first, a module on one worker."""
+    """Keep unit tests off the network; start what takes longest first."""
     for item in items:
-        place = Path(item.path).relative_to(ROOT).as_posix()
-        if place.startswith("tests/unit"):
+        if Path(item.path).is_relative_to(ROOT / "tests" / "unit"):
             item.add_marker(pytest.mark.disable_socket)
-        # Contracts share one deployed stage.
-        group = "contract" if place.startswith("tests/contract/test_") else place
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: _SLOW_FIRST.get(item.path.parent.name, len(_SLOW_FIRST)))

@@ -16,6 +16,7 @@ from infra.config import ROOT
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 REGION, ACCOUNT = "us-east-1", "000000000000"
+LAYERS = ROOT / ".noria" / "layers"  # unzipped once for all emulators, by content
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 
 
@@ -86,7 +87,7 @@ class Emulator:
         work.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own launcher
-                [sys.executable, "-m", "infra.local.launcher", str(self.folder)],
+                [sys.executable, "-m", "infra.local.launcher", str(self.folder), str(LAYERS)],
                 cwd=ROOT,
                 env=self._process_environment(work),
                 stdout=log,

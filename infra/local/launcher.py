@@ -8,14 +8,14 @@ MINISTACK_VERSION = "1.5.33"
 
 
 def main() -> None:
-    """Patch and run MiniStack in the foreground; argv[1] is the folder of its state."""
-    state = Path(sys.argv.pop(1))
+    """Patch and run MiniStack in the foreground; argv has the folders of its state and of layers."""
+    state, layers = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
     found = version("ministack")
     if found != MINISTACK_VERSION:
         raise SystemExit(f"MiniStack {found} is installed; the patches fit {MINISTACK_VERSION}")
     from infra.local import patches
 
-    patches.apply(state / "layers", state / "clock")
+    patches.apply(layers, state / "clock")
     from ministack.app import main as run
 
     run()

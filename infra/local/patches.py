@@ -10,6 +10,7 @@ import inspect
 import io
 import json
 import os
+import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     Parameters
     ----------
     layers_folder : Path
-        Where layers are unzipped once.
+        Where layers are unzipped once, by content; emulators may share it.
     clock_file : Path
         Holds the simulated time while there is one.
     """
@@ -272,7 +273,10 @@ def _unzipped(content: bytes, folder: Path) -> Path:
         partial = target.with_suffix(f".{os.getpid()}")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             archive.extractall(partial)  # our own layers; extractall refuses paths outside
-        partial.rename(target)
+        try:
+            partial.rename(target)
+        except OSError:  # another emulator was first
+            shutil.rmtree(partial)
     return target
 
 

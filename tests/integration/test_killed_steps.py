@@ -35,7 +35,7 @@ def test_a_step_whose_process_is_killed_leaves_nothing_half_and_the_same_input_c
     """Each step in turn: its process hangs, then dies; the execution is started again."""
     champion = first.output["model_version"]
     promotes = step == "promote_challenger"
-    files = rows(2500, seed=2, noise=0.0) if promotes else noisy_rows()
+    files = rows(900, seed=2, noise=0.0) if promotes else noisy_rows()
     run_id, before = new_run_id(), target.aliases.read(PROJECT)
     workers = workers_of(target.emulator.folder, step)
     assert workers

@@ -1,4 +1,4 @@
-"""A stage for tests: the app deployed on an embedded emulator of its own."""
+"""A stage for tests: the app deployed on an embedded emulator, and emptied between modules."""
 
 import socket
 from collections.abc import Iterator
@@ -21,6 +21,31 @@ def deployed_stage(folder: Path) -> Iterator[Target]:
         yield target
     finally:
         target.emulator.stop()
+
+
+def emptied(stage: Target) -> Target:
+    """Return the stage as it was deployed: no execution runs, no object or record is left.
+
+    Its functions stay warm; predict forgets a champion when it next reads the alias.
+    """
+    machines = stage.client("stepfunctions")
+    for name, arn in stage.outputs.items():
+        if name.endswith("StateMachine"):
+            running = machines.list_executions(stateMachineArn=arn, statusFilter="RUNNING")
+            for execution in running["executions"]:
+                machines.stop_execution(executionArn=execution["executionArn"])
+    s3, bucket = stage.client("s3"), stage.outputs["DataBucket"]
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        keys = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in found]
+        if keys:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    table, records = stage.outputs["AliasTable"], stage.client("dynamodb")
+    for page in records.get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            key = {name: item[name] for name in ("pk", "sk")}
+            records.delete_item(TableName=table, Key=key)
+    return stage
 
 
 def workers_of(folder: Path, step: str) -> list[int]:

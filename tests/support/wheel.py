@@ -18,7 +18,7 @@ def rows(n_rows: int = 700, project: str = PROJECT, **settings: Any) -> list[Sou
 
 def noisy_rows() -> list[Source]:
     """Return few rows with many wrong labels: what a better model can be trained against."""
-    return rows(noise=0.35)
+    return rows(300, noise=0.35)
 
 
 def train(
