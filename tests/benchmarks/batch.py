@@ -52,7 +52,7 @@ from tests.benchmarks.report import Result, publish
 from tests.benchmarks.size import IS_SMOKE, results_file, sized
 from tests.support.fakes import MemoryArtifacts
 
-_TRAINING_ROWS = 5000
+_TRAINING_ROWS = sized(5000, smoke=500)
 _CASES = {
     "customers": (1_000_000, ("logistic_regression", "random_forest", "xgboost", "lightgbm")),
     "tickets": (200_000, ("logistic_regression", "linear_svm_everything")),

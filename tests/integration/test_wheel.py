@@ -62,7 +62,7 @@ def test_the_first_good_model_is_promoted_and_answers(target, first):
 @pytest.fixture(scope="module")
 def tickets_end(target):
     """Seven algorithms searched, on few rows."""
-    return train(target, rows(300, "tickets"), project="tickets")
+    return train(target, rows(150, "tickets"), project="tickets")
 
 
 @pytest.mark.usefixtures("tickets_end")

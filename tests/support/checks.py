@@ -76,5 +76,5 @@ def drifting(**sections: Mapping[str, Any]) -> tuple[Production, datetime]:
     p = Production(retraining={"rows": "since_change", "row_age_hours": 0.5, **sections})
     p.store.put("inbox/loans/1/a.csv", b"x,y\n1,no\n")
     end = p.hours(6, shift=0.8)
-    whole_check(p, end)
+    decided(p, end)
     return p, end

@@ -79,7 +79,7 @@ def test_a_regression_run_with_forests_can_be_started_again(housing):
     world = World()
     forest = [c for c in housing.candidates if c.name in ("random_forest", "tree_blend")]
     world.spec = housing.model_copy(update={"candidates": tuple(forest)})
-    body = sample_files("housing")[0][1]
+    body = sample_files("housing", n_rows=150)[0][1]
     first = world.train("run", body)
     kept = dict(world.artifacts.objects)
     for key in [key for key in kept if key.endswith("result.json")]:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.support.checks import new_file, whole_check
+from tests.support.checks import decided, new_file
 from tests.support.production import START, Production, loan_rows
 
 
@@ -15,7 +15,7 @@ def test_performance_is_measured_on_labels_and_estimated_without():
     p.label(ids[:200], ["yes" if t else "no" for t in p.truth(rows[:200], seed=5)], at)
     # The rows are older than the window of answers: only labels tell of them.
     p.hours(10, start=START + timedelta(hours=20))
-    _, performance, _, _ = whole_check(p, at + timedelta(hours=1))
+    _, performance, _ = decided(p, at + timedelta(hours=1))
     assert performance.n_labels == 200
     assert performance.verdict == "good"
     assert performance.estimated_verdict == "good"
@@ -29,7 +29,7 @@ def test_a_changed_relation_is_seen_on_labels_only():
     ids = p.log(rows, START + timedelta(minutes=5))
     p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5, flip=True)], at)
     new_file(p)
-    drift, performance, decision, _ = whole_check(p, at + timedelta(minutes=30))
+    drift, performance, decision = decided(p, at + timedelta(minutes=30))
     assert drift.verdict == "stable"
     assert (performance.verdict, performance.estimated_verdict) == ("degraded", "good")
     assert decision.retrain
@@ -41,5 +41,5 @@ def test_too_few_labels_are_insufficient():
     p = Production()
     ids = p.log(loan_rows(60), START)
     p.label(ids[:49], ["no"] * 49, START + timedelta(hours=1))
-    _, performance, _, _ = whole_check(p, START + timedelta(hours=2))
+    _, performance, _ = decided(p, START + timedelta(hours=2))
     assert performance.verdict == "insufficient_data"
