@@ -1,6 +1,5 @@
 """The promises of `Claims`: the same tests on the fake and on DynamoDB."""
 
-import os
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -19,12 +18,6 @@ def claims(request):
         return MemoryClaims()
     target = request.getfixturevalue("target")
     return DynamoDbClaims(target.client("dynamodb"), target.outputs["AliasTable"])
-
-
-@pytest.fixture
-def project():
-    """A project of the test's own."""
-    return f"contract_{os.urandom(6).hex()}"
 
 
 def test_a_key_is_won_held_and_done(claims, project):

@@ -1,6 +1,5 @@
 """The promises of `ModelAliases`: the same tests on the fake and on DynamoDB over both clients."""
 
-import os
 import threading
 
 import pytest
@@ -18,12 +17,6 @@ def aliases(request):
     if request.param == "memory":
         return MemoryAliases()
     return request.getfixturevalue("target").aliases
-
-
-@pytest.fixture
-def project():
-    """A project of the test's own."""
-    return f"contract_{os.urandom(6).hex()}"
 
 
 def _promotion(project, version, revision, promotion_id=None):

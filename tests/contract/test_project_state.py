@@ -1,11 +1,10 @@
 """The promises of `ProjectState`: the same tests on the fake and on DynamoDB."""
 
-import os
 import threading
 
 import pytest
 
-from noria.ports import StateRecord
+from noria.records.state import StateRecord
 from noria_aws.aws.state import DynamoDbState
 from tests.support.fakes import MemoryState
 
@@ -19,12 +18,6 @@ def state(request):
         return MemoryState()
     target = request.getfixturevalue("target")
     return DynamoDbState(target.client("dynamodb"), target.outputs["AliasTable"])
-
-
-@pytest.fixture
-def project():
-    """A project of the test's own."""
-    return f"contract_{os.urandom(6).hex()}"
 
 
 def test_a_record_that_was_never_written_has_no_body(state, project):

@@ -116,8 +116,8 @@ def test_a_spark_job_finds_in_rows_what_this_machine_finds(target, ends, tmp_pat
 
 
 @needs_spark
-def test_an_address_without_rows_is_answered_without_an_alert(target, ends):
-    """The reason, not a stack trace."""
+def test_an_address_without_rows_is_answered_with_the_reason(target, ends):
+    """And no stack trace."""
     champion = target.aliases.read(PROJECT).champion
     work = Analysis(target, load_project(PROJECT, SPECS), champion, features=False)
     address = f"s3://{target.outputs['DataBucket']}/analyses/{PROJECT}/nothing/"

@@ -39,14 +39,15 @@ def test_a_run_whose_steps_are_killed_one_after_another_leaves_nothing_half_and_
         if step != REPORT:
             assert target.aliases.read(PROJECT) == before, step
     assert len(killed) == len(TRAINING) == 10
-    assert end.output["outcome"] == "ChallengerPromoted"
+    assert (end.output["outcome"], end.output["report"]) == ("ChallengerPromoted", None)
     version = end.output["model_version"]
     assert _versions(target, run_id) == {version}
     record = target.aliases.read(PROJECT)
     assert (record.champion, record.previous_champion) == (version, champion)
     assert record.revision == before.revision + 1
     again = train(target, files, run_id=run_id)
-    assert again.output["outcome"] == "ChallengerPromoted"
+    assert again.output == {**end.output, "report": again.output["report"]}
+    assert again.output["report"]
     assert target.aliases.read(PROJECT) == record
 
 

@@ -127,7 +127,6 @@ def test_every_named_error_exists():
                     (
                         "States.",
                         "Lambda.",
-                        "SNS.",
                         "StepFunctions.",
                         "SageMaker.",
                         "Glue.",

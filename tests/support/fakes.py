@@ -18,11 +18,11 @@ from noria.ports import (
     ModelAliases,
     PredictionLog,
     ProjectState,
-    StateRecord,
     StoredObject,
 )
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.records.prediction import PredictionRecord
+from noria.records.state import StateRecord
 from tests.support.ports import implements
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 from noria.records.prediction import PredictionRecord
 
-if TYPE_CHECKING:  # predict imports the ports, sends no alerts and trains nothing
+if TYPE_CHECKING:  # predict imports the ports, sends no alerts, keeps no state and trains nothing
     from noria.records.alert import Alert
+    from noria.records.state import StateRecord
     from noria.records.training import Params
 
 
@@ -102,17 +103,10 @@ class ModelAliases(Protocol):
         ...
 
 
-class StateRecord(NamedTuple):
-    """A small record of a project as it is now."""
-
-    body: bytes | None  # None: it was never written
-    revision: int  # counts writes; 0 = never written
-
-
 class ProjectState(Protocol):
     """Small records of a project that change, each written only by whoever read its last state."""
 
-    def read(self, project: str, name: str) -> StateRecord:
+    def read(self, project: str, name: str) -> "StateRecord":
         """Return a record with its revision, read consistently."""
         ...
 

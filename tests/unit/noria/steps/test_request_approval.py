@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from noria.errors import StoreUnavailableError
-from noria.ports import StateRecord
 from noria.records.approval import PendingApproval
 from noria.records.codec import from_bytes
+from noria.records.state import StateRecord
 from noria.steps.request_approval import RequestApprovalRequest, request_approval
 from tests.support.fakes import FixedClock, MemoryState
 from tests.support.rollouts import AT

@@ -5,6 +5,23 @@ from noria.records.drift import ConfirmedFinding
 from noria.records.evaluation import Comparison
 from noria.records.performance import Performance
 
+_ENDS = {
+    "TIMED_OUT": "it took longer than its state machine allows",
+    "ABORTED": "it was stopped before its end",
+}
+
+
+def ended_text(run: str, status: str, error: str | None, cause: str | None) -> str:
+    """Return in one line how a run ended that did not succeed.
+
+    Parameters
+    ----------
+    status : str
+        "FAILED", "TIMED_OUT" or "ABORTED", as executions have it.
+    """
+    said = (_ENDS.get(status), error, cause)
+    return ": ".join((run, *(part for part in said if part)))
+
 
 def finding_text(finding: ConfirmedFinding) -> str:
     """Return a confirmed finding in one line: what moved, and by how much."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from noria.ports import StateRecord
+from noria.records.state import StateRecord
 from noria_aws.aws.client_errors import require_condition, translated
 
 

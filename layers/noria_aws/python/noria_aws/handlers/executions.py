@@ -4,12 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from noria.reporting.words import ended_text
+
 # Where services put the sentence in a cause that is JSON: Lambda, SageMaker, Glue.
 _SENTENCES = ("errorMessage", "FailureReason", "ErrorMessage")
-_WHY = {
-    "TIMED_OUT": "it took longer than its state machine allows",
-    "ABORTED": "it was stopped before its end",
-}
 
 
 def alert_of_execution(event: Mapping[str, Any]) -> dict[str, str]:
@@ -30,14 +28,13 @@ def alert_of_execution(event: Mapping[str, Any]) -> dict[str, str]:
     given = json.loads(detail["input"] or "{}")
     project = given["project"] if "project" in given else given["key"].split("/")[1]
     status, name = detail["status"], detail["name"]
-    causes = (_WHY.get(status), detail.get("error"), _sentence(detail.get("cause")))
     redriven = detail.get("redriveCount") or 0
     return {
         "project": project,
         "event": "RunStopped" if status == "ABORTED" else "RunFailed",
         # The same event may come twice; a run that was redriven may fail twice.
         "occurrence": f"{name}-{redriven}" if redriven else name,
-        "summary": f"{name}: " + ": ".join(cause for cause in causes if cause),
+        "summary": ended_text(name, status, detail.get("error"), _sentence(detail.get("cause"))),
     }
 
 
