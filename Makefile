@@ -58,7 +58,7 @@ spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glu
 test: $(SPARK) ## Run all tests, offline
 	@$(BIN)/python -m pytest $(WORKERS)
 
-test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: about a minute
+test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: about a minute and a half
 	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
 	  $(WORKERS)
 
