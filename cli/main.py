@@ -29,9 +29,20 @@ from infra.local.deploy import deploy
 from noria.errors import ModelVersionNotFoundError
 from noria.evaluation.runs import read_selection
 from noria.records.alias import Promotion, PromotionKind
+from noria.records.codec import from_bytes
+from noria.records.dataset import ValidationReport
 from noria.registry.versions import read_manifest, verify_version
+from noria.reporting.words import dropped_texts
 from noria.spec.loader import load_spec
-from noria.storage.keys import REPORT_HTML, REPORT_JSON, SELECTION, report_key, run_key
+from noria.storage.keys import (
+    QUARANTINE_REPORT,
+    REPORT_HTML,
+    REPORT_JSON,
+    SELECTION,
+    quarantine_key,
+    report_key,
+    run_key,
+)
 from noria_aws.aws.clock import SystemClock
 
 app = typer.Typer(
@@ -175,6 +186,7 @@ def train(
                 f"try again with: noria train {project} --run-id {run} …"
             )
         if not as_json:
+            _show_dropped(target, project, run)
             _show_candidates(target, project, run)
         show(as_json, end.output, lambda: outcome_line(end.output))
         if end.output["report"] and not as_json:
@@ -214,6 +226,16 @@ def _run_of_champion(target: Target, project: str) -> str:
     if manifest.lineage is None:
         raise ModelVersionNotFoundError(f"the champion of {project} has no lineage")
     return manifest.lineage.run_id
+
+
+def _show_dropped(target: Target, project: str, run: str) -> None:
+    """Say which classes, columns and rows the model was not trained on, and why."""
+    key = quarantine_key(project, run, QUARANTINE_REPORT)
+    texts = dropped_texts(from_bytes(ValidationReport, target.artifacts.get(key)))
+    if texts:
+        console.print("not trained on:")
+    for text in texts:
+        console.print(f"  {text}", markup=False)
 
 
 def _show_candidates(target: Target, project: str, run: str) -> None:

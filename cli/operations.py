@@ -21,6 +21,7 @@ from noria.storage.keys import APPROVAL
 from noria_aws.aws.task_tokens import TaskTokens
 
 _MAX_LABELS = 1000  # a request
+_SHOWN_FAULTS = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +78,8 @@ def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -
         ]  # fmt: skip
         columns = ("metric", "by", "in training", "now", "95 % interval", "rows")
         title = f"{project}: {body['verdict']} on {body['n_labels']} labels, at {body['at'][:16]}"
+        if body["n_unmatched_labels"]:
+            title += f"; {body['n_unmatched_labels']} labels belong to no answer"
         show(as_json, body, lambda: table(title, columns, rows))
 
 
@@ -96,11 +99,27 @@ def feedback(
     with told():
         labels = _labels_of(data) if data else [_label(prediction_id, record_id, label)]
         target, n_labels = Target(stage), 0
+        refused: list[str] = []
         for start in range(0, len(labels), _MAX_LABELS):
             body = {"labels": labels[start : start + _MAX_LABELS]}
-            answer = _ok(target.call("POST", f"/projects/{checked(project)}/feedback", body))
-            n_labels += answer.body["n_labels"]
-        show(as_json, {"n_labels": n_labels}, lambda: f"{n_labels} label(s) filed")
+            answer = target.call("POST", f"/projects/{checked(project)}/feedback", body)
+            faults = answer.body.get("errors", [])
+            if not (answer.status == 422 and faults):  # a part without one good label
+                n_labels += _ok(answer).body["n_labels"]
+            refused += [_refused_label(fault, start) for fault in faults]
+        found = {"n_labels": n_labels, "n_refused": len(refused), "refused": refused}
+        show(as_json, found, lambda: f"{n_labels} label(s) filed, {len(refused)} refused")
+        if refused and not as_json:
+            for text in refused[:_SHOWN_FAULTS]:
+                console.print(f"  {text}", markup=False)
+        if refused and not n_labels:
+            raise ValueError("no label was filed")
+
+
+def _refused_label(fault: dict[str, str], start: int) -> str:
+    """Return the fault of one label, counted from 1 as the rows of a file are."""
+    number = start + int(fault["field"].rpartition(".")[2]) + 1 if "." in fault["field"] else start
+    return f"label {number}: {fault['reason']}"
 
 
 def approve(

@@ -6,7 +6,8 @@ import pytest
 
 from cli import reference
 from infra.config import PREFIX, ROOT, Deployment, project_names
-from noria.spec.catalog import ALGORITHMS, METRICS
+from noria.spec.algorithms import ALGORITHMS
+from noria.spec.catalog import METRICS
 from noria_aws.handlers.http_api import ROUTES
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

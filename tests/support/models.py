@@ -13,7 +13,7 @@ from noria.inference.scoring.links import LINKS
 from noria.inference.scoring.loading import load_scorer
 from noria.inference.scoring.scorer import Scorer
 from noria.records.bundle import Calibration, model_from_dict
-from noria.spec.catalog import ALGORITHMS
+from noria.spec.algorithms import ALGORITHMS
 
 Link = Callable[[list[float]], list[float]]
 

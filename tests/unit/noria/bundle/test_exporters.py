@@ -7,7 +7,7 @@ from noria.bundle.exporters import EXPORTERS, export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack
 from noria.errors import ModelIncompatibleError
 from noria.inference.scoring.loading import load_scorer
-from noria.spec.catalog import ALGORITHMS
+from noria.spec.algorithms import ALGORITHMS
 from noria.training.algorithms import build
 from noria.training.calibration import Calibration
 from noria.training.estimators import FittedModel, raw_scores

@@ -11,6 +11,7 @@ from noria.data.validation import (
     validation_report,
 )
 from noria.errors import DatasetSchemaError
+from noria.spec.model import DecisionSection
 from tests.support.rows import records, ticket_csv
 
 HOUSE = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MEDV".split()
@@ -143,6 +144,24 @@ def test_rare_classes_move_to_the_rejected(tickets):
     result = _validated(tickets, only_two + b"\n" + rare)
     assert {row[TARGET] for row in result.rows} == {"0", "1"}
     assert sum("fewer than 10 rows" in r.reasons[0] for r in result.rejected.examples) == 3
+    report = validation_report(result, accepted=True, outcome=[])
+    assert (set(report.classes), report.rare_classes) == ({"0", "1"}, {"2": 3})
+
+
+def test_a_positive_class_that_no_row_has_is_a_fault_before_anything_is_trained(tickets):
+    """A misspelt class was trained and promoted; the message lists no cell of the files."""
+    target = tickets.target.model_copy(update={"positive": "churned"})
+    spec = tickets.model_copy(update={"target": target})
+    (fault,) = acceptance_faults(_validated(spec, ticket_csv(150, seed=3)), spec)
+    assert fault.startswith("target.positive: no row is of class 'churned'")
+
+
+def test_a_rule_about_two_classes_needs_two(tickets):
+    """Said when the rows are known, not after features were computed."""
+    decision = DecisionSection(rule="threshold", threshold=0.4)
+    spec = tickets.model_copy(update={"decision": decision})
+    (fault,) = acceptance_faults(_validated(spec, ticket_csv(200, seed=3)), spec)
+    assert fault == "decision.rule = 'threshold' needs two classes; the rows have 3"
 
 
 def _lines(*rows):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from noria.monitoring.prediction_log import LabelledLog, read_window
+from noria.storage.ids import new_prediction_id
 from tests.support.production import START, Production, loan_rows
 
 
@@ -60,6 +61,20 @@ def test_of_several_labels_for_one_answer_the_latest_counts_in_any_order():
     p.label([key], ["yes"], START + timedelta(hours=1))
     found = _joined(p, START, START + timedelta(hours=3))
     assert found.truth.tolist() == [0]
+
+
+def test_labels_that_belong_to_no_answer_are_counted_an_hour_after_they_came():
+    """Until then the answer may lie in the log's buffer."""
+    p = Production()
+    ids = p.log(loan_rows(2), START)
+    p.label([*ids, new_prediction_id(START)], ["no"] * 3, START + timedelta(minutes=5))
+
+    def left(at):
+        log = LabelledLog(p.store, "loans", (START, at), record_id_days=7)
+        return log.n_unmatched, log.n_waiting
+
+    assert left(START + timedelta(minutes=30)) == (0, 1)
+    assert left(START + timedelta(hours=2)) == (1, 0)
 
 
 def test_labels_of_classes_that_the_model_does_not_know_are_counted_apart():

@@ -4,7 +4,8 @@ from pydantic import ValidationError
 from infra.config import project_names, schedules
 from noria.errors import InvalidSpecError, UnknownProjectError
 from noria.evaluation import metrics
-from noria.spec.catalog import ALGORITHMS, METRICS
+from noria.spec.algorithms import ALGORITHMS, parameter_faults
+from noria.spec.catalog import METRICS
 from noria.spec.loader import load_project, parse_spec, spec_hash
 from noria.spec.model import TrainingSection
 from noria.training.algorithms import BUILDERS
@@ -62,6 +63,20 @@ def test_every_deployed_spec_is_valid(name):
         ("[project]", "[project", "not valid TOML"),
         ("close_notes = {", '_target = { type = "text" }\nclose_notes = {', "_target"),
         ('stemming = "spanish"', 'replace = [["(", ""]]', "not a regular expression"),
+        ("n_estimators = 10", 'n_estimators = "many"', "n_estimators = 'many': must be a whole"),
+        ("n_estimators = 10", "n_estimators = 2.5", "must be a whole number of at least 1"),
+        ("n_estimators = 10", "max_features = 1.5", "or 'sqrt' or 'log2'"),
+        ("C = 5.0", "C = 0", "C = 0: must be a number above 0"),
+        ("C = 5.0", "C = true", "C = True: must be a number"),
+        ("C = 5.0", 'solver = "guess"', "solver = 'guess'"),
+        ('metric = "f1_weighted", min = 0.6', 'metric = "f1_weighted", min = 60', "at most 1"),
+        (
+            'metric = "f1_weighted", min = 0.6',
+            'metric = "f1_weighted", min = 0.9, max = 0.6',
+            "promotion.gates.0: min 0.9 is above max 0.6",
+        ),
+        ("min_improvement = 0.01", "min_improvement = 1.5", "f1_weighted ranges from 0 to 1"),
+        ("[promotion]", "[monitoring]\nmax_drop = 5\n[promotion]", "monitoring.max_drop: 5"),
         (
             "C = 5.0 }",
             "C = 5.0 }\nspace = { n = { low = 1.5, high = 3, integer = true } }",
@@ -97,6 +112,27 @@ def test_an_unknown_project_names_the_deployed_ones():
     """A typo is answered with what exists."""
     with pytest.raises(UnknownProjectError, match="customers, housing, messages, tickets"):
         load_project("ticket", PROJECTS)
+
+
+def test_what_a_search_may_try_is_checked_like_a_fixed_parameter():
+    """Both ends of a range and every value of a list, before the first trial."""
+    text = QUICK_TICKETS + '[search]\nkind = "random"\n'
+    for space, said in (
+        ("max_depth = { low = 0, high = 9, integer = true }", "max_depth = 0: must be a whole"),
+        ('max_features = ["sqrt", "cube"]', "max_features = 'cube'"),
+    ):
+        changed = text.replace(
+            "n_estimators = 10 }", f"n_estimators = 10 }}\nspace = {{ {space} }}"
+        )
+        with pytest.raises(InvalidSpecError, match=r"candidates\.1\.space") as caught:
+            parse_spec(changed, source="quick.toml")
+        assert said in caught.value.message
+
+
+def test_class_weights_belong_to_classification():
+    """A regression has none; its estimators refuse them only when they are fitted."""
+    faults = list(parameter_faults("random_forest", "regression", {"class_weight": "balanced"}))
+    assert faults == ["'class_weight' belongs to classification"]
 
 
 def test_catalog_and_implementations_agree():

@@ -3,9 +3,11 @@ import pytest
 import scipy.sparse
 
 from noria.errors import TrainingFailedError
+from noria.spec.algorithms import ALGORITHMS
 from noria.spec.model import CandidateSection
 from noria.training import estimators
 from noria.training.estimators import fit, raw_scores
+from tests.support.models import SMALL
 
 
 def _data(n_rows=120, n_classes=3):
@@ -77,3 +79,53 @@ def test_smote_leaves_a_class_of_one_row_alone():
     y[3] = 1
     candidate = _candidate("logistic_regression", resample="smote")
     fit(candidate, "classification", {}, (X, y), seed=0)
+
+
+def _inside(numbers):
+    """Return the ends of a range that an estimator must take, as small as they can be."""
+    low = numbers.low
+    if numbers.above:
+        low = numbers.low + 0.25
+    return [int(low) if numbers.whole else float(low)]
+
+
+TRIED = [
+    (name, task, parameter)
+    for name, entry in ALGORITHMS.items()
+    for task in sorted(entry.tasks)
+    for parameter in entry.params
+    if not (parameter.endswith("class_weight") and task == "regression")
+]
+
+
+@pytest.mark.parametrize(("algorithm", "task", "parameter"), TRIED)
+def test_an_estimator_takes_what_a_spec_may_set(algorithm, task, parameter):
+    """The least of every range, and every word, can be fitted."""
+    X, y = _data(80, 2)
+    allowed = ALGORITHMS[algorithm].params[parameter]
+    values = [v for numbers in allowed.ranges for v in _inside(numbers)] + [*allowed.words]
+    assert values
+    for value in values:
+        assert value in allowed
+        params = {**SMALL.get(algorithm, {}), parameter: value}
+        fit(_candidate(algorithm), task, params, (X, y), seed=0)
+
+
+@pytest.mark.parametrize(("algorithm", "task", "parameter"), TRIED)
+def test_an_estimator_of_scikit_learn_refuses_what_a_spec_may_not_set(algorithm, task, parameter):
+    """Just outside each range; XGBoost and LightGBM take much in silence and are not asked."""
+    if algorithm in ("xgboost", "lightgbm"):
+        return
+    X, y = _data(80, 2)
+    allowed = ALGORITHMS[algorithm].params[parameter]
+    outside = ["no such word", *(_outside(numbers) for numbers in allowed.ranges)]
+    for value in outside:
+        assert value not in allowed
+        params = {**SMALL.get(algorithm, {}), parameter: value}
+        with pytest.raises(TrainingFailedError):
+            fit(_candidate(algorithm), task, params, (X, y), seed=0)
+
+
+def _outside(numbers):
+    """Return what is too small even where zero is useless but taken."""
+    return int(numbers.low) - 2 if numbers.whole else float(numbers.low) - 2.0

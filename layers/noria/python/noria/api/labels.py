@@ -1,19 +1,21 @@
 """Labels that come later: what callers may send, and how it is filed."""
 
 from collections.abc import Mapping
-from math import isfinite
+from datetime import datetime, timedelta
 from typing import Any
 
+from noria.data.targets import TargetReader
 from noria.errors import InvalidInputError
 from noria.ports import ArtifactStore, Clock
 from noria.storage.hashing import canonical_json, short_id
 from noria.storage.hours import hour_name
+from noria.storage.ids import OLDEST_ANSWER_DAYS, time_of
 from noria.storage.keys import labels_key
 
 MAX_LABELS = 1000
 MAX_ID_CHARACTERS = 100
-LABEL_FAULT = "must be a class name of 1 to 100 characters, or a finite number"
 _IDS = ("prediction_id", "record_id")
+_SKEW = timedelta(hours=1)  # between the clocks of Noria and of whoever made up an id
 
 
 def is_id(value: Any) -> bool:
@@ -21,22 +23,31 @@ def is_id(value: Any) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= MAX_ID_CHARACTERS
 
 
-def is_label(value: Any) -> bool:
-    """Return whether a value may be a true class or a true number."""
-    if isinstance(value, str):
-        return 1 <= len(value) <= MAX_ID_CHARACTERS
-    return not isinstance(value, bool) and isinstance(value, int | float) and isfinite(value)
+def read_label(value: Any, reader: TargetReader) -> tuple[Any, str | None]:
+    """Return (class or value, None), or (None, why it is none), as training would have read it."""
+    label, reason = reader.read(value)
+    if label is None and reason is None:
+        reason = "means 'no label yet' (target.unlabelled, dataset.missing); send it when known"
+    return label, reason
 
 
 def file_labels(
-    project: str, body: Any, *, artifacts: ArtifactStore, clock: Clock
+    project: str, body: Any, *, reader: TargetReader, artifacts: ArtifactStore, clock: Clock
 ) -> dict[str, Any]:
-    """Check the labels of a request and write them as one object; return how many.
+    """File the labels of a request as one object; name those that cannot be read.
 
     Parameters
     ----------
     body : JSON value
         {"prediction_id" or "record_id": "…", "label": …}, or {"labels": [such, …]}.
+    reader : TargetReader
+        Of the champion: labels are stored as its classes or in its target's unit.
+
+    Returns
+    -------
+    dict
+        `n_labels` filed; `n_refused`, and of each refused one the field and the reason in
+        `errors`.
 
     Notes
     -----
@@ -47,34 +58,49 @@ def file_labels(
     Raises
     ------
     InvalidInputError
-        Names every label that cannot be read; none is kept then.
+        No label of the request can be read; each is named with its reason.
     """
     is_many = isinstance(body, Mapping) and set(body) == {"labels"}
     labels = body["labels"] if is_many else [body]
     if not isinstance(labels, list) or not 1 <= len(labels) <= MAX_LABELS:
         raise _invalid([{"field": "labels", "reason": f"must be a list of 1 to {MAX_LABELS}"}])
-    faults = [
-        {"field": f"labels.{number}", "reason": reason}
-        for number, label in enumerate(labels)
-        if (reason := _fault_of(label))
-    ]
-    if faults:
-        raise _invalid(faults)
     now = clock.now()
-    key = labels_key(project, hour_name(now), short_id(canonical_json(labels)))
-    artifacts.put(key, canonical_json({"at": now.isoformat(), "labels": labels}))
-    return {"project": project, "n_labels": len(labels)}
+    filed, faults = [], []
+    for number, given in enumerate(labels):
+        label, reason = _read(given, reader, now)
+        if reason:
+            faults.append({"field": f"labels.{number}", "reason": reason})
+        else:
+            filed.append({**given, "label": label})
+    if not filed:
+        raise _invalid(faults)
+    key = labels_key(project, hour_name(now), short_id(canonical_json(filed)))
+    artifacts.put(key, canonical_json({"at": now.isoformat(), "labels": filed}))
+    counts = {"project": project, "n_labels": len(filed), "n_refused": len(faults)}
+    return counts | ({"errors": faults} if faults else {})
 
 
-def _fault_of(label: Any) -> str | None:
-    if not isinstance(label, Mapping) or "label" not in label:
-        return "must be {'prediction_id' or 'record_id': '…', 'label': …}"
-    ids = [name for name in _IDS if name in label]
-    if len(ids) != 1 or set(label) != {ids[0], "label"}:
-        return "needs exactly one of prediction_id and record_id, and label"
-    if not is_id(label[ids[0]]):
-        return f"{ids[0]} must be 1 to {MAX_ID_CHARACTERS} characters"
-    return None if is_label(label["label"]) else f"label {LABEL_FAULT}"
+def _read(given: Any, reader: TargetReader, now: datetime) -> tuple[Any, str | None]:
+    if not isinstance(given, Mapping) or "label" not in given:
+        return None, "must be {'prediction_id' or 'record_id': '…', 'label': …}"
+    ids = [name for name in _IDS if name in given]
+    if len(ids) != 1 or set(given) != {ids[0], "label"}:
+        return None, "needs exactly one of prediction_id and record_id, and label"
+    if not is_id(given[ids[0]]):
+        return None, f"{ids[0]} must be 1 to {MAX_ID_CHARACTERS} characters"
+    if ids[0] == "prediction_id" and (fault := _id_fault(given["prediction_id"], now)):
+        return None, fault
+    label, reason = read_label(given["label"], reader)
+    return label, reason and f"label {reason}"
+
+
+def _id_fault(prediction_id: str, now: datetime) -> str | None:
+    at = time_of(prediction_id)
+    if at is None or at > now + _SKEW:
+        return "prediction_id is none that Noria gave; send the one of the answer"
+    if at < now - timedelta(days=OLDEST_ANSWER_DAYS):
+        return f"prediction_id is of an answer more than {OLDEST_ANSWER_DAYS} days ago"
+    return None
 
 
 def _invalid(faults: list[dict[str, str]]) -> InvalidInputError:

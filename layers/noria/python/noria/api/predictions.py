@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from noria.api.labels import LABEL_FAULT, MAX_ID_CHARACTERS, is_id, is_label
+from noria.api.labels import MAX_ID_CHARACTERS, file_labels, is_id, read_label
 from noria.api.served_models import Rollout, Served, ServedModels
 from noria.errors import InvalidInputError, SettingsError, TransientError
 from noria.inference.explanation import MAX_CONTRIBUTIONS
-from noria.ports import Clock, PredictionLog
+from noria.inference.predictor import Predictor
+from noria.ports import ArtifactStore, Clock, PredictionLog
 from noria.records.prediction import PredictionRecord, ServedBy
 from noria.storage.hashing import canonical_json, short_id
 from noria.storage.ids import new_prediction_id
@@ -38,7 +39,7 @@ class _Request(NamedTuple):
 
 
 class Predictions:
-    """The predict routes: answers, batches of answers, and the model that serves.
+    """The routes of the champion: answers, batches of answers, labels, and what serves.
 
     Parameters
     ----------
@@ -89,6 +90,11 @@ class Predictions:
             "results": results,
         }
 
+    def feedback(self, project: str, body: Any, artifacts: ArtifactStore) -> dict[str, Any]:
+        """File the labels of a request, read as the champion's training read labels."""
+        reader = self._models.get(project).predictor.target
+        return file_labels(project, body, reader=reader, artifacts=artifacts, clock=self._clock)
+
     def model(self, project: str) -> dict[str, Any]:
         """Return what serves the project: version, algorithm, task, classes and columns."""
         served = self._models.get(project)
@@ -110,7 +116,9 @@ class Predictions:
 
         They share the prediction id, so that a label that comes later is one for both.
         """
-        request = _checked_item(item)._replace(prediction_id=new_prediction_id(self._clock.now()))
+        request = _checked_item(item, served.predictor)._replace(
+            prediction_id=new_prediction_id(self._clock.now())
+        )
         rollout = served.rollout
         if rollout is None or not rollout.takes(request.unit(), self._clock.now()):
             record = self._by(project, served, request, "champion")
@@ -182,7 +190,7 @@ def _batch_items(body: Any) -> list[Any]:
     return items
 
 
-def _checked_item(item: Any) -> _Request:
+def _checked_item(item: Any, predictor: Predictor) -> _Request:
     if not isinstance(item, Mapping) or "inputs" not in item:
         raise _fault("inputs", 'required: {"inputs": {"<column>": <value>, …}}')
     unknown = sorted(set(item) - _ITEM_FIELDS)
@@ -192,8 +200,10 @@ def _checked_item(item: Any) -> _Request:
     record_id, label = item.get("record_id"), item.get("true_label")
     if record_id is not None and not is_id(record_id):
         raise _fault("record_id", f"must be 1 to {MAX_ID_CHARACTERS} characters")
-    if label is not None and not is_label(label):
-        raise _fault("true_label", LABEL_FAULT)
+    if label is not None:
+        label, reason = read_label(label, predictor.target)
+        if reason:
+            raise _fault("true_label", reason)
     return _Request(item["inputs"], record_id, _contributions(item.get("explain")), label)
 
 

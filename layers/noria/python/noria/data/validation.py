@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
-from math import isfinite
 from typing import Any, NamedTuple
 
 from noria.data.parsing import RawCells, RawRecord, is_json_lines
-from noria.data.values import normalized, utc
+from noria.data.targets import TargetReader
+from noria.data.values import as_number, normalized, utc
 from noria.errors import DatasetSchemaError
+from noria.records.bundle import TargetContract
 from noria.records.dataset import RejectedExample, ValidationReport
-from noria.spec.model import ColumnSpec, ProjectSpec
+from noria.spec.model import TWO_CLASS_RULES, ColumnSpec, ProjectSpec
 from noria.storage.hashing import canonical_json, sha256_hex, short_id
 
 Row = dict[str, Any]
@@ -74,6 +75,7 @@ class Validation:
     n_gaps: int = 0  # left out by dataset.missing_rows
     n_beyond: int = 0  # usable, but beyond dataset.max_rows
     n_formula_cells: int = 0  # text that a spreadsheet would run; harmless here, escaped on export
+    rare_classes: dict[str, int] = field(default_factory=dict)  # rows of each class left out
 
 
 class Validator:
@@ -88,7 +90,12 @@ class Validator:
     def __init__(self, spec: ProjectSpec) -> None:
         self._spec = spec
         self._missing = frozenset(spec.dataset.missing)
-        self._labels = frozenset(spec.target.labels)
+        self._target = TargetReader(
+            spec.project.task,
+            target_contract(spec),
+            missing=self._missing,
+            classes=spec.target.labels,
+        )
         self._aliases = _aliases(spec)
         self._filters = spec.dataset.filters
         self._seen: set[bytes] = set()
@@ -136,7 +143,8 @@ class Validator:
             return
         least, rows = self._spec.target.min_rows_per_class, self.result.rows
         counts = Counter(row[TARGET] for row in rows)
-        rare = {label for label, count in counts.items() if count < least}
+        rare = {label: count for label, count in sorted(counts.items()) if count < least}
+        self.result.rare_classes = rare
         self.result.rows = [row for row in rows if row[TARGET] not in rare]
         for row in rows:
             if row[TARGET] in rare:
@@ -165,7 +173,7 @@ class Validator:
 
     def _is_filtered(self, cells: RawCells) -> bool:
         for part in self._filters:
-            value, reason = _number(
+            value, reason = as_number(
                 normalized(cells.get(part.column), "number", self._missing), part.min, part.max
             )
             if value is None or reason:
@@ -205,7 +213,7 @@ class Validator:
             row[name] = value
             if reason:
                 reasons.append(f"{name}: {reason}")
-        row[TARGET], reason = self._target(cells.get(self._spec.target.column))
+        row[TARGET], reason = self._target.read(cells.get(self._spec.target.column))
         if reason:
             reasons.append(f"{self._spec.target.column}: {reason}")
         dataset = self._spec.dataset
@@ -229,7 +237,7 @@ class Validator:
         if cell is None:
             return None, None
         if column.type == "number":
-            return _number(cell, column.min, column.max)
+            return as_number(cell, column.min, column.max)
         if column.type == "time":
             return _instant(cell, None)
         if isinstance(cell, bool | dict | list):
@@ -240,25 +248,6 @@ class Validator:
         if text.startswith(FORMULA_STARTS):
             self.result.n_formula_cells += 1
         return text, None
-
-    def _target(self, cell: Any) -> tuple[Any, str | None]:
-        target = self._spec.target
-        if isinstance(cell, bool | dict | list):
-            return None, f"must be a label or a number, got {type(cell).__name__}"
-        text = cell.strip() if isinstance(cell, str) else cell
-        if text is None or text in self._missing or text in target.unlabelled:
-            return None, None
-        if self._spec.project.task == "regression":
-            return _number(cell, target.min, target.max)
-        label = text if isinstance(text, str) else canonical_json(text).decode()
-        if target.map:
-            label = target.map.get(label) or target.map.get(_plain_number(label), label)
-            if label not in target.map.values():
-                return None, f"no class for {label[:40]!r} in target.map"
-        if self._labels and label not in self._labels:
-            allowed = ", ".join(sorted(self._labels))
-            return None, f"unknown label {label[:40]!r}; allowed: {allowed}"
-        return label, None
 
     def _is_duplicate(self, row: Row) -> bool:
         if self._spec.dataset.duplicates == "keep":
@@ -283,6 +272,7 @@ def validation_report(
     result: Validation, *, accepted: bool, outcome: Sequence[str]
 ) -> ValidationReport:
     """Return the report of a validation: counts, reasons and the first rejected records."""
+    classes = Counter(row[TARGET] for row in result.rows if isinstance(row[TARGET], str))
     return ValidationReport(
         accepted=accepted,
         outcome=tuple(outcome),
@@ -301,6 +291,8 @@ def validation_report(
             RejectedExample(record.file, record.line, tuple(record.reasons))
             for record in result.rejected.examples
         ),
+        classes=dict(sorted(classes.items())),
+        rare_classes=result.rare_classes,
     )
 
 
@@ -321,34 +313,34 @@ def acceptance_faults(result: Validation, spec: ProjectSpec) -> list[str]:
     distinct = {row[TARGET] for row in result.rows}
     if n_rows and len(distinct) < 2:
         faults.append(f"the target has one value only: {next(iter(distinct))!r}")
+    return faults + (_class_faults(distinct, spec) if n_rows else [])
+
+
+def _class_faults(classes: set[Any], spec: ProjectSpec) -> list[str]:
+    """Return what the spec says of classes that the rows do not have."""
+    faults, positive = [], spec.target.positive
+    if positive is not None and positive not in classes:
+        faults.append(
+            f"target.positive: no row is of class '{positive}'; the classes of the rows are in "
+            "the report (target.map and target.min_rows_per_class decide them)"
+        )
+    if spec.decision.rule in TWO_CLASS_RULES and len(classes) != 2:
+        faults.append(
+            f"decision.rule = '{spec.decision.rule}' needs two classes; the rows have "
+            f"{len(classes)}"
+        )
     return faults
+
+
+def target_contract(spec: ProjectSpec) -> TargetContract:
+    """Return how the spec reads a label."""
+    target = spec.target
+    return TargetContract(dict(target.map), target.unlabelled, target.min, target.max)
 
 
 def _aliases(spec: ProjectSpec) -> list[tuple[str, str]]:
     columns = [(a, name) for name, c in spec.dataset.columns.items() for a in c.aliases]
     return columns + [(alias, spec.target.column) for alias in spec.target.aliases]
-
-
-def _plain_number(label: str) -> str:
-    """Return "5" for "5.0"; anything but a number as it is."""
-    try:
-        return f"{float(label):g}"
-    except ValueError:
-        return label
-
-
-def _number(cell: Any, low: float | None, high: float | None) -> tuple[float | None, str | None]:
-    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        return None, f"must be a number, got {type(cell).__name__}"
-    try:
-        value = float(cell)
-    except (ValueError, OverflowError):
-        return None, f"must be a number, got {str(cell)[:40]!r}"
-    if not isfinite(value):
-        return None, f"must be a finite number, got {str(cell)[:40]!r}"
-    if (low is not None and value < low) or (high is not None and value > high):
-        return None, f"outside [{low}, {high}]"
-    return value, None
 
 
 def _instant(cell: Any, pattern: str | None) -> tuple[str | None, str | None]:

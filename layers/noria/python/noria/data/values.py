@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 
@@ -45,3 +46,28 @@ def normalized(value: Any, column_type: str, missing: Container[str]) -> Any:
 def utc(at: datetime) -> str:
     """Return a time as ISO 8601 text in UTC, which it is in when it names no zone."""
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+
+
+def as_number(
+    value: Any, low: float | None = None, high: float | None = None
+) -> tuple[float | None, str | None]:
+    """Return (number, None), or (None, reason) for what is no finite number in [low, high].
+
+    Examples
+    --------
+    >>> as_number("3.5")
+    (3.5, None)
+    >>> as_number("six", 0, 9)
+    (None, "must be a number, got 'six'")
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None, f"must be a number, got {type(value).__name__}"
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None, f"must be a number, got {str(value)[:40]!r}"
+    if not isfinite(number):
+        return None, f"must be a finite number, got {str(value)[:40]!r}"
+    if (low is not None and number < low) or (high is not None and number > high):
+        return None, f"outside [{low}, {high}]"
+    return number, None

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from noria.bundle.format import unpack
+from noria.data.targets import TargetReader
 from noria.data.values import normalized
 from noria.errors import InvalidInputError, ModelCorruptError
 from noria.features.text_signals import TextObserver
@@ -43,6 +44,9 @@ class Predictor:
             self.precision, self.model = bundle.precision, bundle.model
             self.classes, self.columns = list(bundle.classes), bundle.columns
             self.missing = frozenset(bundle.missing)
+            self.target = TargetReader(
+                self.task, bundle.target, missing=self.missing, classes=self.classes
+            )
             self.view = FeatureView(bundle.feature_view)
             self.scorer = load_scorer(self.model, self.arrays)
             self._link = LINKS[self.model.link]

@@ -16,11 +16,11 @@ from noria.ports import ArtifactStore, SearchableStore
 from noria.records.filed_answer import FiledAnswer
 from noria.registry.versions import read_files
 from noria.storage.hours import hour_name, hours_between
-from noria.storage.ids import time_of
+from noria.storage.ids import OLDEST_ANSWER_DAYS, time_of
 from noria.storage.keys import REFERENCE, answers_prefix, labels_prefix, profile_prefix
 
 _IDS = ("prediction_id", "record_id")
-_OLDEST_ANSWER_DAYS = 90  # ids can be made up: no look further back than this
+_MATCHED_WITHIN = timedelta(hours=1)  # an answer leaves the log's buffer within minutes
 
 
 def read_reference(artifacts: ArtifactStore, project: str, model_version: str) -> Reference:
@@ -80,7 +80,15 @@ class LabelledLog:
     Notes
     -----
     Of several labels for one id the latest counts; of several answers to one record the latest.
-    Labels whose answer is not in the log yet stay for the next look.
+    Labels whose answer is not in the log yet stay for the next look; those that have found none
+    an hour after they came are counted as unmatched.
+
+    Attributes
+    ----------
+    n_unmatched : int
+        Labels that came more than an hour before `end` and belong to no answer.
+    n_waiting : int
+        Later labels without an answer yet.
     """
 
     def __init__(
@@ -94,12 +102,16 @@ class LabelledLog:
         self._store, self._project = store, project
         start, end = window
         labels = self._labels(start, end)
-        oldest = end - timedelta(days=_OLDEST_ANSWER_DAYS)
+        oldest = end - timedelta(days=OLDEST_ANSWER_DAYS)
         hours = {hour for kind, key in labels for hour in _hours_of(kind, key, oldest, end)}
         if any(kind == "record_id" for kind, _ in labels):
             hours |= set(hours_between(end - timedelta(days=record_id_days), end))
         hours |= set(hours_between(start, end))  # answers that carry their label
         self._joined = self._join(labels, sorted(hours), hour_name(start))
+        late = (end - _MATCHED_WITHIN).isoformat()
+        left = [at for key, (at, _) in labels.items() if key not in self._matched]
+        self.n_unmatched = sum(at <= late for at in left)
+        self.n_waiting = len(left) - self.n_unmatched
 
     def of(self, reference: Reference, model_version: str) -> Outcomes:
         """Return the labelled answers of one version; a failure to answer is none."""
@@ -117,8 +129,8 @@ class LabelledLog:
         answers = Answers(outputs.reshape(-1, len(place)), decided)
         return Outcomes(answers, truth, len(mine) - len(known))
 
-    def _labels(self, start: datetime, end: datetime) -> dict[tuple[str, str], Any]:
-        """Return {(kind of id, id): label}, the latest of each."""
+    def _labels(self, start: datetime, end: datetime) -> dict[tuple[str, str], tuple[str, Any]]:
+        """Return {(kind of id, id): (when it came, label)}, the latest of each."""
         found: dict[tuple[str, str], tuple[str, Any]] = {}
         for hour in hours_between(start, end):
             for item in self._store.under(labels_prefix(self._project, hour)):
@@ -128,17 +140,21 @@ class LabelledLog:
                     key, at = (kind, label[kind]), document["at"]
                     if key not in found or found[key][0] <= at:
                         found[key] = (at, label["label"])
-        return {key: label for key, (_, label) in found.items()}
+        return found
 
     def _join(
-        self, labels: Mapping[tuple[str, str], Any], hours: list[str], first: str
+        self, labels: Mapping[tuple[str, str], tuple[str, Any]], hours: list[str], first: str
     ) -> list[tuple[FiledAnswer, Any]]:
+        self._matched: set[tuple[str, str]] = set()
         joined: dict[tuple[str, str], tuple[FiledAnswer, Any]] = {}
         for hour in hours:
             for answer in self._answers(hour):
                 label = answer.true_label if hour >= first else None
                 for kind in _IDS:
-                    label = labels.get((kind, getattr(answer, kind) or ""), label)
+                    key = (kind, getattr(answer, kind) or "")
+                    if key in labels:
+                        self._matched.add(key)
+                        label = labels[key][1]
                 if label is not None:
                     unit = answer.record_id or answer.prediction_id
                     joined[unit, answer.model_version] = (answer, label)

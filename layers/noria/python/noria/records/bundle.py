@@ -4,6 +4,7 @@ Read by hand from JSON, as named tuples: a cold start of predict does it, withou
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from noria.records.prediction import Row
@@ -22,6 +23,15 @@ class ColumnContract(NamedTuple):
     max_length: int  # characters of a text or category
     pii: bool | Literal["drop"]  # masked in the prediction log, or not in it at all
     seen: tuple[float, float] | None = None  # smallest and largest number in training
+
+
+class TargetContract(NamedTuple):
+    """How labels are read: what training did with the target's cells."""
+
+    map: Mapping[str, str] = MappingProxyType({})  # label -> class; empty: labels are classes
+    unlabelled: tuple[str, ...] = ()  # labels that mean "no label yet"
+    min: float | None = None  # regression, inclusive
+    max: float | None = None
 
 
 class Calibration(NamedTuple):
@@ -97,6 +107,7 @@ class Bundle(NamedTuple):
     postprocess: Postprocessing | None
     reference: Row  # the typical row that explanations start from
     watched: Mapping[str, Sequence[str]]  # words of each text column that monitoring counts
+    target: TargetContract = TargetContract()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON data."""
@@ -114,6 +125,11 @@ class Bundle(NamedTuple):
             "model": self.model.to_dict(),
             "decision_weights": list(self.decision_weights),
             "postprocess": postprocess,
+            "target": {
+                **self.target._asdict(),
+                "map": dict(self.target.map),
+                "unlabelled": list(self.target.unlabelled),
+            },
         }
 
 
@@ -126,6 +142,7 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
         A part is missing or of another shape.
     """
     post = data["postprocess"]
+    target = data.get("target") or {}  # earlier bundles have none
     return Bundle(
         project=data["project"],
         task=data["task"],
@@ -143,6 +160,7 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
         ),
         reference=data["reference"],
         watched=data["watched"],
+        target=TargetContract(**{**target, "unlabelled": tuple(target.get("unlabelled", ()))}),
     )
 
 

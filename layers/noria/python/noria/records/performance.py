@@ -35,6 +35,8 @@ class PerformanceReport:
     estimated: Mapping[str, Performance]
     verdict: PerformanceVerdict  # on labels
     estimated_verdict: PerformanceVerdict
+    n_unmatched_labels: int = 0  # they belong to no answer, an hour after they came
+    n_waiting_labels: int = 0  # they came later and have no answer yet
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
         """Return the primary metric where it is degraded, with the retraining trigger's name."""

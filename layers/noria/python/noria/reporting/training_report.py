@@ -15,6 +15,7 @@ from noria.records.report import (
 )
 from noria.reporting import pictures
 from noria.reporting.page import render_page
+from noria.reporting.words import dropped_texts
 from noria.spec.model import ProjectSpec
 
 _MAX_CLASSES_DRAWN, _MAX_COLUMNS_DRAWN, _MAX_CORRELATED = 30, 24, 24
@@ -75,6 +76,7 @@ def render(report: TrainingReport, spec: ProjectSpec) -> bytes:
         e=report.evaluation,
         spec=spec,
         directions=directions,
+        dropped=dropped_texts(report.validation),
     )
 
 

@@ -1,6 +1,7 @@
 """Findings in words, for reports, alerts, the API and the command line. Standard library only."""
 
 from noria.records.check import CheckReport
+from noria.records.dataset import ValidationReport
 from noria.records.drift import ConfirmedFinding
 from noria.records.evaluation import Comparison
 from noria.records.performance import Performance
@@ -58,6 +59,34 @@ def check_summary(report: CheckReport) -> str:
         is_known = drift.verdict == "stable"
         parts = ["nothing has moved" if is_known else "insufficient data, which is not 'no drift'"]
     return f"{'; '.join(parts)} ({where}). {report.retraining.summary}"
+
+
+def dropped_texts(report: ValidationReport) -> list[str]:
+    """Return what a model was not trained on, with the reason: classes, columns, rows."""
+    texts = [
+        f"class '{name}': {n_rows} row(s), fewer than target.min_rows_per_class requires"
+        for name, n_rows in report.rare_classes.items()
+    ]
+    texts += [f"column {name}: {reason}" for name, reason in report.left_out.items()]
+    # The rows of rare classes are told by class.
+    n_rejected = report.n_rejected - sum(report.rare_classes.values())
+    rows = {
+        "rejected, with reasons in the quarantine report": n_rejected,
+        "duplicates": report.n_duplicates,
+        "without a label": report.n_unlabelled,
+        "without text": report.n_without_text,
+        "outside dataset.filters": report.n_filtered,
+        "with a gap (dataset.missing_rows)": report.n_gaps,
+        "beyond dataset.max_rows": report.n_beyond_max_rows,
+        "outliers (dataset.outliers)": report.n_outliers,
+    }
+    texts += [f"{n_rows} row(s) {why}" for why, n_rows in rows.items() if n_rows]
+    texts += [
+        f"{n_records} record(s) of table {name}: unusable"
+        for name, n_records in report.unusable_table_records.items()
+        if n_records
+    ]
+    return texts
 
 
 def comparison_text(other: str, found: Comparison) -> str:

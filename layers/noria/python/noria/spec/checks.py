@@ -1,8 +1,10 @@
 """Whether a spec agrees with itself: columns, tasks, candidates and metrics."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from noria.spec.catalog import ALGORITHMS, METRICS
+from noria.spec.algorithms import ALGORITHMS, parameter_faults
+from noria.spec.catalog import METRICS, MetricEntry
 from noria.spec.columns import column_types, columns_read
 from noria.spec.features import (
     DERIVATION_TYPES,
@@ -11,7 +13,7 @@ from noria.spec.features import (
     NumericFeature,
     TextFeature,
 )
-from noria.spec.model import ProjectSpec
+from noria.spec.model import CandidateSection, GateSection, ProjectSpec, SearchRange
 
 
 def contradictions(spec: ProjectSpec) -> Iterator[str]:
@@ -153,8 +155,9 @@ def _candidate_faults(spec: ProjectSpec) -> Iterator[str]:
         if entry is None or task not in entry.tasks:
             yield f"{where}.algorithm: '{candidate.algorithm}' for {task}; allowed: {offered}"
             continue
-        for key in sorted({*candidate.params, *candidate.space} - entry.params):
-            yield f"{where}: '{key}' is no parameter of it; allowed: {sorted(entry.params)}"
+        for part, values in (("params", candidate.params), ("space", _searched(candidate))):
+            for fault in parameter_faults(candidate.algorithm, task, values):
+                yield f"{where}.{part}: {fault}"
         for key in sorted(set(candidate.params) & set(candidate.space)):
             yield f"{where}: '{key}' is in params and in space; keep one"
         if leaves_gaps and not entry.accepts_missing:
@@ -167,6 +170,18 @@ def _candidate_faults(spec: ProjectSpec) -> Iterator[str]:
     names = [candidate.name for candidate in spec.candidates]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"candidates: the name '{name}' is used twice"
+
+
+def _searched(candidate: CandidateSection) -> dict[str, list[Any]]:
+    """Return the values that a search may try: all of a list, both ends of a range."""
+    searched = {}
+    for name, values in candidate.space.items():
+        if isinstance(values, SearchRange):
+            kind = int if values.integer else float
+            searched[name] = [kind(values.low), kind(values.high)]
+        else:
+            searched[name] = [*values]
+    return searched
 
 
 def _selection_faults(spec: ProjectSpec) -> Iterator[str]:
@@ -183,16 +198,51 @@ def _selection_faults(spec: ProjectSpec) -> Iterator[str]:
 
 def _metric_faults(spec: ProjectSpec) -> Iterator[str]:
     task, evaluation = spec.project.task, spec.evaluation
-    allowed = sorted(name for name, tasks in METRICS.items() if task in tasks)
+    allowed = sorted(name for name, entry in METRICS.items() if task in entry.tasks)
     named = [("evaluation.primary_metric", evaluation.primary_metric)]
     named += [("evaluation.metrics", metric) for metric in evaluation.metrics]
     named += [("promotion.gates", gate.metric) for gate in spec.promotion.gates]
     for where, metric in named:
         if metric not in allowed:
             yield f"{where}: unknown metric '{metric}' for {task}; allowed: {allowed}"
+    for index, gate in enumerate(spec.promotion.gates):
+        if gate.metric in allowed:
+            yield from _gate_faults(f"promotion.gates.{index}", gate, METRICS[gate.metric])
+    if evaluation.primary_metric in allowed:
+        yield from _margin_faults(spec, METRICS[evaluation.primary_metric])
     for metric in {evaluation.primary_metric, *(g.metric for g in spec.promotion.gates)}:
         if metric not in evaluation.metrics:
             yield f"evaluation.metrics: must list '{metric}', which decides"
     for index, feature in enumerate(spec.features):
         if isinstance(feature, TextFeature) and feature.compatible and feature.clean == ():
             yield f"features.{index}: compatible = true needs cleaning steps"
+
+
+def _gate_faults(where: str, gate: GateSection, entry: MetricEntry) -> Iterator[str]:
+    """Yield the bounds that no model can meet or that every model meets: often a percentage."""
+    low = "" if entry.low is None else f"at least {entry.low:g}"
+    high = "" if entry.high is None else f"at most {entry.high:g}"
+    allowed = " and ".join(part for part in (low, high) if part)
+    for name in ("min", "max"):
+        bound = getattr(gate, name)
+        if bound is None:
+            continue
+        is_low = entry.low is not None and bound < entry.low
+        if is_low or (entry.high is not None and bound > entry.high):
+            yield f"{where}.{name}: {bound:g}, but {gate.metric} is {allowed}"
+    if gate.min is not None and gate.max is not None and gate.min > gate.max:
+        yield f"{where}: min {gate.min:g} is above max {gate.max:g}"
+
+
+def _margin_faults(spec: ProjectSpec, entry: MetricEntry) -> Iterator[str]:
+    """Yield the margins of the primary metric that are as wide as its whole range."""
+    if entry.low is None or entry.high is None:
+        return
+    width, metric = entry.high - entry.low, spec.evaluation.primary_metric
+    margins = {
+        "promotion.min_improvement": spec.promotion.min_improvement,
+        "monitoring.max_drop": spec.monitoring.max_drop,
+    }
+    for where, margin in margins.items():
+        if margin >= width:
+            yield f"{where}: {margin:g}, but {metric} ranges from {entry.low:g} to {entry.high:g}"

@@ -184,6 +184,9 @@ class CalibrationSection(Section):
     method: Literal["sigmoid", "none"] = "sigmoid"
 
 
+TWO_CLASS_RULES = frozenset({"threshold"})  # of decision.rule: they are about target.positive
+
+
 class DecisionSection(Section):
     """How probabilities become a class."""
 

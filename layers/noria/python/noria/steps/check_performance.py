@@ -73,6 +73,8 @@ def check_performance(
         primary_metric=primary,
         n_labels=outcomes.n,
         n_unknown_labels=outcomes.n_unknown,
+        n_unmatched_labels=log.n_unmatched,
+        n_waiting_labels=log.n_waiting,
         n_rows=window.n_rows,
         realised=measured,
         estimated=guessed,

@@ -173,10 +173,6 @@ def _targets(rows: Sequence[Row], spec: ProjectSpec) -> dict[str, Any]:
     if spec.project.task == "regression":
         return {"y": np.array(values, dtype=np.float64)}
     names = class_names(rows, spec)
-    if spec.decision.rule == "threshold" and len(names) != 2:
-        raise TrainingFailedError(
-            f"decision.rule = 'threshold' needs two classes, the rows have {names}"
-        )
     number = {name: position for position, name in enumerate(names)}
     encoded = np.array([number[value] for value in values])
     # The names travel as JSON bytes: an object array would need pickle.

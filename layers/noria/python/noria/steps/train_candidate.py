@@ -13,6 +13,7 @@ from noria.bundle.exported import Features
 from noria.bundle.exporters import export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
 from noria.data.schema_inference import spec_of_dataset
+from noria.data.validation import target_contract
 from noria.data.versions import encode_rows, read_rows
 from noria.evaluation.metrics import METRICS, joined, measure
 from noria.features.matrix import Matrix, stack_rows, take_columns
@@ -261,6 +262,7 @@ class _Run:
             postprocess=self._postprocess(held_out),
             reference=self._typical_row(),
             watched=self._watched,
+            target=target_contract(self._spec),
         )
         return pack(description.to_dict(), exported.arrays)
 

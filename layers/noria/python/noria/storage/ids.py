@@ -4,6 +4,8 @@ import os
 from datetime import UTC, datetime
 from uuid import UUID
 
+OLDEST_ANSWER_DAYS = 90  # ids can be made up: no label looks for an answer further back
+
 
 def new_prediction_id(at: datetime) -> str:
     """Return a UUID version 7: its first 48 bits are the milliseconds since 1970 (RFC 9562)."""

@@ -7,7 +7,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import projects
-from noria.api.labels import file_labels
 from noria.api.predictions import LOG_LOST, Predictions
 from noria.api.served_models import ServedModels
 from noria.errors import (
@@ -67,8 +66,8 @@ class Serving:
             "predict_batch": lambda call: self._measured(self._predictions.predict_batch, call),
             "model": lambda call: self._predictions.model(self._project(call)),
             "history": self._history,
-            "feedback": lambda call: file_labels(
-                self._project(call), call.body, artifacts=self._artifacts, clock=self._clock
+            "feedback": lambda call: self._predictions.feedback(
+                self._project(call), call.body, self._artifacts
             ),
             "baseline": self._set_baseline,
             "create_job": self._create_job,

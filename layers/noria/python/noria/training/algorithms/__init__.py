@@ -1,6 +1,6 @@
 """The algorithms a spec may name: `build` returns an unfitted estimator for a task.
 
-Names and parameters are in `noria.spec.catalog`; a test keeps both sides equal. Every one of them has
+Names and parameters are in `noria.spec.algorithms`; a test keeps both sides equal. Every one has
 an exporter in `noria.bundle.exporters`: a candidate that cannot be served is not offered.
 """
 

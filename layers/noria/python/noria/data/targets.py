@@ -1,0 +1,73 @@
+"""One reading of a label: of the target in training rows, and of labels that come later.
+
+Standard library only: predict reads labels with it.
+"""
+
+from collections.abc import Container, Sequence
+from math import isfinite
+from typing import Any
+
+from noria.data.values import as_number
+from noria.records.bundle import TargetContract
+from noria.storage.hashing import canonical_json
+
+_SHOWN = 40  # characters of a label that a reason quotes
+
+
+class TargetReader:
+    """Reads raw labels as a project's training did.
+
+    Parameters
+    ----------
+    task : "classification" or "regression"
+    contract : TargetContract
+        Mapping, words for "no label yet", range.
+    missing : container of str
+        The spec's `dataset.missing`.
+    classes : sequence of str
+        Allowed classes; empty = any.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        contract: TargetContract,
+        *,
+        missing: Container[str],
+        classes: Sequence[str] = (),
+    ) -> None:
+        self._task, self._contract, self._missing = task, contract, missing
+        self._classes = frozenset(classes)
+        self._mapped = frozenset(contract.map.values())
+
+    def read(self, cell: Any) -> tuple[Any, str | None]:
+        """Return (class or value, None), (None, reason), or (None, None) for "no label yet"."""
+        if isinstance(cell, bool | dict | list):
+            return None, f"must be a label or a number, got {type(cell).__name__}"
+        label = cell.strip() if isinstance(cell, str) else cell
+        if label is None or label in self._missing or label in self._contract.unlabelled:
+            return None, None
+        if isinstance(label, float) and not isfinite(label):
+            return None, f"must be a finite number, got {label}"
+        if self._task == "regression":
+            return as_number(label, self._contract.min, self._contract.max)
+        return self._class_of(label if isinstance(label, str) else canonical_json(label).decode())
+
+    def _class_of(self, label: str) -> tuple[str | None, str | None]:
+        mapping = self._contract.map
+        if mapping:
+            label = mapping.get(label) or mapping.get(_plain_number(label), label)
+            if label not in self._mapped:
+                return None, f"no class for {label[:_SHOWN]!r} in target.map"
+        if self._classes and label not in self._classes:
+            allowed = ", ".join(sorted(self._classes))
+            return None, f"unknown label {label[:_SHOWN]!r}; allowed: {allowed}"
+        return label, None
+
+
+def _plain_number(label: str) -> str:
+    """Return "5" for "5.0"; anything but a number as it is."""
+    try:
+        return f"{float(label):g}"
+    except ValueError:
+        return label

@@ -1,0 +1,42 @@
+import pytest
+
+from noria.data.targets import TargetReader
+from noria.data.validation import target_contract
+
+
+def _reader(spec):
+    return TargetReader(
+        spec.project.task, target_contract(spec), missing=spec.dataset.missing,
+        classes=spec.target.labels,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cell", "read"),
+    [
+        ("1", "yes"), (1, "yes"), ("1.0", "yes"), (0.0, "no"), (" Yes ", "yes"), ("bad", "yes"),
+        ("", None), ("NA", None), (None, None),
+    ],
+)  # fmt: skip
+def test_a_class_is_read_through_the_specs_mapping(customers, cell, read):
+    """Aliases of a class, numbers written in any way, and gaps."""
+    assert _reader(customers).read(cell) == (read, None)
+
+
+@pytest.mark.parametrize("cell", ["maybe", "2", True, [], {}, float("inf")])
+def test_what_is_no_class_has_a_reason(customers, cell):
+    """Never None and None, which means "no label yet"."""
+    label, reason = _reader(customers).read(cell)
+    assert label is None
+    assert reason
+
+
+def test_words_for_no_label_yet_are_no_fault(tickets):
+    """They are counted apart, not quarantined."""
+    assert _reader(tickets).read("Sin Categoria") == (None, None)
+
+
+def test_a_value_of_a_regression_lies_in_the_specs_range(housing):
+    """The target of housing is not negative."""
+    assert _reader(housing).read("24") == (24.0, None)
+    assert _reader(housing).read(-1)[1] == "outside [0.0, None]"
