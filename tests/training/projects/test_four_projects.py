@@ -284,7 +284,8 @@ def test_no_feature_replaces_a_column_that_stays(linear):
     """A feature of the same name gets another one."""
     analyzer = _analyzer(linear)
     name = analyzer.feature_columns(())[0]
-    cells = _cells(linear, [dict.fromkeys(linear.spec.dataset.columns)] * 3)
+    known = read_rows(linear.artifacts, linear.spec.name, linear.version, TRAIN)[:3]
+    cells = _cells(linear, [{n: row[n] for n in linear.spec.dataset.columns} for row in known])
     cells[name] = pa.array(["1", "1.0", " 1"])
     found = analyzer.features(cells, 3, (name,))
     assert found.column(name).to_pylist() == ["1", "1.0", " 1"]

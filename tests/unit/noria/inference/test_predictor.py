@@ -20,12 +20,12 @@ def test_a_good_row_is_answered():
     ("inputs", "field", "said"),
     [
         ({}, "x", "required"),
-        ({"x": None}, "x", "required"),
+        ({"x": None}, "inputs", "no value for any column"),
+        ({"y": 2}, "x", "required"),
         ({"x": "3"}, "x", "must be a number, got str"),
         ({"x": True}, "x", "must be a number, got bool"),
         ({"x": 11}, "x", "must be between 0 and 10, got 11"),
         ({"x": 10**400}, "x", "finite"),
-        ({"x": 1, "y": 2}, "y", "unknown field"),
         ([1], "inputs", "JSON object"),
     ],
 )
@@ -50,10 +50,61 @@ def test_values_are_read_as_training_read_them():
         },
     }
     assert _answer({"x": " a "}, **changes) == _answer({"x": "a"}, **changes)
+    changes["columns"]["z"] = {**COLUMN, "required": False}
     for missing in ({"x": "NA"}, {"x": ""}, {"x": " "}, {"x": None}):
-        assert _answer(missing, **changes) == _answer({}, **changes)
-    with pytest.raises(InvalidInputError, match="required, but missing"):
-        _answer({"x": " NA "})
+        assert _answer({**missing, "z": 2}, **changes) == _answer({"z": 2}, **changes)
+
+
+def _two_columns(**changes):
+    """Return the columns x and z of a model that reads x only."""
+    return {"columns": {"x": {**COLUMN, "required": False, **changes}, "z": COLUMN}}
+
+
+def test_a_gap_is_filled_in_as_in_training_and_named():
+    """What training took, serving takes: the block's fill is 0 here."""
+    for gap in ({"x": None}, {"x": "NA"}, {}):
+        answer = _answer({**gap, "z": 2}, **_two_columns())
+        assert answer["value"] == 1.0
+        assert answer["warnings"] == [{"field": "x", "reason": "missing; filled in as in training"}]
+
+
+def test_gaps_of_optional_columns_pass_without_a_word():
+    """Their files may lack them."""
+    assert "warnings" not in _answer({"z": 2}, **_two_columns(optional=True))
+
+
+def test_a_column_may_refuse_gaps():
+    """In requests and in files."""
+    predictor = Predictor(tiny_bundle(**_two_columns(missing="refuse")))
+    for from_file in (False, True):
+        with pytest.raises(InvalidInputError, match="x: missing, and this column takes no gaps"):
+            predictor.answer({"x": None, "z": 2}, from_file=from_file)
+
+
+def test_a_required_key_is_for_requests_and_its_gaps_are_filled_in_in_files():
+    """A file's header was looked at; a request must name what it leaves open."""
+    predictor = Predictor(tiny_bundle(**_two_columns(required=True)))
+    with pytest.raises(InvalidInputError, match="x: required, but missing"):
+        predictor.answer({"z": 2})
+    assert predictor.answer({"z": 2}, from_file=True).prediction == 1.0
+    assert predictor.answer({"x": None, "z": 2}).prediction == 1.0
+
+
+def test_more_gaps_than_any_training_row_had_are_refused():
+    """79 of 80 values missing must not pass in silence."""
+    changes = {**_two_columns(), "max_gaps": 0}
+    with pytest.raises(InvalidInputError, match="1 columns have no value; at most 0"):
+        _answer({"z": 2}, **changes)
+    assert _answer({"z": 2, "x": 1}, **changes)["value"] == 3.0
+
+
+def test_fields_that_the_model_does_not_read_are_ignored_and_named():
+    """A column that training left out, or a misspelt name; many are counted."""
+    (warning,) = _answer({"x": 1, "duration": 9})["warnings"]
+    assert warning["reason"] == "ignored, the model does not read: duration"
+    (warning,) = _answer({"x": 1, **{f"c{n}" * 40: 1 for n in range(12)}})["warnings"]
+    assert warning["reason"].endswith("and 2 more")
+    assert len(warning["reason"]) < 500
 
 
 def test_numbers_too_large_to_score_are_refused():

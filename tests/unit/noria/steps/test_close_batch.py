@@ -15,13 +15,41 @@ from tests.support.jobs import Jobs, csv_file
 from tests.support.trained import COLUMN, tiny_bundle
 
 
-def test_too_many_bad_rows_withhold_the_results():
-    """The spec says how many; the refused rows are written all the same."""
+def test_many_refused_rows_are_told_and_the_others_have_their_results():
+    """12 rows of 100 cost a file all its results."""
     jobs = Jobs()
     closed = jobs.run(csv_file(100, bad=set(range(21))))
-    assert (closed.outcome, closed.result_key) == ("BatchRejected", None)
-    assert "21.0% refused, at most 20.0% tolerated" in closed.summary
+    assert (closed.outcome, closed.event) == ("BatchCompleted", "BatchRowsRefused")
+    assert "21.0% refused, more than 20.0% (batch.max_refused_fraction)" in closed.summary
+    assert jobs.store.get(closed.result_key).count(b"\n") == 1 + 79
     assert len(decode_rows(jobs.store.get(closed.refused_key))) == 21
+    as_many_as_usual = Jobs().run(csv_file(100, bad=set(range(20))))
+    assert as_many_as_usual.event == "BatchCompleted"
+
+
+def test_a_spec_may_hold_the_results_of_a_file_with_many_refused_rows():
+    """The refused rows are written all the same."""
+    jobs = Jobs(on_refused="hold")
+    closed = jobs.run(csv_file(100, bad=set(range(21))))
+    assert (closed.outcome, closed.event) == ("BatchRejected", "BatchRejected")
+    assert closed.result_key is None
+    assert len(decode_rows(jobs.store.get(closed.refused_key))) == 21
+
+
+def test_a_file_without_one_answer_has_no_results_whatever_the_spec_says():
+    """An empty result file would look like success."""
+    closed = Jobs(max_refused_fraction=1.0).run(csv_file(5, bad=set(range(5))))
+    assert (closed.outcome, closed.result_key) == ("BatchRejected", None)
+
+
+def test_gaps_are_filled_in_as_in_training_and_counted():
+    """By column, over all parts; a column that may be missing is not counted."""
+    columns = {"x": {**COLUMN, "required": True}, "z": {**COLUMN, "optional": True}}
+    gaps = [f"i{k},{'' if k % 4 == 0 else 3}," for k in range(200)]
+    body = ("id,X,z\n" + "\n".join(f"{line}1" for line in gaps) + "\n").encode()
+    jobs = Jobs(tiny_bundle(columns=columns))
+    counts = json.loads(jobs.store.get(jobs.run(body).summary_key))["counts"]
+    assert (counts["n_answered"], counts["n_imputed"], counts["imputed"]) == (200, 50, {"x": 50})
 
 
 def test_parts_scored_again_and_closed_again_change_nothing():

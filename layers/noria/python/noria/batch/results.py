@@ -136,6 +136,8 @@ def part_counts(
         n_answered=len(answers.places),
         n_refused=len(records.bad) + len(answers.refused),
         n_outside=answers.n_outside,
+        n_imputed=answers.n_imputed,
+        imputed=answers.imputed,
         reasons=dict(reasons.most_common(_N_REASONS)),
         columns=tuple(table.column_names),
         head=tuple(table.slice(0, _HEAD_ROWS).to_pylist()),
@@ -169,6 +171,8 @@ def merged_counts(parts: Iterable[BatchCounts]) -> BatchCounts:
             n_answered=out.n_answered + part.n_answered,
             n_refused=out.n_refused + part.n_refused,
             n_outside=out.n_outside + part.n_outside,
+            n_imputed=out.n_imputed + part.n_imputed,
+            imputed=dict(Counter(out.imputed) + Counter(part.imputed)),
             reasons=dict(reasons.most_common(_N_REASONS)),
             head=(*out.head, *part.head)[:_HEAD_ROWS],
         )

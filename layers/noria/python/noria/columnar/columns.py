@@ -40,9 +40,16 @@ class Columns:
     n_rows: int
     doubtful: NDArray[np.bool_]
     outside: NDArray[np.bool_]  # rows with a number outside the range seen in training
+    n_gaps: NDArray[np.int64]  # of each row, in the columns that are not optional
     numbers: dict[str, Floats] = field(default_factory=dict)  # NaN where missing
     levels: dict[str, Levels] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
+    gaps: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # of columns that have some
+
+    def gaps_in(self, places: NDArray[np.int64]) -> dict[str, int]:
+        """Return how many gaps some rows have, by column; without columns that have none."""
+        counts = {name: int(np.count_nonzero(gaps[places])) for name, gaps in self.gaps.items()}
+        return {name: n for name, n in counts.items() if n}
 
     def rows(self) -> list[Row]:
         """Return rows as the row path takes them: one dict each, None where missing."""
@@ -56,10 +63,23 @@ class Columns:
 
 
 def read_columns(
-    cells: Cells, n_rows: int, columns: Mapping[str, ColumnContract], missing: frozenset[str]
+    cells: Cells,
+    n_rows: int,
+    columns: Mapping[str, ColumnContract],
+    missing: frozenset[str],
+    *,
+    max_gaps: int | None = None,
 ) -> Columns:
-    """Type the cells of the model's columns; a column that is not there is missing everywhere."""
-    out = Columns(n_rows, np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool))
+    """Type the cells of the model's columns; a column that is not there is missing everywhere.
+
+    Parameters
+    ----------
+    max_gaps : int or None
+        Rows with more gaps in columns that are not optional become doubtful.
+    """
+    doubtful, outside = np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool)
+    out = Columns(n_rows, doubtful, outside, np.zeros(n_rows, dtype=np.int64))
+    is_empty, has_no_text = np.ones(n_rows, dtype=bool), np.ones(n_rows, dtype=bool)
     for name, column in columns.items():
         found = cells.get(name)
         given = pa.nulls(n_rows, pa.string()) if found is None else found
@@ -73,8 +93,19 @@ def read_columns(
             is_absent = _read_text(name, column, given, missing, out)
         else:
             is_absent = _read_levels(name, column, given, missing, out)
-        if column.required:
+        is_empty &= is_absent
+        if column.type == "text":
+            has_no_text &= is_absent
+        if column.missing == "refuse":
             out.doubtful |= is_absent
+        if not column.optional and is_absent.any():
+            out.n_gaps += is_absent
+            out.gaps[name] = is_absent
+    out.doubtful |= is_empty
+    if out.texts:
+        out.doubtful |= has_no_text
+    if max_gaps is not None:
+        out.doubtful |= out.n_gaps > max_gaps
     return out
 
 

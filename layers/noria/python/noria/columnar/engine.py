@@ -28,6 +28,8 @@ class BatchAnswers:
     values: Floats | None  # business value, NaN without one; None where the project has none
     refused: dict[int, list[Fault]]  # place of a row: its faults, by field
     n_outside: int  # answered rows with a number outside the range seen in training
+    n_imputed: int  # answered rows with a gap in a column that is not optional
+    imputed: dict[str, int]  # such gaps in answered rows, by column; without those that have none
     columns: Columns  # all rows given
 
 
@@ -55,7 +57,9 @@ class BatchPredictor:
             Columns that the model does not take are not looked at.
         """
         predictor = self.predictor
-        columns = read_columns(cells, n_rows, predictor.columns, predictor.missing)
+        columns = read_columns(
+            cells, n_rows, predictor.columns, predictor.missing, max_gaps=predictor.max_gaps
+        )
         raw = [self._score(features) for features in self.view.transform(columns)]
         outputs = self._link(np.vstack(raw), predictor.model) if raw else self._none()
         columns.doubtful |= ~np.isfinite(outputs).all(axis=1)
@@ -69,6 +73,8 @@ class BatchPredictor:
             values=self._values(columns, places, kept),
             refused=refused,
             n_outside=int(np.count_nonzero(columns.outside[places])),
+            n_imputed=int(np.count_nonzero(columns.n_gaps[places])),
+            imputed=columns.gaps_in(places),
             columns=columns,
         )
 
@@ -113,7 +119,7 @@ class BatchPredictor:
             inputs[name] = value
         if faults:
             raise InvalidInputError("the row cannot be read", errors=faults)
-        return self.predictor.answer(inputs).outputs
+        return self.predictor.answer(inputs, from_file=True).outputs
 
     def _decide(self, outputs: Floats) -> NDArray[np.int64]:
         if self.predictor.task == "regression":

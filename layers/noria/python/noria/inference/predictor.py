@@ -20,6 +20,7 @@ from noria.records.bundle import ColumnContract, bundle_from_dict
 from noria.records.prediction import Answer, Fault, Row, TextSignals
 
 MASK = "***"
+_SHOWN_NAMES, _SHOWN_CHARACTERS = 10, 40  # of fields that the model does not read
 
 
 class Predictor:
@@ -55,34 +56,42 @@ class Predictor:
             self.postprocess = load_postprocess(bundle.postprocess)
             self.explainer = Explainer(bundle, self.view, self.scorer)
             self.observer = TextObserver(bundle.watched)
+            self.max_gaps = bundle.max_gaps
+            self._texts = [n for n, column in self.columns.items() if column.type == "text"]
         except (LookupError, TypeError, ValueError, AttributeError, re.error) as error:
             raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
 
-    def answer(self, inputs: Any, *, explain: int = 0) -> Answer:
-        """Return the prediction for one request's inputs, after checking them.
+    def answer(self, inputs: Any, *, explain: int = 0, from_file: bool = False) -> Answer:
+        """Return the prediction for one row, after checking it.
 
         Parameters
         ----------
+        inputs : JSON value
+            Values by column. A gap is filled in as in training, unless its column refuses gaps;
+            what the model does not read is ignored. Both are told in warnings.
+        from_file : bool
+            Whether the row is a file's, whose header was looked at: a request needs the keys of
+            required columns.
         explain : int in [0, 50]
             How many of the features that mattered most to name; 0 for none.
 
         Returns
         -------
         Answer
-            With warnings where a number lies outside the range seen in training.
+            With warnings for gaps, ignored fields and numbers outside the range of training.
 
         Raises
         ------
         InvalidInputError
             Every offending field with its reason, in `errors`.
         """
-        inputs = self._normalized(inputs)
-        self._check(inputs)
+        given, inputs = inputs, self._normalized(inputs)
+        if faults := [*self._faults(inputs, from_file=from_file)]:
+            raise _invalid(faults)
         prepared = self.view.prepare(inputs)
         if self.view.is_empty_text(prepared):
-            texts = [name for name, column in self.columns.items() if column.type == "text"]
             reason = "no words are left after cleaning; send text in the project's language"
-            raise _invalid([{"field": name, "reason": reason} for name in texts])
+            raise _invalid([{"field": name, "reason": reason} for name in self._texts])
         features = self.view.apply(prepared)
         outputs = self._link(self.scorer.scores(features), self.model)
         if not all(map(isfinite, outputs)):
@@ -94,7 +103,7 @@ class Predictor:
             confidence=None if is_regression else outputs[best],
             probabilities={} if is_regression else dict(zip(self.classes, outputs, strict=True)),
             added=self.postprocess(inputs, outputs),
-            warnings=tuple(self._warnings(inputs)),
+            warnings=(*self._warnings(inputs), *self._ignored(given)),
             explanation=self.explainer.explain(inputs, features, best, explain)
             if explain
             else None,
@@ -122,46 +131,63 @@ class Predictor:
         }
         return shown, self.observer.observe(inputs)
 
+    def is_refused_gap(self, name: str) -> bool:
+        """Return whether a row without a value for a column is refused."""
+        return self.columns[name].missing == "refuse"
+
     def _normalized(self, inputs: Any) -> Row:
-        """Read values as training did: blanks around categories, words that mean "missing"."""
+        """Read the model's columns as training did: blanks, words that mean "missing"."""
         if not isinstance(inputs, Mapping):
             raise _invalid([{"field": "inputs", "reason": "must be a JSON object"}])
         return {
-            name: normalized(value, self.columns[name].type, self.missing)
-            if name in self.columns
-            else value
-            for name, value in inputs.items()
+            name: normalized(inputs[name], column.type, self.missing)
+            for name, column in self.columns.items()
+            if name in inputs
         }
-
-    def _check(self, inputs: Row) -> None:
-        faults = [*self._faults(inputs)]
-        if faults:
-            raise _invalid(faults)
 
     def _outputs(self, prepared: list[Any]) -> list[float]:
         return self._link(self.scorer.scores(self.view.apply(prepared)), self.model)
 
-    def _faults(self, inputs: Row) -> Iterator[Fault]:
-        for name in inputs:
-            if name not in self.columns:
-                known = ", ".join(sorted(self.columns))
-                yield {"field": str(name), "reason": f"unknown field; the model takes: {known}"}
+    def _faults(self, inputs: Row, *, from_file: bool) -> Iterator[Fault]:
+        n_gaps = 0
         for name, column in self.columns.items():
             value = inputs.get(name)
-            if value is None:
-                if column.required:
-                    yield {"field": name, "reason": "required, but missing"}
+            if value is not None:
+                if reason := _FAULTS[column.type](value, column):
+                    yield {"field": name, "reason": reason}
                 continue
-            reason = _FAULTS[column.type](value, column)
-            if reason:
-                yield {"field": name, "reason": reason}
+            n_gaps += not column.optional
+            if self.is_refused_gap(name):
+                yield {"field": name, "reason": "missing, and this column takes no gaps"}
+            elif column.required and not from_file and name not in inputs:
+                yield {"field": name, "reason": "required, but missing"}
+        if all(value is None for value in inputs.values()):
+            known = ", ".join(sorted(self.columns))
+            yield {"field": "inputs", "reason": f"no value for any column of the model: {known}"}
+        elif self._texts and all(inputs.get(name) is None for name in self._texts):
+            for name in self._texts:
+                yield {"field": name, "reason": "no text; training left such rows out"}
+        if self.max_gaps is not None and n_gaps > self.max_gaps:
+            reason = f"{n_gaps} columns have no value; at most {self.max_gaps} may be filled in"
+            yield {"field": "inputs", "reason": reason}
 
     def _warnings(self, inputs: Row) -> Iterator[Fault]:
         for name, column in self.columns.items():
             seen, value = column.seen, inputs.get(name)
-            if seen and value is not None and not seen[0] <= value <= seen[1]:
+            if value is None:
+                if not column.optional:
+                    yield {"field": name, "reason": "missing; filled in as in training"}
+            elif seen and not seen[0] <= value <= seen[1]:
                 reason = f"outside the range seen in training, [{seen[0]:g}, {seen[1]:g}]"
                 yield {"field": name, "reason": reason}
+
+    def _ignored(self, given: Row) -> Iterator[Fault]:
+        """Yield one warning that names the fields that the model does not read."""
+        names = [str(name)[:_SHOWN_CHARACTERS] for name in given if name not in self.columns]
+        if names:
+            more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+            shown = ", ".join(names[:_SHOWN_NAMES]) + more
+            yield {"field": "inputs", "reason": f"ignored, the model does not read: {shown}"}
 
 
 def _invalid(faults: list[Fault]) -> InvalidInputError:

@@ -56,6 +56,11 @@ EVENTS: Mapping[str, Event] = {
         "error", "a file could not be scored", "Read the report, mend the file, upload it again."
     ),
     "BatchCancelled": Event("info", "a batch was cancelled", "Nothing to do."),
+    "BatchRowsRefused": Event(
+        "warning",
+        "many rows of a file were refused",
+        "The other rows have their results. Read the reasons, mend the refused rows, send them.",
+    ),
     "BatchCompleted": Event("info", "a file was scored", "Nothing to do; the results are there."),
     "ModelUnhealthy": Event(
         "warning",

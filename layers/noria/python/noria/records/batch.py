@@ -111,6 +111,8 @@ class BatchCounts:
     classes: Mapping[str, int] | None = None  # rows by predicted class
     histogram: tuple[int, ...] | None = None  # of probabilities, 20 bins over [0, 1]
     histogram_of: str | None = None
+    n_imputed: int = 0  # answered rows with a gap in a column that is not optional
+    imputed: Mapping[str, int] = field(default_factory=dict)  # such gaps by column
 
 
 @dataclass(frozen=True)
@@ -135,3 +137,10 @@ class BatchOutcome:
     counts: BatchCounts | None = None
     result_key: str | None = None
     refused_key: str | None = None
+    has_many_refused: bool = False  # more than batch.max_refused_fraction
+
+    @property
+    def event(self) -> str:
+        """What people are told of."""
+        is_partial = self.outcome == "BatchCompleted" and self.has_many_refused
+        return "BatchRowsRefused" if is_partial else self.outcome

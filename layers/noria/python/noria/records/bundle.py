@@ -23,6 +23,8 @@ class ColumnContract(NamedTuple):
     max_length: int  # characters of a text or category
     pii: bool | Literal["drop"]  # masked in the prediction log, or not in it at all
     seen: tuple[float, float] | None = None  # smallest and largest number in training
+    optional: bool = False  # gaps in it pass without a word
+    missing: Literal["impute", "refuse"] = "impute"  # what a gap in a row to answer comes to
 
 
 class TargetContract(NamedTuple):
@@ -108,6 +110,7 @@ class Bundle(NamedTuple):
     reference: Row  # the typical row that explanations start from
     watched: Mapping[str, Sequence[str]]  # words of each text column that monitoring counts
     target: TargetContract = TargetContract()
+    max_gaps: int | None = None  # in the columns of a row that are not optional; None: any
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON data."""
@@ -160,6 +163,7 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
         ),
         reference=data["reference"],
         watched=data["watched"],
+        max_gaps=data.get("max_gaps"),
         target=TargetContract(**{**target, "unlabelled": tuple(target.get("unlabelled", ()))}),
     )
 

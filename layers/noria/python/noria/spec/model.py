@@ -33,8 +33,9 @@ class ColumnSpec(Section):
 
     type: ColumnType
     aliases: tuple[str, ...] = ()  # other names it has in source files
-    optional: bool = False  # source files may lack it; its rows then have gaps
-    required: bool = False  # must be in a prediction request
+    optional: bool = False  # source files may lack it, and gaps in it pass without a word
+    required: bool = False  # its key must be in a request; a file must have the column
+    missing: Literal["impute", "refuse"] = "impute"  # a row to answer that has no value for it
     min: float | None = None  # numbers, inclusive
     max: float | None = None
     max_length: int = Field(default=50_000, ge=1)  # characters, text and category
@@ -90,6 +91,9 @@ class DatasetSection(Section):
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     missing: tuple[str, ...] = ("", "NA", "NaN", "null")
     missing_rows: Literal["keep", "drop"] = "keep"  # "drop": rows with a gap in any number
+    # Of the columns that are not optional: a row to answer with more gaps is refused, unless a
+    # training row had as many.
+    max_missing_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
     outliers: OutlierSection | None = None
     duplicates: Literal["drop", "keep"] = "drop"
     min_rows: int = Field(default=100, ge=20)

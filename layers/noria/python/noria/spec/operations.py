@@ -79,7 +79,8 @@ class BatchSection(Section):
     max_concurrency: int = Field(default=50, ge=1, le=1000)  # parts at once, beside predict
     max_rows: int = Field(default=10_000_000, ge=1, le=100_000_000)
     max_bytes: int = Field(default=5_000_000_000, ge=1_000)  # uncompressed
-    max_refused_fraction: float = Field(default=0.05, ge=0.0, le=1.0)  # above: no results
+    max_refused_fraction: float = Field(default=0.05, ge=0.0, le=1.0)  # above: a warning
+    on_refused: Literal["write", "hold"] = "write"  # above it: the answered rows, or no results
     format: Literal["csv", "jsonl", "parquet"] = "csv"
     results: Literal["dated", "overwritten"] = "dated"  # one result a file, or the newest only
     priorities: dict[str, str] = Field(default_factory=dict)  # by band of business value

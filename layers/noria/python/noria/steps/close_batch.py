@@ -44,6 +44,7 @@ class CloseBatchResult:
 
     job_id: str
     outcome: BatchEnd
+    event: str  # what people are told of
     summary: str
     result_key: str | None
     refused_key: str | None
@@ -55,8 +56,9 @@ def close_batch(
 ) -> CloseBatchResult:
     """Write the results under `batch-results/<project>/`, and how it went; the same again is one.
 
-    Results are written only when every part was scored and no more rows were refused than the
-    spec tolerates; refused rows and the summary always are.
+    Results are written when every part was scored; refused rows and the summary always are. More
+    refused rows than `batch.max_refused_fraction` are told loudly, and hold the results back where
+    `batch.on_refused` says so.
     """
     job_id = job_id_of(store, spec.name, request.source_key, request.event)
     key = batch_key(spec.name, job_id, OUTCOME)
@@ -94,6 +96,7 @@ def _result(outcome: BatchOutcome, key: str) -> CloseBatchResult:
     return CloseBatchResult(
         job_id=outcome.job_id,
         outcome=outcome.outcome,
+        event=outcome.event,
         summary=outcome.summary,
         result_key=outcome.result_key,
         refused_key=outcome.refused_key,
@@ -110,6 +113,7 @@ class _End:
     counts: BatchCounts | None = None
     result_key: str | None = None
     refused_key: str | None = None
+    has_many_refused: bool = False
 
 
 class _Closing:
@@ -129,13 +133,17 @@ class _Closing:
         text = f"{counts.n_answered:,} of {counts.n_rows:,} rows answered"
         if counts.n_refused:
             text += f", {counts.n_refused:,} refused"
-        if share > limit or not counts.n_answered:
-            reason = f"{text}: {share:.1%} refused, at most {limit:.1%} tolerated"
-            summary = f"{reason} (batch.max_refused_fraction); no results are written"
-            return _End("BatchRejected", summary, counts, refused_key=refused_key)
+        if counts.n_imputed:
+            text += f", {counts.n_imputed:,} with gaps filled in"
+        is_many = share > limit
+        if is_many:
+            text += f"; {share:.1%} refused, more than {limit:.1%} (batch.max_refused_fraction)"
+        if not counts.n_answered or (is_many and self._spec.batch.on_refused == "hold"):
+            summary = f"{text}; no results are written"
+            return _End("BatchRejected", summary, counts, None, refused_key, is_many)
         self._keep_values(counts)
-        summary = f"{text} by {self._plan.model_version}"
-        return _End("BatchCompleted", summary, counts, self._results(), refused_key)
+        summary = f"{text}; by {self._plan.model_version}"
+        return _End("BatchCompleted", summary, counts, self._results(), refused_key, is_many)
 
     def _early_end(self, failure: str | None) -> _End | None:
         if self._store.exists(batch_key(self._spec.name, self._plan.job_id, CANCELLED)):

@@ -263,12 +263,14 @@ class _Run:
             reference=self._typical_row(),
             watched=self._watched,
             target=target_contract(self._spec),
+            max_gaps=self._max_gaps(),
         )
         return pack(description.to_dict(), exported.arrays)
 
     def _columns(self) -> dict[str, ColumnContract]:
         """Return what a request may send, with the range of each number in training."""
         columns = {}
+        drops_gaps = self._spec.dataset.missing_rows == "drop"
         for name, column in self._spec.dataset.columns.items():
             known = [row[name] for row in self._rows if row[name] is not None]
             is_number = column.type == "number" and known
@@ -280,8 +282,17 @@ class _Run:
                 max_length=column.max_length,
                 pii=column.pii,
                 seen=(min(known), max(known)) if is_number else None,
+                optional=column.optional,
+                missing="refuse" if drops_gaps and column.type == "number" else column.missing,
             )
         return columns
+
+    def _max_gaps(self) -> int:
+        """Return how many gaps a row to answer may have: what training took, serving takes."""
+        dataset = self._spec.dataset
+        names = [name for name, column in dataset.columns.items() if not column.optional]
+        in_training = max(sum(row[name] is None for name in names) for row in self._rows)
+        return max(int(len(names) * dataset.max_missing_fraction), in_training)
 
     def _typical_row(self) -> Row:
         """Return the median of each number, the most frequent category or time, no text."""
