@@ -28,6 +28,7 @@ from infra.config import SPECS
 from infra.local.deploy import deploy
 from noria.errors import ModelVersionNotFoundError
 from noria.evaluation.runs import read_selection
+from noria.promotion.gate import gates_in_force
 from noria.records.alias import Promotion, PromotionKind
 from noria.records.codec import from_bytes
 from noria.records.dataset import ValidationReport
@@ -169,6 +170,7 @@ def train(
         if not data and stage != LOCAL:
             raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
         sources = _sources(checked(project), data)
+        spec = load_spec(SPECS / f"{project}.toml")
         champion = target.aliases.read(project).require_champion() if refit else None
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
@@ -179,6 +181,7 @@ def train(
 
         if not as_json:
             console.print(f"run {run} on {', '.join(name for name, _ in sources)}")
+            console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
         end = run_training(target, project, keys, run, follow, refit_of=champion)
         if end.status != "SUCCEEDED":
             raise RuntimeError(

@@ -3,10 +3,17 @@
 import pytest
 
 from noria.columnar.engine import BatchModels
+from noria.evaluation.runs import read_evaluation
+from noria.inference.loading import load_model_version
+from noria.monitoring.prediction_log import read_reference
+from noria.records.batch import BatchOutcome
+from noria.records.codec import from_bytes
+from noria.records.evaluation import PromotionDecision
 from noria.spec.loader import load_project
 from noria.steps.close_batch import CloseBatchRequest, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, plan_batch
 from noria.steps.score_part import ScorePartRequest, score_part
+from noria.storage.keys import DECISION, run_key
 from tests.benchmarks.data import DATA
 from tests.conftest import PROJECTS
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
@@ -53,6 +60,77 @@ class _Project:
             request = ScorePartRequest(self.spec.name, plan.job_id, part)
             score_part(request, spec=self.spec, artifacts=self.artifacts, models=models)
         return close_batch(CloseBatchRequest(self.spec.name, key, "e1"), clock=self.clock, **here)
+
+
+BANK = sorted((DATA / "customers").glob("bank_additional_p*.csv"))
+
+
+def _with(project, section, **changes):
+    part = getattr(project.spec, section)
+    changed = type(part)(**{**part.model_dump(), **changes})
+    project.spec = project.spec.model_copy(update={section: changed})
+
+
+def _evaluation(project, run_id="r1"):
+    return read_evaluation(project.artifacts, project.spec.name, run_id)
+
+
+def test_a_campaign_calls_the_best_tenth_of_each_file():
+    """83 % of "yes" were promoted where 9 % buy, and said to all of the next two files."""
+    project = _Project("customers", "logistic_regression")
+    run = project.train(*BANK)
+    assert run.outcome == "ChallengerPromoted", run.summary
+    found = _evaluation(project)
+    assert found.decision is not None
+    assert not found.decision.is_degenerate
+    assert found.metrics["accuracy"] > 0.8
+    closed = project.batch(BANK[-1])
+    outcome = from_bytes(BatchOutcome, project.artifacts.get(closed.summary_key))
+    assert outcome.counts.classes["yes"] == round(0.1 * outcome.counts.n_answered)
+
+
+def test_a_correction_is_tuned_on_the_newest_month_and_only_where_it_surely_gains():
+    """What earlier months wanted said "yes" to 83 %."""
+    project = _Project("customers", "logistic_regression")
+    _with(project, "decision", rule="tuned", share=None)
+    assert project.train(*BANK).outcome == "ChallengerPromoted"
+    found = _evaluation(project)
+    assert found.metrics["accuracy"] > 0.9
+    assert not found.decision.is_degenerate
+
+
+def test_a_degenerate_decision_is_replaced_by_the_most_probable_class_and_told():
+    """In the bundle, in the reference of monitoring and in the decision's summary.
+
+    The bundle is rewritten before the evaluation is kept: a run that is cut off between the two
+    and started again ends the same.
+    """
+    project = _Project("customers", "logistic_regression")
+    _with(project, "decision", rule="threshold", share=None, threshold=0.01)
+    put, cuts = project.artifacts.put, []
+
+    def once(key, body, **more):
+        if key.endswith("evaluation.json") and not cuts:
+            cuts.append(key)
+            raise InterruptedError
+        return put(key, body, **more)
+
+    project.artifacts.put = once
+    with pytest.raises(InterruptedError):
+        project.train(*BANK[:3])
+    run = project.train(*BANK[:3])
+    found = _evaluation(project)
+    assert (len(cuts), found.decision.rule) == (1, "most_probable")
+    assert found.replaced_decision.is_degenerate
+    key = run_key("customers", "r1", DECISION)
+    told = from_bytes(PromotionDecision, project.artifacts.get(key)).reasons
+    assert "decision_replaced" in {reason.code for reason in told}
+    predictor = load_model_version(project.artifacts, "customers", run.model_version)
+    assert predictor.decision.weights == (1.0, 1.0)
+    reference = read_reference(project.artifacts, "customers", run.model_version)
+    assert reference.tested["accuracy"] == found.metrics["accuracy"]
+    said_yes = reference.out_of_fold.columns["(prediction)"].counts[1]
+    assert said_yes < 0.01 * reference.out_of_fold.n_rows
 
 
 def test_a_model_scores_the_file_it_was_trained_on():

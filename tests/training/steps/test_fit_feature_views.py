@@ -99,14 +99,6 @@ def _with_rows(store, version, rows):
     return store
 
 
-def test_a_threshold_needs_two_classes(prepared):
-    """The rows have three; the error names them."""
-    spec, store, version = prepared
-    decision = spec.decision.model_copy(update={"rule": "threshold", "threshold": 0.5})
-    with pytest.raises(TrainingFailedError, match=r"two classes, the rows have \['0', '1', '2'\]"):
-        _fit(spec.model_copy(update={"decision": decision}), store, version)
-
-
 def test_texts_without_usable_words_are_refused(prepared):
     """Only stop words are left of them."""
     spec, store, version = prepared

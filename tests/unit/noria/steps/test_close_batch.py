@@ -1,5 +1,6 @@
 """Results gathered, or withheld with the reason."""
 
+import csv
 import io
 import json
 
@@ -50,6 +51,45 @@ def test_gaps_are_filled_in_as_in_training_and_counted():
     jobs = Jobs(tiny_bundle(columns=columns))
     counts = json.loads(jobs.store.get(jobs.run(body).summary_key))["counts"]
     assert (counts["n_answered"], counts["n_imputed"], counts["imputed"]) == (200, 50, {"x": 50})
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("n", [1, 99, 250])
+def test_a_batch_decided_by_rank_calls_its_best_rows_however_it_was_cut(n, form):
+    """Exactly a tenth of all rows, over all parts; of equal ones the earlier."""
+    jobs = Jobs(_campaign(share=0.1), format=form)
+    closed = jobs.run(csv_file(n))
+    body = jobs.store.get(closed.result_key)
+    rows = {
+        "csv": lambda: list(csv.DictReader(io.StringIO(body.decode()))),
+        "jsonl": lambda: [json.loads(line) for line in body.splitlines()],
+        "parquet": lambda: pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist(),
+    }[form]()
+    called = [int(row["id"][1:]) for row in rows if row["prediction"] == "yes"]
+    ranked = sorted(range(n), key=lambda k: (-(k % 10), k))
+    assert called == sorted(ranked[: round(0.1 * n)])
+    for row in rows:
+        assert float(row["confidence"]) == float(row[f"p_{row['prediction']}"])
+    counts = json.loads(jobs.store.get(closed.summary_key))["counts"]
+    assert counts["classes"] == {"no": n - len(called), "yes": len(called)}
+    assert [row["prediction"] for row in counts["head"]] == [r["prediction"] for r in rows[:20]]
+
+
+def test_a_batch_decided_row_by_row_would_call_another_share():
+    """Control: the threshold that single requests have follows no batch."""
+    jobs = Jobs(_campaign(share=None))
+    rows = jobs.answers(jobs.run(csv_file(250)))
+    assert sum(row["prediction"] == "yes" for row in rows) != 25
+
+
+def _campaign(*, share):
+    """Return a model of two classes whose probability of "yes" grows with x."""
+    model = {"form": "linear", "link": "softmax", "n_outputs": 1,
+             "calibration": {"slope": 1.0, "shift": [0.0, 0.0]}}  # fmt: skip
+    return tiny_bundle(
+        task="classification", classes=["no", "yes"], model=model,
+        decision_weights=[1.0, 1.0], decision_share=share,
+    )  # fmt: skip
 
 
 def test_parts_scored_again_and_closed_again_change_nothing():

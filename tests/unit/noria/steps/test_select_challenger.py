@@ -4,7 +4,12 @@ import pytest
 
 from noria.errors import TrainingFailedError
 from noria.records.codec import to_bytes
-from noria.records.training import CandidateCalibration, CandidateResult, TrainingSubject
+from noria.records.training import (
+    CandidateCalibration,
+    CandidateDecision,
+    CandidateResult,
+    TrainingSubject,
+)
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
 from noria.storage.keys import RESULT, candidate_key
 from tests.support.fakes import MemoryArtifacts
@@ -13,7 +18,7 @@ from tests.support.specs import quick_tickets
 
 def _result(name, mean):
     return CandidateResult(
-        name, "a", "f1", mean, (mean,), {}, CandidateCalibration(1.0, ()), (), "trials", (),
+        name, "a", "f1", mean, (mean,), {}, CandidateCalibration(1.0, ()), CandidateDecision(()), "trials", (),
         TrainingSubject("d", "s", None),
     )  # fmt: skip
 

@@ -22,7 +22,10 @@ def _validation(folds, **changes):
     spec = quick_tickets()
     evaluation = spec.evaluation.model_copy(update={"primary_metric": "f1_macro"})
     return CrossValidation(
-        spec.model_copy(update={"evaluation": evaluation, **changes}), CANDIDATE, folds, 3
+        spec.model_copy(update={"evaluation": evaluation, **changes}),
+        CANDIDATE,
+        folds,
+        ["a", "b", "c"],
     )
 
 

@@ -80,6 +80,19 @@ def unpack(files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, array[
     return _lowered(document, arrays), arrays
 
 
+def with_description(bundle: bytes, changes: Mapping[str, object]) -> bytes:
+    """Return `bundle.json` with parts of its description replaced; its arrays stay as they are.
+
+    Parameters
+    ----------
+    bundle : bytes
+        A whole `bundle.json`.
+    changes : JSON object
+        Parts without arrays, by name.
+    """
+    return canonical_json({**json.loads(bundle), **changes})
+
+
 def _lifted(value: Any, arrays: dict[str, array[Any]]) -> Any:
     """Replace each array inside a JSON value by a reference to its place among `arrays`."""
     if isinstance(value, array):

@@ -12,6 +12,7 @@ from noria.columnar.features import BatchView
 from noria.columnar.kernel import Floats
 from noria.columnar.scoring import BATCH_LINKS, batch_scorer
 from noria.errors import InvalidInputError
+from noria.evaluation.decisions import decide
 from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore
@@ -124,7 +125,11 @@ class BatchPredictor:
     def _decide(self, outputs: Floats) -> NDArray[np.int64]:
         if self.predictor.task == "regression":
             return np.zeros(len(outputs), dtype=np.int64)
-        return np.argmax(outputs * np.array(self.predictor.decision_weights), axis=1)
+        # Row by row, as requests are; a batch that is decided by rank is when it is whole.
+        decided: NDArray[np.int64] = decide(
+            outputs, self.predictor.decision._replace(share=None)
+        ).decided
+        return decided
 
     def _values(
         self, columns: Columns, places: NDArray[np.int64], outputs: Floats

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _CALIBRATION_BINS = 10  # of equal width, as in Guo et al. 2017
+_CHANCE_DRAWS, _SEED = 200, 20_263
 
 
 class Answers(NamedTuple):
@@ -164,6 +165,22 @@ def _calibration_error(truth: Any, answers: Answers) -> float:
     bins = np.minimum((confidence * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - is_hit, minlength=_CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(truth))
+
+
+def calibration_by_chance(answers: Answers) -> float:
+    """Return what the calibration error of such answers stays below in 95 of 100 samples.
+
+    Truth is drawn from the answers' own confidence: a model that is perfectly calibrated has this
+    error by chance alone, the more the fewer rows there are.
+    """
+    confidence = answers.outputs[np.arange(len(answers.decided)), answers.decided]
+    bins = np.minimum((confidence * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    rng = np.random.default_rng(_SEED)
+    errors = []
+    for _ in range(_CHANCE_DRAWS):
+        gaps = confidence - (rng.random(len(confidence)) < confidence)
+        errors.append(np.abs(np.bincount(bins, weights=gaps)).sum() / len(confidence))
+    return float(np.quantile(errors, 0.95))
 
 
 def _errors(truth: Any, answers: Answers) -> Floats:

@@ -51,7 +51,7 @@ class Predictor:
             self.view = FeatureView(bundle.feature_view)
             self.scorer = load_scorer(self.model, self.arrays)
             self._link = LINKS[self.model.link]
-            self.decision_weights = bundle.decision_weights
+            self.decision = bundle.decision
             self.postprocessing = bundle.postprocess
             self.postprocess = load_postprocess(bundle.postprocess)
             self.explainer = Explainer(bundle, self.view, self.scorer)
@@ -111,7 +111,14 @@ class Predictor:
 
     def decide(self, outputs: list[float]) -> int:
         """Return the number of the class that probabilities decide for."""
-        weighted = [w * p for w, p in zip(self.decision_weights, outputs, strict=True)]
+        if self.decision.costs:
+            said = range(len(outputs))
+            costs = [
+                sum(p * row[i] for p, row in zip(outputs, self.decision.costs, strict=True))
+                for i in said
+            ]
+            return min(said, key=costs.__getitem__)
+        weighted = [w * p for w, p in zip(self.decision.weights, outputs, strict=True)]
         return max(range(len(weighted)), key=weighted.__getitem__)
 
     def score(self, row: Row) -> list[float]:

@@ -38,7 +38,7 @@ def realised(
     *,
     replicates: int = _REPLICATES,
 ) -> Performance:
-    """Return a metric of labelled answers with its bootstrap interval.
+    """Return a metric of labelled answers with its bootstrap interval, beside the test rows'.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def realised(
     ]
     low, high = np.quantile(draws, [_EDGE, 1.0 - _EDGE]).tolist()
     value = measure(metric, truth, answers)
-    return Performance(metric, value, low, high, reference.scores[metric], n, is_estimated=False)
+    return Performance(metric, value, low, high, reference.tested[metric], n, is_estimated=False)
 
 
 def estimated(metric: str, reference: Reference, window: WindowProfile) -> Performance | None:

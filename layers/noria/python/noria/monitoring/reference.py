@@ -61,6 +61,7 @@ class Reference:
     out_of_fold: WindowProfile  # answers to training rows by models not fitted on them
     scores: Mapping[str, float]  # out of fold, by metric
     errors: ErrorModel | None
+    tested: Mapping[str, float]  # the model itself on its test rows, by metric
 
     def empty(self) -> WindowProfile:
         """Return the profile of no records."""
@@ -121,6 +122,7 @@ class Reference:
             "out_of_fold": self.out_of_fold.to_dict(),
             "scores": dict(self.scores),
             "errors": errors,
+            "tested": dict(self.tested),
         }
         return gzip.compress(canonical_json(document), mtime=0)
 
@@ -143,6 +145,7 @@ class Reference:
             nothing(),
             document["scores"],
             errors and ErrorModel(**{k: np.array(v) for k, v in errors.items()}),
+            document.get("tested") or document["scores"],  # earlier references have none
         )
         return replace(
             made,
@@ -150,7 +153,7 @@ class Reference:
             out_of_fold=made.read(document["out_of_fold"]),
         )
 
-    def answering(self, answers: Sequence[Answer]) -> Self:
+    def answering(self, answers: Sequence[Answer], scores: Mapping[str, float]) -> Self:
         """Return the reference with other answers as normal: those of the final model.
 
         Parameters
@@ -158,6 +161,8 @@ class Reference:
         answers : sequence of Answer
             To rows that the model was not fitted on. Out-of-fold answers will not do: they come
             from models fitted on fewer rows, which are less sure.
+        scores : mapping
+            Of those answers, by metric.
         """
         outputs = {n: s for n, s in self.sources.items() if n in OUTPUTS}
         values = values_of(outputs, as_records(answers))
@@ -166,7 +171,16 @@ class Reference:
             name: _kept(answered[name], values[name]) if name in values else column
             for name, column in self.profile.columns.items()
         }
-        return replace(self, profile=replace(self.profile, columns=columns))
+        profile = replace(self.profile, columns=columns)
+        return replace(self, profile=profile, tested=dict(scores))
+
+    def judged_by(self, answers: Sequence[Answer], scores: Mapping[str, float]) -> Self:
+        """Return the reference with other out-of-fold answers: those of another decision."""
+        outputs = {n: s for n, s in self.sources.items() if n in OUTPUTS}
+        columns = self.frame.profile(values_of(outputs, as_records(answers)))
+        shares = shares_of_answers(self.classes, answers)
+        out_of_fold = replace(self.out_of_fold, columns=columns, shares=shares)
+        return replace(self, out_of_fold=out_of_fold, scores=dict(scores))
 
 
 @dataclass(frozen=True)
@@ -235,7 +249,14 @@ def build_reference(
     out_of_fold = WindowProfile(frame.profile(given), none, shares, len(facts.answers))
     sources: dict[str, Source] = {name: s for name, s in inputs.items() if name in shapes}
     return Reference(
-        frame, sources | outputs, facts.classes, profile, out_of_fold, facts.scores, facts.errors
+        frame=frame,
+        sources=sources | outputs,
+        classes=facts.classes,
+        profile=profile,
+        out_of_fold=out_of_fold,
+        scores=facts.scores,
+        errors=facts.errors,
+        tested=facts.scores,  # until the model itself is tested
     )
 
 

@@ -66,6 +66,7 @@ class BatchPlan:
     layout: FileLayout | None = None
     n_bytes: int = 0
     edges: BandEdges | None = None
+    top_share: float | None = None  # of the rows: the batch is decided by rank when it is whole
 
 
 @dataclass(frozen=True)

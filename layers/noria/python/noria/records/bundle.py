@@ -43,6 +43,22 @@ class Calibration(NamedTuple):
     shift: tuple[float, ...] = ()  # one number per class
 
 
+class Decision(NamedTuple):
+    """How probabilities become a class."""
+
+    weights: tuple[float, ...]  # each class's probability is weighted before deciding
+    costs: tuple[tuple[float, ...], ...] = ()  # of (true, said): the cheapest is said instead
+    share: float | None = None  # of a batch: so many rows, the best, are of the last class
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the decision's parts of a bundle's description."""
+        return {
+            "decision_weights": list(self.weights),
+            "decision_costs": [list(row) for row in self.costs],
+            "decision_share": self.share,
+        }
+
+
 class Model(NamedTuple):
     """The form of a model: which scorer reads its arrays, and which link ends it."""
 
@@ -105,7 +121,7 @@ class Bundle(NamedTuple):
     feature_view: Mapping[str, Any]  # of `noria.features.view.FeatureView`
     model: Model
     precision: str  # "float64" or "float32"
-    decision_weights: tuple[float, ...]  # each class's probability is weighted before deciding
+    decision: Decision
     postprocess: Postprocessing | None
     reference: Row  # the typical row that explanations start from
     watched: Mapping[str, Sequence[str]]  # words of each text column that monitoring counts
@@ -120,13 +136,15 @@ class Bundle(NamedTuple):
             post = self.postprocess
             lists = {"bands": list(post.bands), "edges": list(post.edges)}
             postprocess = {**post._asdict(), **lists}
+        fields = self._asdict()
+        del fields["decision"]
         return {
-            **self._asdict(),
+            **fields,
             "classes": list(self.classes),
             "columns": columns,
             "missing": list(self.missing),
             "model": self.model.to_dict(),
-            "decision_weights": list(self.decision_weights),
+            **self.decision.to_dict(),
             "postprocess": postprocess,
             "target": {
                 **self.target._asdict(),
@@ -156,7 +174,11 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
         feature_view=data["feature_view"],
         model=model_from_dict(data["model"]),
         precision=data["precision"],
-        decision_weights=tuple(data["decision_weights"]),
+        decision=Decision(
+            tuple(data["decision_weights"]),
+            tuple(map(tuple, data.get("decision_costs", ()))),
+            data.get("decision_share"),
+        ),
         postprocess=post
         and Postprocessing(
             **{**post, "bands": tuple(post["bands"]), "edges": tuple(post["edges"])}

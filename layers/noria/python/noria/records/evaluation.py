@@ -22,6 +22,44 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class ClassShare:
+    """How often a class is decided for, and how often it is true."""
+
+    name: str
+    predicted: float  # shares of the rows, in [0, 1]
+    actual: float
+
+
+@dataclass(frozen=True)
+class DecisionCheck:
+    """What the decisions on the test rows are worth, beside always the commonest class."""
+
+    rule: str  # of the spec's decision.rule
+    n_rows: int
+    metric: str  # that decisions are judged by
+    value: float
+    commonest_value: float
+    accuracy: float
+    commonest_accuracy: float
+    beyond: tuple[ClassShare, ...]  # classes decided for far more or less often than true
+
+    @property
+    def is_worse_than_commonest(self) -> bool:
+        """Whether always the commonest class would be better on accuracy and on the metric.
+
+        Accuracies that differ by less than a standard error are equal.
+        """
+        share = self.commonest_accuracy
+        error = (share * (1.0 - share) / max(self.n_rows, 1)) ** 0.5
+        return self.accuracy < share - error and self.value < self.commonest_value
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether the decisions are not worth serving."""
+        return bool(self.beyond) or self.is_worse_than_commonest
+
+
+@dataclass(frozen=True)
 class Slice:
     """The primary metric on the rows of one level of a column."""
 
@@ -29,6 +67,28 @@ class Slice:
     level: str
     n_rows: int
     score: float | None  # None: too few rows
+
+
+@dataclass(frozen=True)
+class SliceComparison:
+    """How much better the challenger is than the champion on the rows of one level."""
+
+    column: str
+    level: str
+    n_rows: int
+    improvement: float  # of the primary metric, in its unit
+    low: float  # of its interval, corrected for the number of slices
+    high: float
+
+
+@dataclass(frozen=True)
+class CalibrationCheck:
+    """How far the challenger's confidence is from how often it is right."""
+
+    error: float  # expected calibration error, in [0, 1]
+    by_chance: float  # what a perfectly calibrated model stays below in 95 of 100 such samples
+    champion_error: float | None = None  # on the rows of the comparison
+    challenger_error: float | None = None  # on the same rows
 
 
 @dataclass(frozen=True)
@@ -71,6 +131,12 @@ class Evaluation:
     n_unseen: int = 0  # test rows that the champion was not trained on
     against_champion: Comparison | None = None  # on those; None: no comparison could be made
     champion_fault: str | None = None  # why the champion could not be loaded
+    decision: DecisionCheck | None = None  # None: a regression decides nothing
+    # What the spec's rule decided, where it was degenerate and the most probable class took over.
+    replaced_decision: DecisionCheck | None = None
+    calibration: CalibrationCheck | None = None  # None: a regression
+    slices_against_champion: tuple[SliceComparison, ...] = ()  # those of enough rows
+    new_columns: tuple[str, ...] = ()  # not optional, and the champion does not read them
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,15 @@ class CandidateCalibration:
 
 
 @dataclass(frozen=True)
+class CandidateDecision:
+    """How probabilities of a candidate become a class, as the spec's rule learned it."""
+
+    weights: tuple[float, ...]
+    costs: tuple[tuple[float, ...], ...] = ()
+    share: float | None = None
+
+
+@dataclass(frozen=True)
 class CandidateResult:
     """One trained candidate (`result.json`)."""
 
@@ -58,7 +67,7 @@ class CandidateResult:
     cv_scores: tuple[float, ...]
     params: Params  # that it was refitted with
     calibration: CandidateCalibration
-    decision_weights: tuple[float, ...]
+    decision: CandidateDecision
     stopped_by: str  # "trials" or "time"
     trials: tuple[Trial, ...]
     subject: TrainingSubject

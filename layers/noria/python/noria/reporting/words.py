@@ -1,9 +1,16 @@
 """Findings in words, for reports, alerts, the API and the command line. Standard library only."""
 
+from collections.abc import Sequence
+
 from noria.records.check import CheckReport
 from noria.records.dataset import ValidationReport
 from noria.records.drift import ConfirmedFinding
-from noria.records.evaluation import Comparison
+from noria.records.evaluation import (
+    CalibrationCheck,
+    Comparison,
+    DecisionCheck,
+    SliceComparison,
+)
 from noria.records.performance import Performance
 
 _ENDS = {
@@ -87,6 +94,56 @@ def dropped_texts(report: ValidationReport) -> list[str]:
         if n_records
     ]
     return texts
+
+
+def decision_text(found: DecisionCheck) -> str:
+    """Return what decisions on the test rows are worth, or what is wrong with them."""
+    metric = "" if found.metric == "accuracy" else (
+        f", {found.metric} {found.value:.4f} ({found.commonest_value:.4f})"
+    )  # fmt: skip
+    text = (
+        f"decisions ({found.rule}): accuracy {found.accuracy:.4f} "
+        f"(always the commonest class {found.commonest_accuracy:.4f}){metric}"
+    )
+    parts = [
+        f"'{part.name}' is said of {part.predicted:.1%} of the rows and true of {part.actual:.1%}"
+        for part in found.beyond[:5]
+    ]
+    parts += ["worse than always the commonest class"] if found.is_worse_than_commonest else []
+    return f"{text}; degenerate: {'; '.join(parts)}" if parts else text
+
+
+def replaced_text(found: DecisionCheck) -> str:
+    """Return why the most probable class decides instead of a spec's rule."""
+    return f"the most probable class decides instead: {decision_text(found)}"
+
+
+def calibration_text(found: CalibrationCheck, bound: float) -> str:
+    """Return a calibration error beside its bound."""
+    text = (
+        f"calibration error {found.error:.4f}, at most {bound + found.by_chance:.4f} allowed "
+        f"({found.by_chance:.4f} of it by chance)"
+    )
+    if found.champion_error is None or found.challenger_error is None:
+        return text
+    return (
+        f"{text} (on the rows of the comparison {found.challenger_error:.4f}, "
+        f"{found.champion_error:.4f} of the champion)"
+    )
+
+
+def slices_text(n_slices: int, worse: Sequence[SliceComparison]) -> str:
+    """Return how many slices are clearly worse than the champion's, and of which columns.
+
+    A slice's level is a cell of the rows, which stays in the report.
+    """
+    if not worse:
+        return f"none of {n_slices} slices is clearly worse than the champion's"
+    shown = ", ".join(
+        f"one of {part.column} ({part.improvement:+.4f} on {part.n_rows} rows)"
+        for part in worse[:5]
+    )
+    return f"{len(worse)} of {n_slices} slices clearly worse than the champion's: {shown}"
 
 
 def comparison_text(other: str, found: Comparison) -> str:

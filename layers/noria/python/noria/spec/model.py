@@ -188,20 +188,33 @@ class CalibrationSection(Section):
     method: Literal["sigmoid", "none"] = "sigmoid"
 
 
-TWO_CLASS_RULES = frozenset({"threshold"})  # of decision.rule: they are about target.positive
+TWO_CLASS_RULES = frozenset({"threshold", "top_share"})  # they are about target.positive
 
 
 class DecisionSection(Section):
     """How probabilities become a class."""
 
-    # "tuned": the priors' correction that serves the primary metric best in cross-validation.
-    rule: Literal["most_probable", "tuned", "threshold"] = "most_probable"
+    # "tuned": the smallest correction of the priors that serves the primary metric, on the newest
+    # fold where rows have a time. "top_share": the best rows of a batch are positive. "cost": the
+    # class that costs least.
+    rule: Literal["most_probable", "tuned", "threshold", "top_share", "cost"] = "most_probable"
     threshold: Fraction | None = None  # probability of the positive class, inclusive
+    share: Fraction | None = None  # of "top_share": of the rows of a batch
+    # Of "cost": true class -> said class -> what that costs, in any money; 0 where left out.
+    costs: dict[str, dict[str, float]] = Field(default_factory=dict)
+    # Predicted share of a class over its true share, or the reverse: beyond it the decision is
+    # degenerate, and the most probable class decides.
+    max_share_ratio: float = Field(default=3.0, gt=1.0)
 
     @model_validator(mode="after")
-    def _threshold_belongs(self) -> "DecisionSection":
-        if (self.threshold is not None) != (self.rule == "threshold"):
-            raise ValueError("rule = 'threshold' and threshold need each other")
+    def _settings_belong(self) -> "DecisionSection":
+        for rule, name, value in (
+            ("threshold", "threshold", self.threshold),
+            ("top_share", "share", self.share),
+            ("cost", "costs", self.costs or None),
+        ):
+            if (value is not None) != (self.rule == rule):
+                raise ValueError(f"rule = '{rule}' and {name} need each other")
         return self
 
 
@@ -276,6 +289,13 @@ class PromotionSection(Section):
 
     min_improvement: float = Field(default=0.0, ge=0.0)  # in the primary metric's unit
     gates: tuple[GateSection, ...] = ()
+    # Gates that hold by default and are switched off by name. "decision": not degenerate, not
+    # worse than always the commonest class. "calibration": see below. "slices": none clearly
+    # worse than the champion. "columns": none that the champion does not read.
+    off: tuple[Literal["decision", "calibration", "slices", "columns"], ...] = ()
+    # Expected calibration error beyond chance; a challenger better calibrated than the champion
+    # passes all the same.
+    max_calibration_error: Fraction = 0.1
 
 
 class ProjectSpec(Section):

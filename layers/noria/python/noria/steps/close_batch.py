@@ -2,18 +2,20 @@
 
 import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
-from noria.batch.results import merged_counts
+from noria.batch.ranking import TopShare, read_stream
+from noria.batch.results import merged_counts, table_bytes
 from noria.errors import ModelCorruptError
 from noria.ports import Clock, FileStore
 from noria.records.batch import BatchCounts, BatchEnd, BatchOutcome, BatchPlan
 from noria.records.codec import from_bytes, to_bytes
+from noria.records.prediction import Row
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
@@ -143,7 +145,11 @@ class _Closing:
             return _End("BatchRejected", summary, counts, None, refused_key, is_many)
         self._keep_values(counts)
         summary = f"{text}; by {self._plan.model_version}"
-        return _End("BatchCompleted", summary, counts, self._results(), refused_key, is_many)
+        if self._plan.top_share is None:
+            key = self._results(self._bodies("answers"))
+        else:
+            counts, key = self._ranked(counts, self._plan.top_share)
+        return _End("BatchCompleted", summary, counts, key, refused_key, is_many)
 
     def _early_end(self, failure: str | None) -> _End | None:
         if self._store.exists(batch_key(self._spec.name, self._plan.job_id, CANCELLED)):
@@ -167,10 +173,27 @@ class _Closing:
             except KeyError as error:
                 raise ModelCorruptError(f"{key}: this part was never scored", key=key) from error
 
-    def _results(self) -> str:
+    def _ranked(self, counts: BatchCounts, share: float) -> tuple[BatchCounts, str]:
+        """Write the results of a batch that is decided by rank; return its counts too."""
+        other, positive = counts.classes or {}
+        column = f"p_{positive}"
+        tables = (read_stream(body) for body in self._bodies("answers"))
+        best = TopShare(share, (other, positive), (table[column].to_numpy() for table in tables))
+        form, head = self._spec.batch.format, list[Row]()
+
+        def bodies() -> Iterator[bytes]:
+            for number, body in enumerate(self._bodies("answers")):
+                table = best.decided(read_stream(body))
+                head.extend(table.slice(0, len(counts.head) - len(head)).to_pylist())
+                yield table_bytes(table, form, with_header=number == 0)
+
+        key = self._results(bodies())
+        classes = {other: best.n_rows - best.n_positive, positive: best.n_positive}
+        return replace(counts, classes=classes, head=tuple(head)), key
+
+    def _results(self, bodies: Iterator[bytes]) -> str:
         form = self._spec.batch.format
         key = batch_result_key(self._spec.name, f"{self._stem()}.{form}")
-        bodies = self._bodies("answers")
         stream = as_parquet(bodies) if form == "parquet" else joined(bodies)
         with stream:
             self._store.put_stream(key, stream)

@@ -120,6 +120,7 @@ class _Planning:
             parts=parts,
             n_bytes=file.budget.taken,
             edges=self._edges(predictor),
+            top_share=predictor.decision.share,
         )
 
     def _written(self, file: RowsFile) -> Iterator[PlannedPart]:

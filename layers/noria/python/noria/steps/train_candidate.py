@@ -29,6 +29,7 @@ from noria.records.codec import from_bytes, to_bytes
 from noria.records.prediction import Row
 from noria.records.training import (
     CandidateCalibration,
+    CandidateDecision,
     CandidateResult,
     SearchProgress,
     Selection,
@@ -121,7 +122,7 @@ def train_candidate(
     if done is not None:  # of other rows or another spec: not to be chosen if this one fails
         run.put(RESULT, NO_RESULT)
     candidate = run.candidate
-    validation = CrossValidation(spec, candidate, run.folds(), len(run.classes))
+    validation = CrossValidation(spec, candidate, run.folds(), run.classes)
     started = clock.now()
     search = ParameterSearch(
         candidate,
@@ -152,7 +153,7 @@ def train_candidate(
         calibration=CandidateCalibration(
             held_out.calibration.slope, tuple(held_out.calibration.shift)
         ),
-        decision_weights=tuple(held_out.weights),
+        decision=CandidateDecision(*held_out.decision),
         stopped_by=end.stopped_by,
         trials=end.trials,
         subject=subject,
@@ -258,7 +259,7 @@ class _Run:
             feature_view=view.data,
             model=model,
             precision=exported.precision,
-            decision_weights=tuple(held_out.weights),
+            decision=held_out.decision,
             postprocess=self._postprocess(held_out),
             reference=self._typical_row(),
             watched=self._watched,

@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from noria.evaluation.decisions import decide
 from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.features.matrix import Matrix
+from noria.records.bundle import Decision
 from noria.records.training import Params
 from noria.spec.model import CandidateSection, ProjectSpec
-from noria.training.calibration import (
-    Calibration,
-    decided,
-    decision_weights,
-    fit_calibration,
-    no_calibration,
-)
+from noria.training.calibration import Calibration, fit_calibration, no_calibration
+from noria.training.decisions import learned_decision, most_probable
 from noria.training.estimators import ABSENT_CLASS, fit, raw_scores
 from noria.training.search import Report
 
@@ -39,7 +36,7 @@ class OutOfFold:
     """How a parameter set scores the rows it was not fitted on, calibrated and decided."""
 
     calibration: Calibration
-    weights: tuple[float, ...]  # of the decision, one per class
+    decision: Decision
     answers: tuple[Answers, ...]  # one per fold
     scores: tuple[float, ...]  # of the primary metric, one per fold
     params: Params  # to refit with: where boosting stopped early, its mean rounds
@@ -50,15 +47,19 @@ class CrossValidation:
 
     Parameters
     ----------
-    n_classes : int
-        0 for regression.
+    classes : sequence of str
+        Names by number; empty for regression.
     """
 
     def __init__(
-        self, spec: ProjectSpec, candidate: CandidateSection, folds: Sequence[Fold], n_classes: int
+        self,
+        spec: ProjectSpec,
+        candidate: CandidateSection,
+        folds: Sequence[Fold],
+        classes: Sequence[str],
     ) -> None:
         self._spec, self._candidate, self._folds = spec, candidate, folds
-        self._n_classes = n_classes
+        self._classes, self._n_classes = classes, len(classes)
         self._metric = spec.evaluation.primary_metric
         self._raw: dict[str, list[Floats]] = {}
         self._rounds: dict[str, list[int]] = {}
@@ -84,7 +85,7 @@ class CrossValidation:
         raw = self._raw.get(_key(params)) or [self._scored(params, fold) for fold in self._folds]
         rounds = self._rounds.get(_key(params))
         truth = np.concatenate([fold.y_score for fold in self._folds])
-        calibration, weights, answers = self._answers(np.concatenate(raw), truth)
+        calibration, decision, answers = self._answers(np.concatenate(raw), truth)
         edges = np.cumsum([0, *(len(fold.y_score) for fold in self._folds)])
         parts = tuple(answers.at(slice(start, end)) for start, end in pairwise(edges))
         scores = tuple(
@@ -94,11 +95,11 @@ class CrossValidation:
         final = {name: v for name, v in params.items() if name != "early_stopping_rounds"}
         if rounds:
             final["n_estimators"] = round(sum(rounds) / len(rounds))
-        return OutOfFold(calibration, weights, parts, scores, final)
+        return OutOfFold(calibration, decision, parts, scores, final)
 
-    def _answers(self, raw: Floats, truth: Any) -> tuple[Calibration, tuple[float, ...], Answers]:
+    def _answers(self, raw: Floats, truth: Any) -> tuple[Calibration, Decision, Answers]:
         if not self._n_classes:
-            return no_calibration(0), (), Answers(raw, None)
+            return no_calibration(0), most_probable(0), Answers(raw, None)
         # Of a class that a fold's model did not know, its scores say nothing.
         known = raw[np.arange(len(truth)), truth] != ABSENT_CLASS
         calibration = (
@@ -107,9 +108,19 @@ class CrossValidation:
             else no_calibration(self._n_classes)
         )
         shares = calibration.probabilities(raw)
-        decision = self._spec.decision
-        weights = decision_weights(decision, self._metric, truth[known], shares[known])
-        return calibration, weights, decided(shares, weights)
+        newest = slice(None)
+        if self._spec.split.kind == "time":  # folds come in time order
+            newest = slice(-int(np.count_nonzero(known[-len(self._folds[-1].y_score) :])), None)
+        decision = learned_decision(
+            self._spec.decision,
+            self._metric,
+            truth[known],
+            shares[known],
+            classes=self._classes,
+            newest=newest,
+        )
+        # Row by row, as requests are decided: a batch alone is decided by rank.
+        return calibration, decision, decide(shares, decision._replace(share=None))
 
     def _scored(self, params: Params, fold: Fold) -> Floats:
         task, seed = self._spec.project.task, self._spec.search.seed
@@ -143,7 +154,7 @@ class CrossValidation:
             return Answers(raw, None)
         if METRICS[self._metric].needs_probabilities:
             raw = no_calibration(self._n_classes).probabilities(raw)
-        return decided(raw, 1.0)
+        return decide(raw, most_probable(self._n_classes))
 
 
 def _key(params: Params) -> str:
