@@ -1,5 +1,6 @@
 """Rows beside what a model version was trained on: here, or as a Spark job."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ from noria.analysis.rows import (
     compared,
     kept_columns,
     read_cells,
+    training_files,
 )
 from noria.batch.files import RowsFile, opened_rows
 from noria.records.codec import encode, from_bytes, to_bytes
@@ -33,7 +35,7 @@ from noria.registry.versions import read_files
 from noria.reporting.analysis_report import render
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
-from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key
+from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key, is_upload_of
 
 _S3 = "s3://"
 _NOTHING = "-"  # no features, as the job knows it
@@ -107,8 +109,23 @@ class Analysis:
                     total.add(analyzer.profile(cells, n_rows, faults))
                     if self._has_features:
                         written.add(analyzer.features(cells, n_rows, kept))
-        report = compared(self._spec, analyzer.reference, total, self._version)
+        report = compared(
+            self._spec,
+            analyzer.reference,
+            total,
+            self._version,
+            trained_on=tuple(self._trained_on(rows)),
+        )
         return replace(report, rows=_named(rows), features=written.closed())
+
+    def _trained_on(self, rows: list[str]) -> Iterator[str]:
+        """Yield the files whose content the model was trained on."""
+        known = training_files(self._target.artifacts, self._spec.name, self._version)
+        for name in rows:
+            with Path(name).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if any(is_upload_of(key, digest) for key in known):
+                yield name
 
     def on_spark(self, rows: str, workers: int) -> AnalysisReport:
         """Run the job over an address."""
@@ -210,5 +227,7 @@ def _summary(report: AnalysisReport) -> Any:
         f"{report.project}: {report.verdict}; {report.n_rows:,} rows beside what "
         f"{report.model_version} was trained on, {report.n_refused:,} refused"
     )
+    if report.trained_on:
+        title += f"; the model was trained on {', '.join(report.trained_on)}: answers not compared"
     columns = ("column", "statistic", "effect", "matters from", "then and now", "drifted")
     return table(title, columns, shown)

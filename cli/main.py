@@ -19,7 +19,7 @@ from cli.display import (
     outcome_line,
     table,
 )
-from cli.samples.files import sample_files
+from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import Source, new_run_id, run_training, upload
@@ -139,6 +139,8 @@ def sample(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
             console.print(f"wrote {path} ({body.count(b'\n') - (path.suffix == '.csv')} rows)")
+        if project in NOTES and not (rows or drift):
+            console.print(f"note: {NOTES[project]}", markup=False)
 
 
 @app.command()
@@ -181,6 +183,8 @@ def train(
 
         if not as_json:
             console.print(f"run {run} on {', '.join(name for name, _ in sources)}")
+            if not data and project in NOTES:
+                console.print(f"note: {NOTES[project]}", markup=False)
             console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
         end = run_training(target, project, keys, run, follow, refit_of=champion)
         if end.status != "SUCCEEDED":

@@ -55,6 +55,12 @@ def _customers(settings: dict[str, Any]) -> list[Source]:
     ]  # fmt: skip
 
 
+NOTES = {
+    "housing": "the sample is the Boston housing table itself: a model that was trained on it has "
+    "seen most rows of any other copy, so scores on one mean nothing (--rows draws others)",
+}
+
+
 def _housing(settings: dict[str, Any]) -> list[Source]:
     """Return the 506 real Boston tracts that the mlxtend package carries, or tracts like them.
 

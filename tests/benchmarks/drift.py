@@ -21,6 +21,7 @@ from rich.table import Table
 from infra.config import ROOT
 from noria.features.text_signals import TextObserver, watched_words
 from noria.monitoring.checks import check_columns
+from noria.monitoring.evidence import Observation, accumulated, of_window
 from noria.monitoring.profiles import (
     ColumnProfile,
     Frame,
@@ -28,6 +29,7 @@ from noria.monitoring.profiles import (
     frequent_levels,
     number_edges,
 )
+from noria.records.drift import CheckedWindow, Suspicions
 from noria.spec.operations import MonitoringSection
 from tests.benchmarks.data import DATA
 from tests.benchmarks.size import results_file, sized
@@ -162,15 +164,23 @@ def _first_alarm(
     reference, hours = _windows(seed, n_rows, shift)
     alarms: dict[str, int] = {}
     first: dict[str, int] = {}
-    in_a_row = {"short": 0, "long": 0}
+    suspicions = Suspicions()
     day: list[Columns] = []
     was_on: dict[str, bool] = {}
     for number in range(1, n_hours + 1):
         current = next(hours)
         day = [*day, current][-24:]
+        observed: dict[str, Observation] = {}
         for name, window in (("short", current), ("long", _merged(day))):
-            in_a_row[name] = in_a_row[name] + 1 if drifted(reference, window) else 0
-        called = {"Noria": max(in_a_row.values()) >= _POLICY.windows_in_a_row}
+            findings = check_columns(
+                reference, window, effects=_POLICY.effects, alpha=_POLICY.alpha
+            )
+            checked = CheckedWindow(n_rows, True, tuple(findings))
+            observed |= {f"{name}|{o.finding.name}": o for o in of_window(checked, _POLICY, "")}
+        suspicions, confirmed, _ = accumulated(
+            suspicions, observed, _POLICY, model_version="v", at=str(number), is_new=True
+        )
+        called = {"Noria": bool(confirmed)}
         called |= _usual(reference, current)
         for rule, is_on in called.items():
             alarms[rule] = alarms.get(rule, 0) + (is_on and not was_on.get(rule, False))

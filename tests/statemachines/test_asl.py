@@ -39,7 +39,8 @@ ENDS = {
                  "DatasetRejected"},
     "rollout": {"ChallengerPromoted", "RolloutReverted", "ApprovalExpired", "RolloutSuperseded"},
     "batch": {"BatchCompleted", "BatchRejected", "BatchCancelled", "BatchDuplicate"},
-    "monitoring": {"RetrainingStarted", "ModelHealthy", "ModelUnhealthy", "InsufficientData"},
+    "monitoring": {"RetrainingStarted", "ModelHealthy", "ModelUnhealthy", "ModelSuspected",
+                   "InsufficientData"},
 }  # fmt: skip
 
 

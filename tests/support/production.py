@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from noria.evaluation.metrics import Answers
+from noria.evaluation.metrics import Answers, measure
 from noria.features.text_signals import TextObserver
 from noria.monitoring.reference import OutOfFoldFacts, Reference, as_answers, build_reference
 from noria.records.alias import Promotion, RolloutChange, RolloutMode
@@ -137,6 +137,7 @@ class Production:
             "accuracy": float(np.mean(answers.decided == truth)),
             "f1_macro": 0.8,
             "roc_auc": 0.9,
+            "calibration_error": measure("calibration_error", truth, answers),
         }
         facts = OutOfFoldFacts(CLASSES, [*as_answers(CLASSES, answers)], scores)
         return build_reference(self.spec, rows, WORDS, facts)

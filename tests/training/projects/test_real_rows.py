@@ -1,7 +1,10 @@
 """The shipped specs on real files: what a new user would see."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from cli.analysis import Analysis
 from noria.columnar.engine import BatchModels
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_model_version
@@ -13,7 +16,8 @@ from noria.spec.loader import load_project
 from noria.steps.close_batch import CloseBatchRequest, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, plan_batch
 from noria.steps.score_part import ScorePartRequest, score_part
-from noria.storage.keys import DECISION, run_key
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import DECISION, inbox_key, run_key
 from tests.benchmarks.data import DATA
 from tests.conftest import PROJECTS
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
@@ -143,3 +147,22 @@ def test_a_model_scores_the_file_it_was_trained_on():
     n_rows = file.read_bytes().count(b"\n") - 1
     assert closed.summary.startswith(f"{n_rows} of {n_rows} rows answered, ")
     assert "with gaps filled in" in closed.summary
+
+
+def test_the_training_file_itself_is_recognised_and_is_no_drift(tmp_path):
+    """`analyze` of it said drift: a model is surer of rows that it has seen."""
+    project = _Project("housing", "random_forest")
+    file = DATA / "housing" / "HousingData.csv"
+    key = inbox_key("housing", sha256_hex(file.read_bytes()), file.name)
+    project.artifacts.put(key, file.read_bytes())
+    run = run_training(
+        project.spec, [key], "r2",
+        artifacts=project.artifacts, aliases=MemoryAliases(), clock=project.clock,
+    )  # fmt: skip
+    target = SimpleNamespace(artifacts=project.artifacts, outputs={"DataBucket": "data"})
+    work = Analysis(target, project.spec, run.model_version, features=False)
+    found = work.here([str(file)], tmp_path)
+    assert (found.verdict, found.trained_on) == ("stable", (str(file),))
+    other = tmp_path / "other.csv"
+    other.write_bytes(b"\n".join(file.read_bytes().splitlines()[:-1]) + b"\n")
+    assert work.here([str(other)], tmp_path).trained_on == ()

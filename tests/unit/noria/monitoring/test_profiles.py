@@ -125,3 +125,20 @@ def test_edges_and_levels_stay_few():
     """A profile's size has a bound, whatever the column."""
     assert len(number_edges(np.random.default_rng(0).normal(size=10_000))) == 255
     assert len(frequent_levels(str(i) for i in range(1000))) == 50
+
+
+def test_what_lies_outside_the_bins_is_never_given_as_their_edge():
+    """A median of 1.327 was printed as 4.855, the smallest value of training."""
+    rng = np.random.default_rng(0)
+    edges = number_edges(rng.uniform(4.8, 5.0, 3000).tolist())
+    window = NumberProfile.of(np.array(edges), [])
+    for _ in range(30):
+        window.add(NumberProfile.of(np.array(edges), rng.uniform(0.6, 1.4, 200)))
+    assert window.values is None
+    assert window.quantile_text(0.5).startswith(f"below {edges[0]:.4g} (least 0.6")
+    assert window.shown_quantile(0.5) is None
+    assert 0.6 <= window.shown_quantile(0.0) < window.shown_quantile(1.0) <= 1.4
+    high = NumberProfile.of(np.array(edges), rng.uniform(7, 8, 6000), keep=0)
+    assert high.quantile_text(0.5).startswith(f"at or above {edges[-1]:.4g} (most ")
+    again = NumberProfile.from_dict(np.array(edges), window.to_dict())
+    assert (again.least, again.most) == (window.least, window.most)

@@ -3,7 +3,7 @@
 import pytest
 
 from noria.monitoring.checks import check_columns
-from noria.monitoring.rules import RULES, Window
+from noria.monitoring.rules import RULES, Window, degenerate_decision
 from noria.records.prediction import Answer, PredictionRecord, TextSignals
 from noria.spec.catalog import DRIFT_RULES
 from tests.support.production import Production, loan_rows, probability
@@ -130,3 +130,21 @@ def test_text_score_adds_up_and_needs_more_than_a_half():
     other = [r._replace(signals=signals(300, 0.9)) for r in records]
     assert RULES["text_score"](_window(other)).is_broken
     assert RULES["text_score"](_window(usual)) is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "is_broken"), [(0.5, False), (0.7, False), (0.9, True), (1.0, True), (0.1, True)]
+)
+def test_a_decision_that_collapses_is_degenerate(said, is_broken):
+    """Half of the answers were "yes": a third of the usual share, or less, is too little."""
+    rows = loan_rows(400, seed=60)
+    n = int(said * len(rows))
+    found = degenerate_decision(
+        _window(_records(rows[:n], said="yes") + _records(rows[n:], said="no"))
+    )
+    assert (found.is_broken, found.is_overwhelming) == (is_broken, is_broken)
+
+
+def test_few_answers_of_one_class_prove_no_collapse():
+    """Five in a row happen."""
+    assert not degenerate_decision(_window(_records(loan_rows(5), said="yes"))).is_broken

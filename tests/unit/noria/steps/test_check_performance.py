@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
-from tests.support.checks import decided, new_file
+import pytest
+
+from noria.records.codec import from_bytes
+from noria.records.performance import PerformanceReport
+from tests.support.checks import decided, new_file, whole_check
 from tests.support.production import START, Production, loan_rows
 
 
@@ -43,3 +47,63 @@ def test_too_few_labels_are_insufficient():
     p.label(ids[:49], ["no"] * 49, START + timedelta(hours=1))
     _, performance, _ = decided(p, START + timedelta(hours=2))
     assert performance.verdict == "insufficient_data"
+
+
+def _report(p, performance):
+    return from_bytes(PerformanceReport, p.store.get(performance.performance_key))
+
+
+def _labelled(p, n=600, *, answer=None):
+    """Log answers, file their true labels, and return when."""
+    rows = loan_rows(n, seed=78)
+    ids = p.log(rows, START + timedelta(minutes=5), answer=answer)
+    at = START + timedelta(hours=1)
+    p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5)], at)
+    return at + timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(("answer", "verdict"), [(None, "good"), ("yes", "degraded")])
+def test_decisions_are_judged_beside_a_ranking_that_holds(answer, verdict):
+    """Labels said disaster and the page said good: only ROC AUC was looked at."""
+    p = Production(evaluation={"primary_metric": "roc_auc"})
+    _, performance, _ = decided(p, _labelled(p, answer=answer))
+    report = _report(p, performance)
+    assert performance.verdict == verdict
+    assert not report.realised["roc_auc"].is_degraded
+    assert report.worst == (None if answer is None else "f1_macro")
+    assert report.realised["f1_macro"].confidence == pytest.approx(1 - 0.05 / 3)
+
+
+def test_probabilities_that_are_no_longer_true_degrade_the_model():
+    """Its ranking and its classes may hold: what it says of its own sureness does not."""
+    p = Production(monitoring={"watch": ("calibration_error",), "max_drop": 0.1})
+    rows = loan_rows(600, seed=78)
+    ids = p.log(rows, START + timedelta(minutes=5))
+    at = START + timedelta(hours=1)
+    p.label(ids, ["yes" if row["x"] > 0 else "no" for row in rows], at)  # surer than it says
+    _, performance, _ = decided(p, at + timedelta(minutes=30))
+    assert (performance.verdict, _report(p, performance).worst) == ("degraded", "calibration_error")
+
+
+def test_a_calibration_error_of_few_rows_is_chance():
+    """50 labels of a perfectly calibrated model have an error of 0.1."""
+    for seed in range(10):
+        p = Production(monitoring={"watch": ("calibration_error",)})
+        rows = loan_rows(60, seed=300 + seed)
+        ids = p.log(rows, START + timedelta(minutes=5))
+        at = START + timedelta(hours=1)
+        p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=seed)], at)
+        _, performance, _ = decided(p, at + timedelta(minutes=30))
+        assert performance.verdict == "good"
+
+
+def test_an_estimate_of_inputs_outside_training_is_not_trusted():
+    """Probabilities of rows that no row of training is like say nothing."""
+    p = Production()
+    p.log(loan_rows(300, seed=79, shift=6.0), START + timedelta(minutes=5))
+    _, performance, _, report = whole_check(p, START + timedelta(hours=1))
+    assert performance.estimated_verdict == "untrusted"
+    assert _report(p, performance).outside == ("x",)
+    assert report.health == "unhealthy"  # of the drift
+    page = p.store.get(report.report_key).decode()
+    assert "estimates without labels are not trusted: x lie outside training" in page

@@ -27,3 +27,25 @@ def test_a_page_of_few_answers_does_not_say_that_there_were_none():
     assert "5 answers, insufficient data" in page
     assert "Too few answers in the window to compare columns" in page
     assert "No answers" not in page
+
+
+def test_the_first_line_says_what_is_suspected_and_never_that_all_is_well():
+    """Who reads only that must not be reassured; what waits too long is told."""
+    p = Production()
+    end = p.hours(4, shift=0.3)
+    *_, report = whole_check(p, end)
+    assert (report.health, report.overdue) == ("suspected", None)
+    page = p.store.get(report.report_key).decode()
+    first = page[page.index("<main>") : page.index("<table>")]
+    assert "Suspected</strong>: suspected drift of" in first
+    assert not {"stable", "good", "healthy", "nothing"} & set(first.lower().split())
+    *_, later = whole_check(p, end + timedelta(hours=25))
+    assert later.overdue == end.isoformat()
+
+
+def test_the_first_line_of_a_healthy_model_says_so():
+    """Nothing to do."""
+    p = Production()
+    *_, report = whole_check(p, p.hours(6))
+    page = p.store.get(report.report_key).decode()
+    assert "Healthy</strong>: nothing has moved, and quality holds." in page

@@ -18,10 +18,12 @@ from noria.batch.reading import read_part
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.columns import Cells
 from noria.columnar.engine import BatchAnswers, BatchPredictor
+from noria.data.versions import read_dataset_manifest
 from noria.inference.predictor import Predictor
 from noria.monitoring.checks import check_columns, then_and_now
 from noria.monitoring.reference import Reference
 from noria.monitoring.sources import (
+    OUTPUTS,
     InputSource,
     OutputSource,
     ProbabilitySource,
@@ -29,8 +31,10 @@ from noria.monitoring.sources import (
     TextSource,
 )
 from noria.monitoring.window import WindowProfile, shares_of
+from noria.ports import ArtifactStore
 from noria.records.bundle import ColumnContract
 from noria.records.drift import AnalysisReport, RefusedRows
+from noria.registry.versions import read_manifest
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import REFERENCE
 
@@ -219,12 +223,31 @@ def read_cells(
         yield found.cells, len(found.lines), [bad.reason for bad in found.bad]
 
 
+def training_files(artifacts: ArtifactStore, project: str, model_version: str) -> tuple[str, ...]:
+    """Return the keys of the source files that a model version was trained on."""
+    lineage = read_manifest(artifacts, project, model_version).lineage
+    if lineage is None:
+        return ()
+    return read_dataset_manifest(artifacts, project, lineage.dataset_version).sources
+
+
 def compared(
-    spec: ProjectSpec, reference: Reference, rows: RowsProfile, model_version: str
+    spec: ProjectSpec,
+    reference: Reference,
+    rows: RowsProfile,
+    model_version: str,
+    *,
+    trained_on: tuple[str, ...] = (),
 ) -> AnalysisReport:
     """Return how rows differ from the reference profile.
 
     Fewer rows than `monitoring.min_rows` are "insufficient_data", never "stable".
+
+    Parameters
+    ----------
+    trained_on : tuple of str
+        Files among them that the model was trained on. It is surer of rows it has seen than of
+        new ones, so its answers are not compared then; the rows' columns are.
     """
     monitoring, window = spec.monitoring, rows.window
     is_sufficient = window.n_rows >= monitoring.min_rows
@@ -238,6 +261,8 @@ def compared(
         if is_sufficient
         else []
     )
+    if trained_on:
+        findings = [found for found in findings if found.column not in OUTPUTS]
     drifted = tuple(dict.fromkeys(f.column for f in findings if f.is_drifted))
     return AnalysisReport(
         project=spec.name,
@@ -252,6 +277,7 @@ def compared(
         },
         findings=tuple(findings),
         columns=then_and_now(reference.profile.columns, window.columns),
+        trained_on=trained_on,
     )
 
 

@@ -54,7 +54,8 @@ def _drift(report: CheckReport) -> dict[str, Any]:
     """Return the findings with their texts, and what was decided, without the columns."""
     drift = encode(replace(report.drift, columns={}))
     del drift["columns"]
-    for finding, shown in zip(report.drift.confirmed, drift["confirmed"], strict=True):
+    found = (*report.drift.confirmed, *report.drift.suspected)
+    for finding, shown in zip(found, (*drift["confirmed"], *drift["suspected"]), strict=True):
         shown["text"] = finding_text(finding)
         del shown["column"], shown["rule"]
     retraining = report.retraining

@@ -9,6 +9,7 @@ import numpy as np
 from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.records.bundle import Decision
 from noria.records.evaluation import ClassShare, DecisionCheck
+from noria.spec.model import ProjectSpec
 
 TUNED_FOR = "f1_macro"  # where the primary metric does not look at decisions
 _Z = 2.5758  # of a 99 % interval: a decision is refused for what is no accident
@@ -17,6 +18,18 @@ _Z = 2.5758  # of a 99 % interval: a decision is refused for what is no accident
 def tuned_metric(metric: str) -> str:
     """Return the metric that a project's decisions are judged by."""
     return metric if METRICS[metric].decides else TUNED_FOR
+
+
+def watched_metrics(spec: ProjectSpec) -> tuple[str, ...]:
+    """Return the metrics that a project is judged by in life, the primary one first."""
+    primary, evaluation = spec.evaluation.primary_metric, spec.monitoring.watch
+    if spec.project.task == "regression":
+        usual: tuple[str, ...] = ("rmse", "mae")
+    elif spec.calibration.method == "none":
+        usual = (tuned_metric(primary),)
+    else:
+        usual = (tuned_metric(primary), "calibration_error")
+    return tuple(dict.fromkeys((primary, *(evaluation or usual))))
 
 
 def decide(probabilities: Floats, decision: Decision) -> Answers:
@@ -102,7 +115,7 @@ def _beyond(
     for number, name in enumerate(classes):
         n_true = int(np.count_nonzero(truth == number))
         n_predicted = int(np.count_nonzero(answers.decided == number))
-        true, predicted = _interval(n_true, n_rows), _interval(n_predicted, n_rows)
+        true, predicted = (wilson_interval(n, n_rows) for n in (n_true, n_predicted))
         is_over = predicted[0] > max_ratio * true[1]
         is_common = true[0] >= 0.5 / len(classes)
         is_under = is_common and predicted[1] * max_ratio < true[0]
@@ -111,7 +124,8 @@ def _beyond(
     return found
 
 
-def _interval(count: int, n: int) -> tuple[float, float]:
+def wilson_interval(count: int, n: int) -> tuple[float, float]:
+    """Return the 99 % interval of a share, Wilson's; n is at least 1."""
     share, scale = count / n, 1.0 + _Z**2 / n
     middle = (share + _Z**2 / (2.0 * n)) / scale
     half = _Z * sqrt(share * (1.0 - share) / n + _Z**2 / (4.0 * n**2)) / scale

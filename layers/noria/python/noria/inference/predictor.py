@@ -138,10 +138,6 @@ class Predictor:
         }
         return shown, self.observer.observe(inputs)
 
-    def is_refused_gap(self, name: str) -> bool:
-        """Return whether a row without a value for a column is refused."""
-        return self.columns[name].missing == "refuse"
-
     def _normalized(self, inputs: Any) -> Row:
         """Read the model's columns as training did: blanks, words that mean "missing"."""
         if not isinstance(inputs, Mapping):
@@ -156,25 +152,31 @@ class Predictor:
         return self._link(self.scorer.scores(self.view.apply(prepared)), self.model)
 
     def _faults(self, inputs: Row, *, from_file: bool) -> Iterator[Fault]:
-        n_gaps = 0
+        """Yield the faults of single columns; where there are none, those of the row."""
+        faults = [*self._column_faults(inputs, from_file=from_file)]
+        return iter(faults) if faults else self._row_faults(inputs)
+
+    def _column_faults(self, inputs: Row, *, from_file: bool) -> Iterator[Fault]:
         for name, column in self.columns.items():
             value = inputs.get(name)
             if value is not None:
                 if reason := _FAULTS[column.type](value, column):
                     yield {"field": name, "reason": reason}
-                continue
-            n_gaps += not column.optional
-            if self.is_refused_gap(name):
+            elif column.missing == "refuse":
                 yield {"field": name, "reason": "missing, and this column takes no gaps"}
             elif column.required and not from_file and name not in inputs:
                 yield {"field": name, "reason": "required, but missing"}
+
+    def _row_faults(self, inputs: Row) -> Iterator[Fault]:
+        columns = self.columns.items()
+        n_gaps = sum(inputs.get(name) is None and not c.optional for name, c in columns)
         if all(value is None for value in inputs.values()):
             known = ", ".join(sorted(self.columns))
             yield {"field": "inputs", "reason": f"no value for any column of the model: {known}"}
         elif self._texts and all(inputs.get(name) is None for name in self._texts):
             for name in self._texts:
                 yield {"field": name, "reason": "no text; training left such rows out"}
-        if self.max_gaps is not None and n_gaps > self.max_gaps:
+        elif self.max_gaps is not None and n_gaps > self.max_gaps:
             reason = f"{n_gaps} columns have no value; at most {self.max_gaps} may be filled in"
             yield {"field": "inputs", "reason": reason}
 

@@ -88,7 +88,7 @@ def then_and_now(
 
 def quantiles(profile: NumberProfile) -> dict[str, float | None]:
     """Return the quantiles that are shown of numbers, as p0 to p100."""
-    return {f"p{int(100 * q)}": profile.quantile(q) for q in _QUANTILES}
+    return {f"p{int(100 * q)}": profile.shown_quantile(q) for q in _QUANTILES}
 
 
 def _summary(profile: ColumnProfile) -> ColumnSummary:

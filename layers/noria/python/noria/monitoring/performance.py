@@ -1,33 +1,52 @@
 """How good the model is now: measured on labels, or estimated without them. With intervals."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
-from noria.evaluation.metrics import METRICS, TABLE_METRICS, Answers, measure
+from noria.evaluation.metrics import (
+    METRICS,
+    TABLE_METRICS,
+    Answers,
+    calibration_by_chance,
+    measure,
+)
 from noria.monitoring.error_model import ErrorModel
-from noria.monitoring.profiles import Floats, NumberProfile
+from noria.monitoring.profiles import Floats, LevelProfile, NumberProfile, TermProfile
 from noria.monitoring.reference import Reference
-from noria.monitoring.sources import POSITIVE, PREDICTION
+from noria.monitoring.sources import OUTPUTS, POSITIVE, PREDICTION
 from noria.monitoring.window import WindowProfile
 from noria.records.performance import Performance
 
 _REPLICATES = 500
 _SEED = 20_261  # any constant keeps checks repeatable
 _CONFIDENCE = 0.95
-_EDGE = (1.0 - _CONFIDENCE) / 2.0
+_BOUNDED_ERRORS = ("brier", "calibration_error")  # in [0, 1], of two classes
 
 
 def drop(found: Performance) -> tuple[float, float]:
     """Return how much worse than the reference: as it seems, and at least, by the interval.
 
-    A score drops by the difference; an error, which has a unit, by its relative growth.
+    A score drops by the difference, and so does an error that lies in [0, 1]; an error with a
+    unit by its relative growth.
     """
-    if METRICS[found.metric].greater_is_better:
-        return found.reference - found.value, found.reference - found.high
-    scale = abs(found.reference) or 1.0
-    return (found.value - found.reference) / scale, (found.low - found.reference) / scale
+    metric, sign = METRICS[found.metric], 1.0 if METRICS[found.metric].greater_is_better else -1.0
+    nearest = found.high if metric.greater_is_better else found.low
+    scale = 1.0
+    if not metric.greater_is_better and found.metric not in _BOUNDED_ERRORS:
+        scale = abs(found.reference) or 1.0
+    return (
+        sign * (found.reference - found.value) / scale,
+        sign * (found.reference - nearest) / scale,
+    )
+
+
+def judged(found: Performance, max_drop: float) -> Performance:
+    """Return a performance with its verdict: worse by more than allowed, and surely worse."""
+    seems, at_least = drop(found)
+    return replace(found, is_degraded=seems > max_drop and at_least > 0.0)
 
 
 def realised(
@@ -36,6 +55,7 @@ def realised(
     answers: Answers,
     truth: Any,
     *,
+    n_judged: int = 1,
     replicates: int = _REPLICATES,
 ) -> Performance:
     """Return a metric of labelled answers with its bootstrap interval, beside the test rows'.
@@ -46,15 +66,49 @@ def realised(
         Of labelled rows only: an unlabelled row is neither right nor wrong.
     truth : array of shape (n,)
         Class numbers or values.
+    n_judged : int
+        How many metrics are judged together: intervals are Bonferroni's.
+
+    Notes
+    -----
+    A calibration error is above zero by chance alone. Its value and interval are given without
+    what a perfectly calibrated model would have on as many rows in 95 of 100 samples.
     """
     rng, n = np.random.default_rng(_SEED), len(truth)
     draws = [
         measure(metric, truth[rows], answers.at(rows))
         for rows in (rng.integers(0, n, n) for _ in range(replicates))
     ]
-    low, high = np.quantile(draws, [_EDGE, 1.0 - _EDGE]).tolist()
+    confidence = 1.0 - (1.0 - _CONFIDENCE) / n_judged
+    edge = (1.0 - confidence) / 2.0
+    low, high = np.quantile(draws, [edge, 1.0 - edge]).tolist()
     value = measure(metric, truth, answers)
-    return Performance(metric, value, low, high, reference.tested[metric], n, is_estimated=False)
+    if metric == "calibration_error":
+        chance = calibration_by_chance(answers)
+        low, value, high = (max(part - chance, 0.0) for part in (low, value, high))
+    return Performance(
+        metric, value, low, high, reference.tested[metric], n,
+        is_estimated=False, confidence=confidence,
+    )  # fmt: skip
+
+
+def outside_columns(window: WindowProfile, reference: Reference, bound: float) -> list[str]:
+    """Return the input columns of which more than a share of the values lie outside training.
+
+    Unseen levels of a category; numbers below the smallest or above the greatest bin edge where
+    training had nearly none.
+    """
+    found = []
+    for name, now in window.columns.items():
+        then = reference.profile.columns[name]
+        if name in OUTPUTS or isinstance(now, TermProfile) or not now.n or not then.n:
+            continue
+        # Quantile bins: the ends hold a few values of training each, by construction.
+        ends = [-1] if isinstance(now, LevelProfile) else [0, -1]
+        usual = float(then.counts[ends].sum()) / then.n
+        if float(now.counts[ends].sum()) / now.n > bound + usual:
+            found.append(name)
+    return found
 
 
 def estimated(metric: str, reference: Reference, window: WindowProfile) -> Performance | None:
@@ -82,7 +136,8 @@ def estimated(metric: str, reference: Reference, window: WindowProfile) -> Perfo
     bias = reference.scores[metric] - float(np.mean(then))
     value = float(np.mean(now)) + bias
     spread = now + bias + (then - np.mean(then))
-    low, high = np.quantile(spread, [_EDGE, 1.0 - _EDGE]).tolist()
+    edge = (1.0 - _CONFIDENCE) / 2.0
+    low, high = np.quantile(spread, [edge, 1.0 - edge]).tolist()
     return Performance(
         metric, value, low, high, reference.scores[metric], window.n_rows, is_estimated=True
     )

@@ -46,12 +46,24 @@ def read_window(
     -----
     One object is in memory at a time; the work grows with the chunks of the log, not its rows.
     """
-    project, model_version = subject
     window = reference.empty()
+    for _, chunk in read_chunks(store, reference, subject, start, end):
+        window.add(chunk)
+    return window
+
+
+def read_chunks(
+    store: SearchableStore,
+    reference: Reference,
+    subject: tuple[str, str],
+    start: datetime,
+    end: datetime,
+) -> Iterator[tuple[str, WindowProfile]]:
+    """Yield (hour, profile of a chunk) of what `read_window` adds up, in the hours' order."""
+    project, model_version = subject
     for hour in hours_between(start, end):
         for found in store.under(profile_prefix(project, model_version, hour)):
-            window.add(reference.read(json.loads(gzip.decompress(store.get(found.key)))))
-    return window
+            yield hour, reference.read(json.loads(gzip.decompress(store.get(found.key))))
 
 
 class Outcomes(NamedTuple):

@@ -6,7 +6,7 @@ sums are exact, the window's is the same however the rows were cut and in whatev
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, frexp, ldexp, log2
@@ -34,6 +34,8 @@ class NumberProfile:
     total: Fraction = Fraction(0)  # sum of x - origin
     squares: Fraction = Fraction(0)  # sum of (x - origin)²
     values: Floats | None = field(default_factory=lambda: np.empty(0))  # ascending
+    least: float | None = None  # None: no value, or a profile of before there was this field
+    most: float | None = None
 
     @classmethod
     def of(
@@ -56,6 +58,7 @@ class NumberProfile:
             exact_sum(centred),
             exact_sum(centred * centred),
             known if len(known) <= keep else None,
+            *((float(known[0]), float(known[-1])) if len(known) else (None, None)),
         )
 
     @property
@@ -77,13 +80,53 @@ class NumberProfile:
         return float(np.sqrt(max(float(spread / (self.n - 1)), 0.0)))
 
     def quantile(self, fraction: float) -> float | None:
-        """Return a quantile: exact while the values are kept, else a bin's lower edge."""
+        """Return a quantile: exact while the values are kept, else a bin's lower edge.
+
+        Below the first edge, which is all that is known of it, that edge.
+        """
         if not self.n:
             return None
         if self.values is not None:
             return float(np.quantile(self.values, fraction))
-        place = int(np.searchsorted(np.cumsum(self.counts), fraction * self.n))
-        return float(self.edges[min(max(place - 1, 0), len(self.edges) - 1)])
+        return float(self.edges[max(self._bin_of(fraction) - 1, 0)])
+
+    def shown_quantile(self, fraction: float) -> float | None:
+        """Return a quantile where it is known: None for one that lies outside the bins' edges.
+
+        The outer bins are open: of a value in them only that it lies beyond is known. The least
+        and the greatest value are known.
+        """
+        if fraction in (0.0, 1.0) and self.n and self.least is not None:
+            return self.least if fraction == 0.0 else self.most
+        return None if self._is_beyond(fraction) else self.quantile(fraction)
+
+    def quantile_text(self, fraction: float) -> str:
+        """Return a quantile for people: a number, or beyond which edge it lies.
+
+        Examples
+        --------
+        >>> edges = np.array([4.855, 4.96])
+        >>> NumberProfile.of(edges, [1.3, 1.4, 1.5], keep=0).quantile_text(0.5)
+        'below 4.855 (least 1.3)'
+        """
+        if not self._is_beyond(fraction):
+            value = self.quantile(fraction)
+            return "–" if value is None else f"{value:.4g}"
+        is_below = self._bin_of(fraction) == 0
+        edge, name, end = (
+            (self.edges[0], "least", self.least) if is_below
+            else (self.edges[-1], "most", self.most)
+        )  # fmt: skip
+        known = "" if end is None else f" ({name} {end:.4g})"
+        return f"{'below' if is_below else 'at or above'} {edge:.4g}{known}"
+
+    def _bin_of(self, fraction: float) -> int:
+        return int(np.searchsorted(np.cumsum(self.counts), max(fraction * self.n, 1e-9)))
+
+    def _is_beyond(self, fraction: float) -> bool:
+        if not self.n or self.values is not None:
+            return False
+        return self._bin_of(fraction) in (0, len(self.edges))
 
     def add(self, other: "NumberProfile", *, keep: int = KEPT_IN_WINDOW) -> None:
         """Take another profile of the same edges in."""
@@ -91,6 +134,8 @@ class NumberProfile:
         self.n_missing += other.n_missing
         self.total += other.total
         self.squares += other.squares
+        self.least = _extreme(min, self.least, other.least)
+        self.most = _extreme(max, self.most, other.most)
         if self.values is None or other.values is None or self.n > keep:
             self.values = None
         else:
@@ -101,7 +146,8 @@ class NumberProfile:
         if self.values is not None:
             return {"n_missing": self.n_missing, "values": self.values.tolist()}
         sums = {"total": str(self.total), "squares": str(self.squares)}
-        return {"n_missing": self.n_missing, **sums, "counts": self.counts.tolist()}
+        ends = {"least": self.least, "most": self.most}
+        return {"n_missing": self.n_missing, **sums, **ends, "counts": self.counts.tolist()}
 
     @classmethod
     def from_dict(cls, edges: Floats, data: Mapping[str, Any]) -> Self:
@@ -112,7 +158,8 @@ class NumberProfile:
             return made
         counts = np.array(data["counts"], dtype=np.int64)
         sums = Fraction(data["total"]), Fraction(data["squares"])
-        return cls(edges, counts, data["n_missing"], *sums, None)
+        ends = data.get("least"), data.get("most")
+        return cls(edges, counts, data["n_missing"], *sums, None, *ends)
 
 
 @dataclass
@@ -314,6 +361,15 @@ def frequent_levels(values: Iterable[Any]) -> list[str]:
     names, counts = np.unique([str(value) for value in values], return_counts=True)
     order = sorted(zip(-counts, names.tolist(), strict=True))
     return [name for _, name in order[:_MAX_LEVELS]]
+
+
+def _extreme(
+    choose: Callable[[float, float], float], left: float | None, right: float | None
+) -> float | None:
+    """Return the smaller or greater of two ends; the known one where the other is not."""
+    if left is None or right is None:
+        return right if left is None else left
+    return choose(left, right)
 
 
 def _origin(edges: Floats) -> float:

@@ -33,7 +33,7 @@ def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
 
 def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
     for finding in now.drift.confirmed:
-        text = f"{finding_text(finding)}, {finding.n_windows} windows in a row"
+        text = f"{finding_text(finding)}, in {finding.n_windows} window(s)"
         yield RetrainingReason(finding.code, text)
     for code, performance in now.performance.degraded():
         yield RetrainingReason(code, performance_text(performance))

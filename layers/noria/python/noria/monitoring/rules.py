@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
+from noria.evaluation.decisions import wilson_interval
 from noria.monitoring.drift.chi_square import chi_square
 from noria.monitoring.drift.ks import kolmogorov_smirnov
 from noria.monitoring.drift.mean_shift import mean_shift
@@ -27,6 +28,7 @@ _LEAST_SCORE = 0.5  # (tickets)
 _VOCABULARY_GROWTH = 1.2  # (tickets)
 _DRIFTED_SHARE = 0.15  # of the columns (customers)
 _DEVIATIONS = 2.0  # (housing)
+_COLLAPSED, _USUAL_TOP = 0.98, 0.95  # of the most frequent class: now, and usually
 _INTERVAL = 0.99  # of a share: a rule that looks every hour must be sure
 
 
@@ -99,6 +101,34 @@ def class_share(window: Window) -> RuleFinding | None:
             broken.append(f"'{name}' {usual:.1%} → {count / now.n:.1%} {shown} of {now.n}")
     text = "; ".join(broken) or f"every class between {_LEAST_SHARE:.0%} and {_GREATEST_SHARE:.0%}"
     return RuleFinding("class_share", "class_skew", bool(broken), f"predicted classes: {text}")
+
+
+def degenerate_decision(window: Window) -> RuleFinding | None:
+    """Watch for a decision that collapses: a class is said far more or less often than it was.
+
+    Broken, at once, where a class's share is surely beyond `decision.max_share_ratio` times its
+    usual share (or a class of at least half an equal share below that fraction of it), or where
+    one class has surely taken over all but 2 % that was not usual. Shares count with their
+    Wilson interval at 99 %. None for a regression, and before anything was answered.
+    """
+    classes = _levels(window)
+    if classes is None:
+        return None
+    before, now = classes
+    ratio, broken = window.spec.decision.max_share_ratio, []
+    for place, name in enumerate(before.levels):
+        usual = wilson_interval(int(before.counts[place]), before.n)
+        share = wilson_interval(int(now.counts[place]), now.n)
+        is_over = share[0] > ratio * usual[1]
+        is_under = usual[0] >= 0.5 / len(before.levels) and share[1] * ratio < usual[0]
+        has_all = share[0] > _COLLAPSED > _USUAL_TOP >= usual[1]
+        if is_over or is_under or has_all:
+            was, is_now = before.counts[place] / before.n, now.counts[place] / now.n
+            broken.append(f"'{name}' {was:.1%} → {is_now:.1%} of {now.n}")
+    text = "; ".join(broken[:5]) or "no class is said far more or less often than it was"
+    return RuleFinding(
+        "degenerate_decision", "prediction_drift", bool(broken), f"decisions: {text}", bool(broken)
+    )
 
 
 def shifted_means(window: Window) -> RuleFinding | None:

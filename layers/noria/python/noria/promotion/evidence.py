@@ -14,7 +14,7 @@ from noria.data.versions import read_rows
 from noria.errors import ModelError, NoriaError, RegistryError
 from noria.evaluation.business_value import business_totals
 from noria.evaluation.comparison import compare
-from noria.evaluation.decisions import check_decisions, decide
+from noria.evaluation.decisions import check_decisions, decide, watched_metrics
 from noria.evaluation.metrics import Answers, calibration_by_chance, measure
 from noria.features.derive import Deriver
 from noria.inference.loading import load_candidate, load_model_version
@@ -176,7 +176,7 @@ class TestRows:
         return reference.answering(rows, self._metrics()).to_bytes()
 
     def _metrics(self) -> dict[str, float]:
-        names = self._spec.evaluation.metrics
+        names = dict.fromkeys((*self._spec.evaluation.metrics, *watched_metrics(self._spec)))
         return {name: measure(name, self._truth, self._answers) for name in names}
 
     def _business_value(self) -> BusinessTotals | None:

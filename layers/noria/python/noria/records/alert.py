@@ -67,6 +67,11 @@ EVENTS: Mapping[str, Event] = {
         "the model has degraded or its data have drifted",
         "See the report: noria drift {project}. Labelled rows in the inbox let it train again.",
     ),
+    "ModelSuspected": Event(
+        "warning",
+        "a suspicion of drift has waited for long",
+        "Too few new rows came to say more. See the report: noria drift {project}.",
+    ),
     "ModelHealthy": Event("success", "the model is healthy again", "Nothing to do."),
     "ApprovalNeeded": Event(
         "warning",

@@ -9,7 +9,8 @@ from noria.records.drift import DriftReport
 from noria.records.performance import Performance, PerformanceReport
 from noria.records.retraining import RetrainingDecision
 
-Health = Literal["healthy", "unhealthy", "insufficient_data"]
+# "suspected": nothing is confirmed, and something may have moved.
+Health = Literal["healthy", "suspected", "unhealthy", "insufficient_data"]
 Metric = float | int | str | Mapping[str, float | int | None] | None
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-DriftVerdict = Literal["stable", "drift", "insufficient_data"]
+# "suspected": something has moved in a window, and more new rows must say whether it has.
+DriftVerdict = Literal["stable", "suspected", "drift", "insufficient_data"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RuleFinding:
     code: str  # the retraining trigger it belongs to
     is_broken: bool
     text: str
+    is_overwhelming: bool = False  # one window is enough
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class CheckedWindow:
 
 
 @dataclass(frozen=True)
-class ConfirmedFinding:
-    """A column or rule that held in enough windows in a row."""
+class HeldFinding:
+    """A column or rule that held in a window: confirmed, or a suspicion."""
 
     name: str  # column or rule
     code: str  # the retraining trigger it belongs to
-    n_windows: int
+    n_windows: int  # of new rows, in which it held
     since: str  # UTC, ISO 8601: when it was first seen
     column: ColumnFinding | None = None  # of a column
     rule: RuleFinding | None = None  # of a rule
@@ -100,25 +102,31 @@ class DriftReport:
     columns: Mapping[str, ThenAndNow]
     latency_ms: Mapping[str, float | None]  # quantiles of the long window
     n_failed: int  # requests that the version could not answer
-    confirmed: tuple[ConfirmedFinding, ...] = ()
+    confirmed: tuple[HeldFinding, ...] = ()
+    suspected: tuple[HeldFinding, ...] = ()
+    n_windows_needed: int = 2  # for what is not overwhelming
+    n_new_rows: int = 0  # since the last check that counted
     verdict: DriftVerdict = "insufficient_data"
 
 
 @dataclass(frozen=True)
-class Streak:
-    """In how many windows in a row a finding has held."""
+class Suspicion:
+    """A finding that has held, and the evidence for it."""
 
-    n: int
-    since: str  # UTC, ISO 8601
+    finding: HeldFinding  # as it last held
+    n_windows: int  # of new rows, in which it held
+    evidence: float  # natural logarithm of its e-value over all windows, 0 or more
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True)
-class Streaks:
-    """The findings that hold now, by window and name."""
+class Suspicions:
+    """What has moved or may have, by window and name (`drift_suspicions` of the project)."""
 
     model_version: str | None = None
-    at: str = ""  # of the last check
-    streaks: Mapping[str, Streak] = field(default_factory=dict)
+    at: str = ""  # end of the windows of the last check that counted; UTC, ISO 8601
+    known: Mapping[str, Suspicion] = field(default_factory=dict)
+    n_rows_of_hour: int = 0  # rows that the hour of `at` had then
 
 
 @dataclass(frozen=True)
@@ -155,3 +163,4 @@ class AnalysisReport:
     columns: Mapping[str, ThenAndNow] = field(default_factory=dict)
     features: WrittenFeatures | None = None
     code: Mapping[str, str] = field(default_factory=dict)  # versions of a job that made it
+    trained_on: tuple[str, ...] = ()  # those of the files that the model was trained on

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-PerformanceVerdict = Literal["good", "degraded", "insufficient_data"]
+# "untrusted": an estimate without labels, of inputs that lie outside training.
+PerformanceVerdict = Literal["good", "degraded", "insufficient_data", "untrusted"]
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,13 @@ class Performance:
 
     metric: str
     value: float
-    low: float  # of a 95 % interval for the value on rows as many as these
+    low: float  # of an interval for the value on rows as many as these
     high: float
-    reference: float
+    reference: float  # on labels: the model itself on its test rows; of estimates: out of fold
     n_rows: int
     is_estimated: bool  # without labels
+    confidence: float = 0.95  # of the interval; of several that are judged, corrected
+    is_degraded: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,11 @@ class PerformanceReport:
     estimated_verdict: PerformanceVerdict
     n_unmatched_labels: int = 0  # they belong to no answer, an hour after they came
     n_waiting_labels: int = 0  # they came later and have no answer yet
+    worst: str | None = None  # metric that has dropped most, of those that are degraded
+    outside: tuple[str, ...] = ()  # columns with many values outside training
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
-        """Return the primary metric where it is degraded, with the retraining trigger's name."""
-        found = (
-            ("performance", self.verdict, self.realised),
-            ("estimated_performance", self.estimated_verdict, self.estimated),
-        )
-        return tuple(
-            (code, metrics[self.primary_metric])
-            for code, verdict, metrics in found
-            if verdict == "degraded"
-        )
+        """Return each watched metric that is degraded, with the retraining trigger's name."""
+        found = [("performance", part) for part in self.realised.values()]
+        found += [("estimated_performance", part) for part in self.estimated.values()]
+        return tuple((code, part) for code, part in found if part.is_degraded)

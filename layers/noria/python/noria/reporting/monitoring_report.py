@@ -6,7 +6,7 @@ from noria.records.check import CheckReport, History
 from noria.records.drift import DriftReport
 from noria.reporting import pictures
 from noria.reporting.page import render_page
-from noria.reporting.words import change_text
+from noria.reporting.words import change_text, headline
 
 _MAX_DRAWN = 12  # columns, the most moved first
 
@@ -20,13 +20,17 @@ def render(report: CheckReport, history: History) -> bytes:
         The checks before, and this one.
     """
     return render_page(
-        "monitoring.html", _pictures(report, history), d=report, change_text=change_text
+        "monitoring.html",
+        _pictures(report, history),
+        d=report,
+        headline=headline(report),
+        change_text=change_text,
     )
 
 
 def most_moved(drift: DriftReport) -> list[str]:
     """Return the columns to show: confirmed first, then by how surely they moved."""
-    confirmed = [finding.name for finding in drift.confirmed]
+    confirmed = [finding.name for finding in (*drift.confirmed, *drift.suspected)]
     findings = drift.windows.long.findings  # the surest first
     ordered = [*confirmed, *(finding.column for finding in findings)]
     known = [name for name in dict.fromkeys(ordered) if name in drift.columns]

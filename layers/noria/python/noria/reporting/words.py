@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from noria.records.check import CheckReport
 from noria.records.dataset import ValidationReport
-from noria.records.drift import ConfirmedFinding
+from noria.records.drift import HeldFinding
 from noria.records.evaluation import (
     CalibrationCheck,
     Comparison,
@@ -31,20 +31,53 @@ def ended_text(run: str, status: str, error: str | None, cause: str | None) -> s
     return ": ".join((run, *(part for part in said if part)))
 
 
-def finding_text(finding: ConfirmedFinding) -> str:
+def finding_text(finding: HeldFinding) -> str:
     """Return a confirmed finding in one line: what moved, and by how much."""
     if finding.column is not None:
         return f"{finding.name}: {change_text(finding)}"
     return change_text(finding)
 
 
-def change_text(finding: ConfirmedFinding) -> str:
+def change_text(finding: HeldFinding) -> str:
     """Return what a finding says, without the column's name."""
     if finding.column is not None:
         column = finding.column
         how = f"{column.statistic} {column.effect:.3f}"
         return f"{column.detail or column.statistic} ({how})"
     return finding.rule.text if finding.rule is not None else finding.name
+
+
+def suspicion_text(finding: HeldFinding, n_needed: int) -> str:
+    """Return a suspicion in one line: what may have moved, how often it held, what confirms it."""
+    left = max(n_needed - finding.n_windows, 1)
+    return (
+        f"{finding_text(finding)}: window {finding.n_windows} of {n_needed} since "
+        f"{finding.since[:16]}; {left} more with enough new rows confirm(s) it"
+    )
+
+
+def headline(report: CheckReport) -> str:
+    """Return what a reader of one line must know: the health, and why."""
+    drift, performance = report.drift, report.performance
+    parts = []
+    if drift.confirmed:
+        names = ", ".join(finding.name for finding in drift.confirmed[:3])
+        more = f" and {len(drift.confirmed) - 3} more" if len(drift.confirmed) > 3 else ""
+        parts.append(f"drift of {names}{more}")
+    elif drift.suspected:
+        names = ", ".join(finding.name for finding in drift.suspected[:3])
+        parts.append(f"suspected drift of {names}; not confirmed yet")
+    for _, found in performance.degraded()[:3]:
+        parts.append(performance_text(found))
+    if performance.estimated_verdict == "untrusted":
+        names = ", ".join(performance.outside[:3])
+        parts.append(f"estimates without labels are not trusted: {names} lie outside training")
+    if not parts:
+        parts = {
+            "healthy": ["nothing has moved, and quality holds"],
+            "insufficient_data": ["too few answers and labels to say anything"],
+        }.get(report.health, [])
+    return "; ".join(parts)
 
 
 def performance_text(found: Performance) -> str:
@@ -60,6 +93,9 @@ def check_summary(report: CheckReport) -> str:
     """Return a check in a few sentences: what was found, on how many answers, what follows."""
     drift = report.drift
     parts = [finding_text(finding) for finding in drift.confirmed[:4]]
+    if not parts:
+        needed = drift.n_windows_needed
+        parts = [suspicion_text(finding, needed) for finding in drift.suspected[:4]]
     parts += [performance_text(found) for _, found in report.performance.degraded()]
     where = f"{drift.windows.long.n_rows} answers in {drift.window_hours} h"
     if not parts:

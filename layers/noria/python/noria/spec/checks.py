@@ -202,6 +202,7 @@ def _metric_faults(spec: ProjectSpec) -> Iterator[str]:
     named = [("evaluation.primary_metric", evaluation.primary_metric)]
     named += [("evaluation.metrics", metric) for metric in evaluation.metrics]
     named += [("promotion.gates", gate.metric) for gate in spec.promotion.gates]
+    named += [("monitoring.watch", metric) for metric in spec.monitoring.watch]
     for where, metric in named:
         if metric not in allowed:
             yield f"{where}: unknown metric '{metric}' for {task}; allowed: {allowed}"

@@ -22,14 +22,21 @@ class MonitoringSection(Section):
     window_hours: int = Field(default=24, ge=1, le=720)
     min_rows: int = Field(default=100, ge=20)  # fewer are "insufficient data"
     alpha: Fraction = 0.005  # rate of false discoveries among the tests of a window
+    # Of new rows, that confirm a borderline finding; overwhelming evidence confirms at once.
     windows_in_a_row: int = Field(default=2, ge=1, le=10)
+    suspicion_hours: float = Field(default=24.0, gt=0.0, le=720.0)  # older ones are told
     effects: dict[str, float] = Field(default_factory=lambda: dict(_EFFECTS))  # decide; others tell
     ignore: tuple[str, ...] = ()  # columns that may move
     rules: tuple[str, ...] = ("class_share", "low_confidence")  # by name, beside the statistics
     min_labels: int = Field(default=50, ge=20)
     label_hours: int = Field(default=48, ge=1, le=720)  # labels that came in this time count
     record_id_days: int = Field(default=7, ge=1, le=90)  # how far back a record id is looked for
-    max_drop: float = Field(default=0.05, gt=0.0)  # of the primary metric; of an error, a share
+    max_drop: float = Field(default=0.05, gt=0.0)  # of a watched metric; of an error, a share
+    # Metrics that are judged on labels. Default: the primary one, the one that decisions are
+    # judged by, and the calibration error; of a regression rmse and mae.
+    watch: tuple[str, ...] = ()
+    # Of the values of a column that lie outside training: above it, estimates are not trusted.
+    max_outside_fraction: Fraction = 0.1
 
     @field_validator("effects")
     @classmethod

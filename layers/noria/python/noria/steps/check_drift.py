@@ -1,5 +1,6 @@
 """Compare what the champion was asked and answered lately with what it was trained on."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -7,27 +8,27 @@ from datetime import datetime, timedelta
 from noria.errors import StoreUnavailableError
 from noria.monitoring.baseline import read_baseline
 from noria.monitoring.checks import check_columns, quantiles, then_and_now
-from noria.monitoring.prediction_log import read_reference, read_window
+from noria.monitoring.evidence import accumulated, observations
+from noria.monitoring.prediction_log import read_chunks, read_reference, read_window
 from noria.monitoring.reference import Reference
-from noria.monitoring.rules import RULES, Window
-from noria.monitoring.streaks import continued
+from noria.monitoring.rules import RULES, Window, degenerate_decision
 from noria.monitoring.window import WindowProfile
 from noria.ports import Clock, ModelAliases, ProjectState, SearchableStore
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.drift import (
     CheckedWindow,
     ColumnFinding,
-    ConfirmedFinding,
     DriftReport,
     DriftVerdict,
     RuleFinding,
-    Streaks,
+    Suspicions,
     Windows,
 )
 from noria.spec.model import ProjectSpec
-from noria.storage.keys import DRIFT, STREAKS, check_key
+from noria.storage.hours import hour_name
+from noria.storage.keys import DRIFT, SUSPICIONS, check_key
 
-_ATTEMPTS = 5  # to write the streaks, where other checks run at the same moment
+_ATTEMPTS = 5  # to write the suspicions, where other checks run at the same moment
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class CheckDriftResult:
     verdict: DriftVerdict
     model_version: str
     n_rows: int
-    drifted: tuple[str, ...]  # columns confirmed in windows in a row
+    drifted: tuple[str, ...]  # columns and rules that are confirmed
+    suspected: tuple[str, ...]  # those that more new rows must confirm
     drift_key: str
     at: str
 
@@ -63,9 +65,10 @@ def check_drift(
     """Check the short and the long window of the champion's answers.
 
     Reads the champion's reference profile and the profiles of the log's chunks; writes the
-    check's `drift.json` and how many windows in a row each finding has held. Windows never reach
-    back before the champion's promotion: a new champion starts with a clean sheet. Fewer rows
-    than `monitoring.min_rows` are "insufficient_data", never "stable".
+    check's `drift.json` and the evidence for what has moved, which adds up over windows of new
+    rows. Windows never reach back before the champion's promotion: a new champion starts with a
+    clean sheet. Fewer rows than `monitoring.min_rows` are "insufficient_data", never "stable",
+    and neither is anything that has moved in a window.
 
     Raises
     ------
@@ -78,9 +81,8 @@ def check_drift(
     champion = record.require_champion()
     at = datetime.fromisoformat(request.at) if request.at else clock.now()
     promoted_at = datetime.fromisoformat(str(record.promoted_at))
-    found = _Check(spec, store, champion, promoted_at, at).report()
-    report = replace(found, confirmed=_confirmed(spec, state, found))
-    report = replace(report, verdict=_verdict(report))
+    check = _Check(spec, store, champion, promoted_at, at)
+    report = _judged(spec, state, check)
     key = check_key(spec.name, request.check_id, DRIFT)
     store.put(key, to_bytes(report))
     return CheckDriftResult(
@@ -88,6 +90,7 @@ def check_drift(
         model_version=champion,
         n_rows=report.windows.long.n_rows,
         drifted=tuple(finding.name for finding in report.confirmed),
+        suspected=tuple(finding.name for finding in report.suspected),
         drift_key=key,
         at=report.at,
     )
@@ -113,11 +116,33 @@ class _Check:
             store,
             min_rows=spec.monitoring.min_rows,
         )
+        self._rows_by_hour: Counter[str] = Counter()
+        self.report = self._report()
 
-    def report(self) -> DriftReport:
+    def n_new_rows(self, since: Suspicions) -> int:
+        """Return how many rows of the long window came after the last check that counted."""
+        if since.model_version != self._champion or not since.at:
+            return self._rows_by_hour.total()
+        hour = hour_name(datetime.fromisoformat(since.at))
+        later = sum(n for name, n in self._rows_by_hour.items() if name > hour)
+        return later + max(self._rows_by_hour[hour] - since.n_rows_of_hour, 0)
+
+    def rows_of_hour(self) -> int:
+        """Return how many rows the hour of this check has."""
+        return self._rows_by_hour[hour_name(self._at)]
+
+    def _report(self) -> DriftReport:
         monitoring = self._spec.monitoring
-        long = self._window(monitoring.window_hours)
-        short = self._window(monitoring.short_window_hours)
+        short_start = self._start(monitoring.short_window_hours)
+        first_short = hour_name(short_start)
+        long, short = self._reference.empty(), self._reference.empty()
+        subject, start = (self._spec.name, self._champion), self._start(monitoring.window_hours)
+        # One reading: the hours of the short window are the last of the long one.
+        for hour, chunk in read_chunks(self._store, self._reference, subject, start, self._at):
+            self._rows_by_hour[hour] += chunk.n_rows
+            long.add(chunk)
+            if hour >= first_short:
+                short.add(chunk)
         return DriftReport(
             project=self._spec.name,
             model_version=self._champion,
@@ -128,12 +153,11 @@ class _Check:
             columns=then_and_now(self._reference.profile.columns, long.columns),
             latency_ms=quantiles(long.latency),
             n_failed=long.n_failed,
+            n_windows_needed=monitoring.windows_in_a_row,
         )
 
-    def _window(self, hours: int) -> WindowProfile:
-        start = max(self._at - timedelta(hours=hours), self._promoted_at)
-        subject = (self._spec.name, self._champion)
-        return read_window(self._store, self._reference, subject, start, self._at)
+    def _start(self, hours: int) -> datetime:
+        return max(self._at - timedelta(hours=hours), self._promoted_at)
 
     def _checked(self, current: WindowProfile) -> CheckedWindow:
         monitoring = self._spec.monitoring
@@ -153,6 +177,7 @@ class _Check:
     ) -> Sequence[RuleFinding]:
         window = Window(self._spec, self._reference, current, findings)
         found = [RULES[name](window) for name in self._spec.monitoring.rules]
+        found.append(degenerate_decision(window))
         return [rule for rule in found if rule is not None]
 
 
@@ -167,22 +192,38 @@ def _with_baseline(
     return replace(reference, profile=window) if window.n_rows >= min_rows else reference
 
 
-def _confirmed(
-    spec: ProjectSpec, state: ProjectState, report: DriftReport
-) -> tuple[ConfirmedFinding, ...]:
-    """Return what held in enough windows in a row; a check at the same moment loses no streak."""
+def _judged(spec: ProjectSpec, state: ProjectState, check: _Check) -> DriftReport:
+    """Return the check's report with what is confirmed and suspected; no other check is lost."""
+    monitoring, report = spec.monitoring, check.report
+    found = observations(report, monitoring)
     for _ in range(_ATTEMPTS):
-        stored = state.read(spec.name, STREAKS)
-        before = from_bytes(Streaks, stored.body) if stored.body else Streaks()
-        after, confirmed = continued(before, report, spec.monitoring)
-        if state.write(spec.name, STREAKS, to_bytes(after), expected_revision=stored.revision):
-            return confirmed
-    raise StoreUnavailableError(f"{spec.name}: other checks write its streaks all the time")
+        stored = state.read(spec.name, SUSPICIONS)
+        before = from_bytes(Suspicions, stored.body) if stored.body else Suspicions()
+        n_new = check.n_new_rows(before)
+        is_new = n_new >= monitoring.min_rows
+        after, confirmed, suspected = accumulated(
+            before,
+            found,
+            monitoring,
+            model_version=report.model_version,
+            at=report.at,
+            is_new=is_new,
+        )
+        if is_new:
+            after = replace(after, n_rows_of_hour=check.rows_of_hour())
+        else:
+            after = replace(after, n_rows_of_hour=before.n_rows_of_hour)
+        if state.write(spec.name, SUSPICIONS, to_bytes(after), expected_revision=stored.revision):
+            report = replace(report, confirmed=confirmed, suspected=suspected, n_new_rows=n_new)
+            return replace(report, verdict=_verdict(report))
+    raise StoreUnavailableError(f"{spec.name}: other checks write its suspicions all the time")
 
 
 def _verdict(report: DriftReport) -> DriftVerdict:
     if report.confirmed:
         return "drift"
+    if report.suspected:
+        return "suspected"
     if not any(window.is_sufficient for _, window in report.windows.named()):
         return "insufficient_data"
     return "stable"

@@ -1,10 +1,19 @@
 """How good the champion is now: measured on the labels that came, estimated where none did."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from noria.monitoring.performance import drop, estimated, realised
-from noria.monitoring.prediction_log import LabelledLog, read_reference, read_window
+from noria.evaluation.decisions import watched_metrics
+from noria.monitoring.performance import drop, estimated, judged, outside_columns, realised
+from noria.monitoring.prediction_log import (
+    LabelledLog,
+    Outcomes,
+    read_reference,
+    read_window,
+)
+from noria.monitoring.reference import Reference
+from noria.monitoring.window import WindowProfile
 from noria.ports import Clock, ModelAliases, SearchableStore
 from noria.records.codec import to_bytes
 from noria.records.performance import Performance, PerformanceReport, PerformanceVerdict
@@ -50,27 +59,19 @@ def check_performance(
     at = datetime.fromisoformat(request.at) if request.at else clock.now()
     promoted_at = datetime.fromisoformat(str(record.promoted_at))
     reference = read_reference(store, spec.name, champion)
-    monitoring, names = spec.monitoring, spec.evaluation.metrics
+    monitoring = spec.monitoring
     label_window = (at - timedelta(hours=monitoring.label_hours), at)
     log = LabelledLog(store, spec.name, label_window, record_id_days=monitoring.record_id_days)
     outcomes = log.of(reference, champion)
-    measured: dict[str, Performance] = {}
-    if outcomes.n >= monitoring.min_labels:
-        measured = {
-            name: realised(name, reference, outcomes.answers, outcomes.truth) for name in names
-        }
+    measured = _measured(spec, reference, outcomes)
     start = max(at - timedelta(hours=monitoring.window_hours), promoted_at)
     window = read_window(store, reference, (spec.name, champion), start, at)
-    guessed: dict[str, Performance] = {}
-    if window.n_rows >= monitoring.min_rows:
-        found = {name: estimated(name, reference, window) for name in names}
-        guessed = {name: value for name, value in found.items() if value is not None}
-    primary = spec.evaluation.primary_metric
+    guessed, outside = _guessed(spec, reference, window)
     report = PerformanceReport(
         project=spec.name,
         model_version=champion,
         at=at.isoformat(),
-        primary_metric=primary,
+        primary_metric=spec.evaluation.primary_metric,
         n_labels=outcomes.n,
         n_unknown_labels=outcomes.n_unknown,
         n_unmatched_labels=log.n_unmatched,
@@ -78,17 +79,62 @@ def check_performance(
         n_rows=window.n_rows,
         realised=measured,
         estimated=guessed,
-        verdict=_verdict(spec, measured.get(primary)),
-        estimated_verdict=_verdict(spec, guessed.get(primary)),
+        verdict=_verdict(measured),
+        estimated_verdict="untrusted" if outside and guessed else _verdict(guessed),
+        worst=_worst(measured) or _worst(guessed),
+        outside=tuple(outside),
     )
     key = check_key(spec.name, request.check_id, PERFORMANCE)
     store.put(key, to_bytes(report))
     return CheckPerformanceResult(report.verdict, report.estimated_verdict, outcomes.n, key)
 
 
-def _verdict(spec: ProjectSpec, found: Performance | None) -> PerformanceVerdict:
-    """Degraded: worse by more than the spec allows, and surely worse at all."""
-    if found is None:
+def _measured(
+    spec: ProjectSpec, reference: Reference, outcomes: Outcomes
+) -> dict[str, Performance]:
+    """Return every metric on labels, the watched ones judged; nothing on too few labels."""
+    if outcomes.n < spec.monitoring.min_labels:
+        return {}
+    watched = watched_metrics(spec)
+    names = [
+        n for n in dict.fromkeys((*watched, *spec.evaluation.metrics)) if n in reference.tested
+    ]
+    measured = {
+        name: realised(name, reference, outcomes.answers, outcomes.truth, n_judged=len(watched))
+        for name in names
+    }
+    return _judged(spec, measured)
+
+
+def _guessed(
+    spec: ProjectSpec, reference: Reference, window: WindowProfile
+) -> tuple[dict[str, Performance], list[str]]:
+    """Return every metric that can be estimated, and the columns that lie outside training.
+
+    The watched ones are judged, unless there are such columns: then no estimate is trusted.
+    """
+    monitoring = spec.monitoring
+    if window.n_rows < monitoring.min_rows:
+        return {}, []
+    found = {name: estimated(name, reference, window) for name in reference.scores}
+    guessed = {name: value for name, value in found.items() if value is not None}
+    outside = outside_columns(window, reference, monitoring.max_outside_fraction)
+    return (guessed if outside else _judged(spec, guessed)), outside
+
+
+def _judged(spec: ProjectSpec, found: dict[str, Performance]) -> dict[str, Performance]:
+    watched, most = watched_metrics(spec), spec.monitoring.max_drop
+    return {n: judged(part, most) if n in watched else part for n, part in found.items()}
+
+
+def _verdict(found: Mapping[str, Performance]) -> PerformanceVerdict:
+    """Degraded if one of the watched metrics is."""
+    if not found:
         return "insufficient_data"
-    seems, at_least = drop(found)
-    return "degraded" if seems > spec.monitoring.max_drop and at_least > 0.0 else "good"
+    return "degraded" if any(part.is_degraded for part in found.values()) else "good"
+
+
+def _worst(found: Mapping[str, Performance]) -> str | None:
+    """Return the degraded metric that has dropped most."""
+    degraded = {name: drop(part)[0] for name, part in found.items() if part.is_degraded}
+    return max(degraded, key=degraded.__getitem__) if degraded else None

@@ -15,6 +15,7 @@ from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
 from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import target_contract
 from noria.data.versions import encode_rows, read_rows
+from noria.evaluation.decisions import watched_metrics
 from noria.evaluation.metrics import METRICS, joined, measure
 from noria.features.matrix import Matrix, stack_rows, take_columns
 from noria.features.matrix import from_bytes as matrix_from_bytes
@@ -357,7 +358,8 @@ class _Run:
         """Return what monitoring compares with: the rows' inputs, the out-of-fold answers."""
         places, answers = self._scored_places(held_out), joined(held_out.answers)
         truth = self.targets["y"][places]
-        scores = {name: measure(name, truth, answers) for name in self._spec.evaluation.metrics}
+        names = dict.fromkeys((*self._spec.evaluation.metrics, *watched_metrics(self._spec)))
+        scores = {name: measure(name, truth, answers) for name in names}
         facts = OutOfFoldFacts(
             classes=tuple(self.classes),
             answers=[*as_answers(self.classes, answers)],

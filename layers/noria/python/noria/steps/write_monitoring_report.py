@@ -1,6 +1,7 @@
 """Write what a check found as a report for people, and as what the API shows."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from noria.monitoring.sources import CONFIDENCE, PREDICTION
 from noria.ports import SearchableStore
@@ -42,6 +43,7 @@ class WriteMonitoringReportResult:
     health: Health
     summary: str
     report_key: str
+    overdue: str | None = None  # since when a suspicion has waited for too long
 
 
 def write_monitoring_report(
@@ -74,14 +76,27 @@ def write_monitoring_report(
     store.put(check_key(spec.name, request.check_id, REPORT_JSON), body)
     store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
     store.put(monitoring_key(spec.name, CURRENT), body)
-    return WriteMonitoringReportResult(report.health, check_summary(report), report.report_key)
+    return WriteMonitoringReportResult(
+        report.health, check_summary(report), report.report_key, _overdue(spec, report)
+    )
 
 
 def _health(drift: DriftReport, performance: PerformanceReport) -> Health:
     verdicts = {drift.verdict, performance.verdict, performance.estimated_verdict}
     if verdicts & {"drift", "degraded"}:
         return "unhealthy"
+    if verdicts & {"suspected", "untrusted"}:
+        return "suspected"
     return "insufficient_data" if verdicts == {"insufficient_data"} else "healthy"
+
+
+def _overdue(spec: ProjectSpec, report: CheckReport) -> str | None:
+    """Return since when the oldest suspicion has waited, if that is longer than the spec says."""
+    if report.health != "suspected":
+        return None
+    oldest = min((finding.since for finding in report.drift.suspected), default=report.at)
+    age = datetime.fromisoformat(report.at) - datetime.fromisoformat(oldest)
+    return oldest if age >= timedelta(hours=spec.monitoring.suspicion_hours) else None
 
 
 def _metrics(drift: DriftReport, performance: PerformanceReport) -> dict[str, Metric]:

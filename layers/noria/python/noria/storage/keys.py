@@ -25,7 +25,7 @@ DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.j
 CURRENT, HISTORY, BASELINE = "current.json", "history.json", "baseline.json"
 ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
 # Records of a project's state, in the table.
-STREAKS, APPROVAL = "drift_streaks", "pending_approval"
+SUSPICIONS, APPROVAL = "drift_suspicions", "pending_approval"
 # A batch job.
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
@@ -40,6 +40,11 @@ def fold_name(number: int, part: str) -> str:
 def inbox_key(project: str, sha256: str, filename: str) -> str:
     """Return where an uploaded source file goes; the hash makes equal uploads one object."""
     return f"inbox/{project}/{sha256[:16]}/{filename}"
+
+
+def is_upload_of(key: str, sha256: str) -> bool:
+    """Return whether a source file's key is that of some content, under any name."""
+    return f"/{sha256[:16]}/" in key
 
 
 def dataset_key(project: str, dataset_version: str, name: str) -> str:

@@ -38,7 +38,7 @@ def kolmogorov_smirnov(reference: NumberProfile, current: NumberProfile) -> Find
     n = np.sqrt(reference.n * current.n / (reference.n + current.n))
     p_value = float(kolmogorov((n + 0.12 + 0.11 / n) * distance))
     detail = (
-        f"median {_shown(reference.quantile(0.5))} → {_shown(current.quantile(0.5))}, "
+        f"median {reference.quantile_text(0.5)} → {current.quantile_text(0.5)}, "
         f"mean {_shown(reference.mean)} → {_shown(current.mean)}"
     )
     return Finding(distance, p_value, detail)
