@@ -31,7 +31,7 @@ def test_a_version_is_named_after_its_run_and_bundle_and_explains_itself():
     assert manifest.files[BUNDLE_FILE].startswith(run.model_version.removeprefix("run-"))
     assert manifest.lineage.candidate == "logistic"
     assert manifest.lineage.code == {"noria": "test"}
-    assert set(manifest.metrics) == {"f1_weighted", "accuracy"}
+    assert set(manifest.metrics) == {"f1_weighted", "accuracy", "calibration_error"}
 
 
 def test_a_repeated_step_registers_the_same_version_and_changes_nothing():
