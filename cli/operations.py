@@ -64,6 +64,10 @@ def drift(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None
             f"{project}: {body['verdict']} at {body['at'][:16]}; {body['retraining']['summary']}"
         )
         show(as_json, body, lambda: table(title, columns, rows))
+        if not as_json:
+            for state in ("confirmed", "suspected"):
+                for finding in body[state]:
+                    console.print(f"{state}: {finding['text']}", markup=False)
 
 
 def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:

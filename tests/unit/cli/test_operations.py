@@ -86,10 +86,14 @@ def test_drift_shows_the_tests_that_decide(run):
     finding = {"column": "x", "statistic": "ks", "effect": 0.31, "threshold": 0.08,
                "p_adjusted": 1e-9, "is_drifted": True}  # fmt: skip
     body = {"verdict": "drift", "at": "2026-03-01T00:00", "retraining": {"summary": "not now"},
-            "windows": {"short": {"findings": [finding]}, "long": {"findings": []}}}  # fmt: skip
+            "windows": {"short": {"findings": [finding]}, "long": {"findings": []}},
+            "confirmed": [{"text": "x: median 1 → 2"}],
+            "suspected": [{"text": "y: window 1 of 2"}]}  # fmt: skip
     _Target.answer = HttpAnswer(200, body)
     done = run("drift", "tickets")
     assert "0.310" in done.output
+    assert "confirmed: x: median 1" in done.output
+    assert "suspected: y: window 1 of 2" in done.output
     assert json.loads(run("drift", "tickets", "--json").output) == body
     _Target.answer = HttpAnswer(404, {"detail": "has not been checked yet"})
     refused = run("drift", "tickets")

@@ -11,7 +11,7 @@ from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.check import Baseline, CheckReport
 from noria.records.codec import encode, from_bytes
 from noria.records.drift import ColumnSummary, DriftReport
-from noria.reporting.words import finding_text
+from noria.reporting.words import finding_text, suspicion_text
 from noria.storage.keys import CURRENT, monitoring_key
 
 _MAX_BASELINE_HOURS = 168
@@ -54,9 +54,11 @@ def _drift(report: CheckReport) -> dict[str, Any]:
     """Return the findings with their texts, and what was decided, without the columns."""
     drift = encode(replace(report.drift, columns={}))
     del drift["columns"]
-    found = (*report.drift.confirmed, *report.drift.suspected)
-    for finding, shown in zip(found, (*drift["confirmed"], *drift["suspected"]), strict=True):
-        shown["text"] = finding_text(finding)
+    found, needed = report.drift, report.drift.n_windows_needed
+    texts = [finding_text(finding) for finding in found.confirmed]
+    texts += [suspicion_text(finding, needed) for finding in found.suspected]
+    for text, shown in zip(texts, (*drift["confirmed"], *drift["suspected"]), strict=True):
+        shown["text"] = text
         del shown["column"], shown["rule"]
     retraining = report.retraining
     decided = {
