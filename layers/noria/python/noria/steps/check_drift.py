@@ -28,6 +28,7 @@ from noria.spec.model import ProjectSpec
 from noria.storage.hours import hour_name
 from noria.storage.keys import DRIFT, SUSPICIONS, check_key
 
+_NEW_SHARE = 0.25  # of the long window's rows: so many new ones are evidence of their own
 _ATTEMPTS = 5  # to write the suspicions, where other checks run at the same moment
 
 
@@ -127,6 +128,10 @@ class _Check:
         later = sum(n for name, n in self._rows_by_hour.items() if name > hour)
         return later + max(self._rows_by_hour[hour] - since.n_rows_of_hour, 0)
 
+    def n_new_needed(self, min_rows: int) -> float:
+        """Return how many new rows are evidence of their own; one at least."""
+        return max(min(min_rows, _NEW_SHARE * self._rows_by_hour.total()), 1.0)
+
     def rows_of_hour(self) -> int:
         """Return how many rows the hour of this check has."""
         return self._rows_by_hour[hour_name(self._at)]
@@ -200,7 +205,7 @@ def _judged(spec: ProjectSpec, state: ProjectState, check: _Check) -> DriftRepor
         stored = state.read(spec.name, SUSPICIONS)
         before = from_bytes(Suspicions, stored.body) if stored.body else Suspicions()
         n_new = check.n_new_rows(before)
-        is_new = n_new >= monitoring.min_rows
+        is_new = n_new >= check.n_new_needed(monitoring.min_rows)
         after, confirmed, suspected = accumulated(
             before,
             found,
