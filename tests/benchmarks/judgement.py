@@ -49,7 +49,7 @@ from noria.steps.write_monitoring_report import (
 )
 from noria.storage.keys import CURRENT, monitoring_key
 from tests.benchmarks.data import DATA
-from tests.benchmarks.size import results_file, sized
+from tests.benchmarks.size import IS_SMOKE, results_file, sized
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts, MemoryState
 from tests.support.pipeline import Run, refitted, run_training
 
@@ -58,6 +58,10 @@ _BETWEEN = timedelta(hours=30)  # blocks: longer than the window of a check and 
 _ANSWERED = sized(600, smoke=120)  # rows of a block that are asked for, evenly spread
 _BLOCK_ROWS = sized(2000, smoke=400)  # of a stream
 _MAX_BLOCKS = sized(20, smoke=3)
+_STREAMS = sized(
+    ("elec2", "sine_0123_abrupto", "mixed_1010_gradual", "sea_0123_abrupto_noise_0.2"),
+    smoke=("elec2",),
+)
 
 _STREAM = """
 [project]
@@ -379,8 +383,8 @@ def _grouped(rows: Sequence[Row], column: str, length: int) -> list[tuple[str, l
 
 def trials() -> Iterator[Trial]:
     """Yield the sets with time in the data folder."""
-    for name, drop in (("elec2", 'drop = ["period"]'), ("sine_0123_abrupto", ""),
-                       ("mixed_1010_gradual", ""), ("sea_0123_abrupto_noise_0.2", "")):  # fmt: skip
+    for name in _STREAMS:
+        drop = 'drop = ["period"]' if name == "elec2" else ""
         rows = _rows(f"streams/{name}.csv.gz")
         size = max(_BLOCK_ROWS, len(rows) // (_MAX_BLOCKS + 2) if _MAX_BLOCKS > 3 else _BLOCK_ROWS)
         blocks = [
@@ -390,6 +394,8 @@ def trials() -> Iterator[Trial]:
         short = name.split("_")[0]
         spec = parse_spec(_STREAM.format(name=short, drop=drop), source=f"{short}.toml")
         yield Trial(name, spec, blocks, 2)
+    if IS_SMOKE:
+        return
     bank = [(f"p{n}", _rows(f"customers/bank_additional_p{n}.csv")) for n in range(1, 6)]
     yield Trial("bank, file by file", _shipped("customers", "logistic_regression"), bank, 2)
     yelp = _grouped(_rows("messages/yelp_reviews_2005_2011.csv.gz"), "date", 4)

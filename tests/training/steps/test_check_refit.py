@@ -3,7 +3,6 @@
 import json
 from functools import lru_cache
 
-import numpy as np
 import pytest
 
 from noria.bundle.format import BUNDLE_FILE, pack, unpack, with_description
@@ -132,14 +131,11 @@ def test_a_degenerate_decision_of_the_refit_is_replaced(refitted):
     assert json.loads(world.artifacts.get(key))["decision_weights"] == [1.0, 1.0, 1.0]
 
 
-def test_answers_are_normal_as_they_were_to_rows_not_seen(refitted):
-    """A model is surer of rows it was fitted on: those would call all later traffic unsure."""
+def test_the_usual_answers_of_a_refit_are_of_models_fitted_on_nearly_as_many_rows(refitted):
+    """Those of the evaluated one are less sure: that alone was called drift of the confidence."""
     world, run = refitted
     mine = read_reference(world.artifacts, "quick", run.model_version)
-    other = read_reference(
-        world.artifacts, "quick", _lineage(world, run.model_version).evaluated_as
-    )
-    for name in ("(confidence)", "(prediction)"):
-        mine_counts, counts = (np.array(r.profile.columns[name].counts) for r in (mine, other))
-        assert mine_counts.sum() == counts.sum()
-    assert mine.profile.n_rows > other.profile.n_rows
+    n_rows = mine.profile.n_rows
+    answered = mine.profile.columns["(prediction)"].n
+    assert 0.45 * n_rows <= answered <= 0.55 * n_rows  # five parts of a tenth
+    assert answered < mine.out_of_fold.n_rows

@@ -1,7 +1,6 @@
 """Decide whether the model fitted again on all rows serves, or the one that was evaluated."""
 
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,11 +9,10 @@ from noria.bundle.format import BUNDLE_FILE, with_description
 from noria.data.validation import TARGET
 from noria.data.versions import read_rows
 from noria.evaluation.decisions import check_decisions, decide
-from noria.evaluation.metrics import Answers
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_candidate
 from noria.inference.predictor import Predictor
-from noria.monitoring.reference import Reference, as_answers
+from noria.monitoring.reference import Reference
 from noria.ports import ArtifactStore
 from noria.records.bundle import Decision
 from noria.records.prediction import Row
@@ -24,7 +22,6 @@ from noria.storage.keys import (
     REFERENCE,
     RESULT,
     TEST,
-    TEST_ANSWERS,
     candidate_key,
     run_key,
 )
@@ -61,8 +58,8 @@ def check_refit(
     """Compare the answers of the refitted model to the test rows with the evaluated one's.
 
     Reads both candidates, the evaluation and the test rows; writes the refit's reference profile
-    of monitoring: the inputs of all rows, and the evaluated model's answers to rows it had not
-    seen, because the refitted one has seen them all. A decision that was degenerate, or is now,
+    of monitoring, with the evaluated model's scores on its test rows: the refitted one has none
+    of its own. A decision that was degenerate, or is now,
     is replaced by the most probable class in the refit's bundle.
     """
     project, candidate = spec.name, request.candidate
@@ -145,22 +142,8 @@ class _Refit:
         ).is_degenerate
 
     def reference(self) -> bytes:
-        """Return the refit's inputs with the evaluated model's answers to rows it had not seen."""
-        request, name = self._request, self._spec.name
-        key = candidate_key(name, request.refit_run_id, request.candidate, REFERENCE)
+        """Return the refit's profile, with the scores of the version that was evaluated."""
+        request = self._request
+        key = candidate_key(self._spec.name, request.refit_run_id, request.candidate, REFERENCE)
         reference = Reference.from_bytes(self._artifacts.get(key))
-        with np.load(
-            BytesIO(self._artifacts.get(run_key(name, request.run_id, TEST_ANSWERS)))
-        ) as kept:
-            said = kept.get("decided")
-        width = max(len(self._model.classes), 1)
-        answers = Answers(self._evaluated[:, :width], self._places(said))
-        rows = [*as_answers(self._model.classes, answers)]
-        return reference.answering(rows, self._evaluation.metrics).to_bytes()
-
-    def _places(self, said: Any) -> Any:
-        """Return decided classes of the evaluated model as numbers of the refitted one."""
-        if said is None:
-            return None
-        evaluated = self._loaded(self._request.run_id).classes
-        return np.array([self._classes.index(evaluated[number]) for number in said])
+        return replace(reference, tested=dict(self._evaluation.metrics)).to_bytes()
