@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 from cli.training import new_run_id
 from infra.config import ROOT
@@ -84,4 +85,5 @@ def _versions(target, run_id):
 
 def _signal(workers: list[int], number: signal.Signals) -> None:
     for pid in workers:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # one of several that had nothing to do and ended
+            os.kill(pid, number)
