@@ -17,7 +17,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -89,6 +89,9 @@ bench-training: $(SETUP) ## Measure a full search against refitting everything: 
 
 bench-drift: $(SETUP) ## Drift: real pairs, false alarms, delay, ten million rows: build/drift.json
 	@$(BIN)/python -m tests.benchmarks.drift
+
+bench-judgement: $(SETUP) ## Noria's decisions on real, shifting data, block by block: build/judgement.json
+	@$(BIN)/python -m tests.benchmarks.judgement
 
 bench-estimates: $(SETUP) ## Performance estimated without labels beside the labels: build/estimates.json
 	@$(BIN)/python -m tests.benchmarks.estimates

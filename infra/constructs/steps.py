@@ -40,7 +40,8 @@ _JOIN_DISK_MB = 4096  # tables to join lie on disk
 _PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end, so it lies on disk
 _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 
-# The test rows are readable by evaluate_challenger alone: "read once" is a right, not a habit.
+# The test rows are readable by evaluate_challenger alone until a decision is made: "read once" is
+# a right, not a habit. The two steps of a refit come after it.
 STEPS: dict[str, Step] = {
     "prepare_dataset": Step(
         ("inbox/*",), ("datasets/*", "quarantine/*"), is_heavy=True, disk_mb=_JOIN_DISK_MB
@@ -60,6 +61,8 @@ STEPS: dict[str, Step] = {
         layer="report_runtime",
         is_heavy=True,
     ),
+    "prepare_refit": Step(("datasets/*",), ("datasets/*",), is_heavy=True),
+    "check_refit": Step(("datasets/*", "runs/*"), ("runs/*",), is_heavy=True),
     "register_model_version": Step(("runs/*", "models/*"), ("models/*",)),
     "promote_challenger": Step(("models/*",), (), _MOVES_ALIASES),
     # Of the rollout.

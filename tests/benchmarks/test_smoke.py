@@ -55,6 +55,15 @@ def test_drift_writes_pairs_false_alarms_delay_and_sizes():
 
 
 @NEEDS_DATA
+def test_judgement_writes_each_block_under_three_policies():
+    """One stream, three blocks: train, answer, label, check, train again."""
+    (found,) = _run("judgement", "judgement.json")
+    assert {"name", "metric", "blocks", "noria", "never", "every"} <= set(found)
+    assert len(found["blocks"]) == 2
+    assert all(0.0 <= block["noria"] <= 1.0 for block in found["blocks"])
+
+
+@NEEDS_DATA
 def test_quality_writes_each_metric_beside_its_baseline():
     """One set, all folds."""
     found = _run("quality", "quality.json")

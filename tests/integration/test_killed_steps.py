@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 from cli.training import new_run_id
 from infra.config import ROOT
@@ -38,10 +39,12 @@ def test_a_run_whose_steps_are_killed_one_after_another_leaves_nothing_half_and_
             verify_version(target.artifacts, PROJECT, version)
         if step != REPORT:
             assert target.aliases.read(PROJECT) == before, step
-    assert len(killed) == len(TRAINING) == 10
+    assert len(killed) == len(TRAINING) == 12
     assert (end.output["outcome"], end.output["report"]) == ("ChallengerPromoted", None)
     version = end.output["model_version"]
-    assert _versions(target, run_id) == {version}
+    # The version that was evaluated, and the refit that serves.
+    assert len(_versions(target, run_id)) == 2
+    assert version in _versions(target, run_id)
     record = target.aliases.read(PROJECT)
     assert (record.champion, record.previous_champion) == (version, champion)
     assert record.revision == before.revision + 1
@@ -82,4 +85,5 @@ def _versions(target, run_id):
 
 def _signal(workers: list[int], number: signal.Signals) -> None:
     for pid in workers:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # one of several that had nothing to do and ended
+            os.kill(pid, number)

@@ -119,12 +119,27 @@ def test_the_report_of_a_run_is_one_file_that_needs_no_network(target, first):
 
 
 @pytest.mark.usefixtures("first")
-def test_unchanged_data_keep_the_champion_with_an_interval(target):
-    """The same rows again improve nothing."""
+def test_rows_that_the_champion_has_learned_from_do_not_judge_it(target):
+    """The same rows again: it was fitted on all of them, so there is no comparison."""
     end = train(target, noisy_rows())
     assert end.output["outcome"] == "ChampionKept"
+    assert "0 test rows that the champion has not trained on" in end.output["summary"]
     evaluation = end.output["evaluation"]
-    assert (evaluation["interval_low"], evaluation["interval_high"]) == (0.0, 0.0)
+    assert (evaluation["interval_low"], evaluation["interval_high"]) == (None, None)
+
+
+@pytest.mark.usefixtures("first")
+def test_what_serves_is_the_refit_and_names_the_version_that_was_evaluated(target, first):
+    """By the deployed machine: messages are split by time."""
+    lineages = {}
+    for version in (first.output["model_version"], None):
+        key = model_key(PROJECT, version or lineages["served"]["evaluated_as"], "manifest.json")
+        lineages["served" if version else "judged"] = json.loads(target.artifacts.get(key))[
+            "lineage"
+        ]
+    assert lineages["judged"]["evaluated_as"] is None
+    assert lineages["served"]["run_id"] == lineages["judged"]["run_id"]
+    assert lineages["served"]["dataset_version"] != lineages["judged"]["dataset_version"]
 
 
 @pytest.mark.usefixtures("first")

@@ -11,10 +11,12 @@ from cli.samples.files import sample_files
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases, PackageRegistry
 from noria.spec.model import ProjectSpec
+from noria.steps.check_refit import CheckRefitRequest, check_refit
 from noria.steps.decide_promotion import DecidePromotionRequest, decide_promotion
 from noria.steps.evaluate_challenger import EvaluateChallengerRequest, evaluate_challenger
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.steps.prepare_refit import PrepareRefitRequest, prepare_refit
 from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
 from noria.steps.register_model_version import RegisterModelVersionRequest, register_model_version
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
@@ -82,6 +84,11 @@ def run_training(
     if decision.outcome != "promote":
         outcome = {"keep_champion": "ChampionKept", "refuse_challenger": "ChallengerRefused"}
         return Run(outcome[decision.outcome], decision.summary, model_version, chosen)
+    if dataset.plan.refits:
+        model_version = refitted(
+            spec, run_id, version, chosen, model_version,
+            artifacts=artifacts, clock=clock, packages=packages,
+        )  # fmt: skip
     try:
         promote_challenger(
             PromoteChallengerRequest(
@@ -94,6 +101,38 @@ def run_training(
     except AliasConflictError as error:
         return Run("ChampionKept", error.message, model_version, chosen)
     return Run("ChallengerPromoted", decision.summary, model_version, chosen)
+
+
+def refitted(
+    spec: ProjectSpec,
+    run_id: str,
+    dataset_version: str,
+    candidate: str,
+    evaluated: str,
+    *,
+    artifacts: ArtifactStore,
+    clock: Clock,
+    packages: PackageRegistry | None = None,
+) -> str:
+    """Fit the challenger again on all rows; return the version that serves."""
+    name = spec.name
+    here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
+    again = prepare_refit(PrepareRefitRequest(name, run_id, dataset_version), **here)
+    fit_feature_views(FitFeatureViewsRequest(name, again.run_id, again.dataset_version), **here)
+    train_candidate(
+        TrainCandidateRequest(name, again.run_id, again.dataset_version, candidate, evaluated),
+        clock=clock, code={"noria": "test"}, **here,
+    )  # fmt: skip
+    checked = check_refit(
+        CheckRefitRequest(name, run_id, again.run_id, dataset_version, candidate), **here
+    )
+    if checked.serves == "evaluated":
+        return evaluated
+    verify_bundle(VerifyBundleRequest(name, again.run_id, candidate), artifacts=artifacts)
+    request = RegisterModelVersionRequest(
+        name, run_id, again.dataset_version, candidate, "local", "lambda", again.run_id, evaluated
+    )
+    return register_model_version(request, clock=clock, packages=packages, **here).model_version
 
 
 def prepared_tickets() -> tuple[ProjectSpec, MemoryArtifacts, str]:

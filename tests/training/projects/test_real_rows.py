@@ -6,12 +6,14 @@ import pytest
 
 from cli.analysis import Analysis
 from noria.columnar.engine import BatchModels
+from noria.data.versions import read_dataset_manifest
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_model_version
 from noria.monitoring.prediction_log import read_reference
 from noria.records.batch import BatchOutcome
 from noria.records.codec import from_bytes
 from noria.records.evaluation import PromotionDecision
+from noria.registry.versions import read_manifest
 from noria.spec.loader import load_project
 from noria.steps.close_batch import CloseBatchRequest, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, plan_batch
@@ -88,6 +90,11 @@ def test_a_campaign_calls_the_best_tenth_of_each_file():
     assert found.decision is not None
     assert not found.decision.is_degenerate
     assert found.metrics["accuracy"] > 0.8
+    # What serves has learned from the newest file too.
+    lineage = read_manifest(project.artifacts, "customers", run.model_version).lineage
+    served = read_dataset_manifest(project.artifacts, "customers", lineage.dataset_version)
+    assert (served.n_test, served.n_train > 4 * found.n_test) == (0, True)
+    assert lineage.evaluated_as != run.model_version
     closed = project.batch(BANK[-1])
     outcome = from_bytes(BatchOutcome, project.artifacts.get(closed.summary_key))
     assert outcome.counts.classes["yes"] == round(0.1 * outcome.counts.n_answered)

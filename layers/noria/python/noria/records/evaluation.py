@@ -175,6 +175,9 @@ class Lineage:
     execution_id: str  # of the state machine
     backend: str
     candidate: str
+    # The version whose evaluation this one serves on: the same procedure on fewer rows. None: this
+    # one was evaluated itself.
+    evaluated_as: str | None = None
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,9 @@ class TrainingSection(Section):
     workers: int = Field(default=2, ge=2, le=299)  # of Glue: machines of that type
     spot: bool = False  # spare capacity (Glue: FLEX): cheaper, may be interrupted or wait
     max_hours: float = Field(default=4.0, gt=0.0, le=120.0)
+    # What a promoted challenger's alias gets: the model that was evaluated, or the same procedure
+    # fitted again on all rows, the newest included. "auto": refitted where the split is by time.
+    serve: Literal["auto", "evaluated", "refitted"] = "auto"
 
     @model_validator(mode="after")
     def _instance_is_of_the_backend(self) -> "TrainingSection":
@@ -338,6 +341,13 @@ class ProjectSpec(Section):
     def name(self) -> str:
         """The project's name."""
         return self.project.name
+
+    @property
+    def serves_refitted(self) -> bool:
+        """Whether what serves is fitted again on all rows, once its procedure has won."""
+        if self.training.serve == "auto":
+            return self.split.kind == "time"
+        return self.training.serve == "refitted"
 
     @property
     def id_columns(self) -> list[str]:

@@ -38,6 +38,7 @@ class TrainingPlan:
     workers: int
     spot: bool
     max_seconds: int
+    refits: bool  # whether what serves is fitted again on all rows
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def _plan(spec: ProjectSpec) -> TrainingPlan:
         workers=training.workers,
         spot=training.spot,
         max_seconds=int(training.max_hours * 3600),
+        refits=spec.serves_refitted,
     )
 
 

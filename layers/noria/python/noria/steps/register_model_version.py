@@ -35,6 +35,9 @@ class RegisterModelVersionRequest:
     candidate: str
     execution_id: str  # of the state machine
     backend: str
+    # Of a refit on all rows: where its files lie, and the version that was evaluated.
+    refit_run_id: str | None = None
+    evaluated_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,22 +59,26 @@ def register_model_version(
     """Copy the challenger's artifacts into `models/<project>/<version>/`, manifest last.
 
     The version is named after the run and the bundle's hash, so a repeated run that trains the
-    same model registers the same version, and one that does not cannot overwrite it.
+    same model registers the same version, and one that does not cannot overwrite it. A refit on
+    all rows is a version beside the one that was evaluated: its evaluation is that one's, its
+    lineage names it and the rows it was fitted on.
 
     Parameters
     ----------
     packages : PackageRegistry or None
         Another registry that gets a pointer to it; its faults cost no model.
     """
+    fitted_in = request.refit_run_id or request.run_id
 
     def candidate_file(name: str) -> bytes:
-        return artifacts.get(candidate_key(spec.name, request.run_id, request.candidate, name))
+        return artifacts.get(candidate_key(spec.name, fitted_in, request.candidate, name))
 
-    def run_file(name: str) -> bytes:
-        return artifacts.get(run_key(spec.name, request.run_id, name))
+    def run_file(name: str, run_id: str = request.run_id) -> bytes:
+        return artifacts.get(run_key(spec.name, run_id, name))
 
     files = {name: candidate_file(name) for name in (BUNDLE_FILE, ARRAYS_FILE, GOLDEN)}
-    files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION, REFERENCE)}
+    files |= {name: run_file(name) for name in (EVALUATION, SELECTION, DECISION)}
+    files[REFERENCE] = run_file(REFERENCE, fitted_in)
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
     lineage = Lineage(
@@ -83,6 +90,7 @@ def register_model_version(
         execution_id=request.execution_id,
         backend=request.backend,
         candidate=request.candidate,
+        evaluated_as=request.evaluated_as,
     )
     facts = VersionFacts(clock.now().isoformat(), lineage, evaluation.metrics)
     write_version(artifacts, spec.name, version, files, facts)

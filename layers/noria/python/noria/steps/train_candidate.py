@@ -14,7 +14,7 @@ from noria.bundle.exporters import export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
 from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import target_contract
-from noria.data.versions import encode_rows, read_rows
+from noria.data.versions import encode_rows, read_dataset_manifest, read_rows
 from noria.evaluation.decisions import watched_metrics
 from noria.evaluation.metrics import METRICS, joined, measure
 from noria.features.matrix import Matrix, stack_rows, take_columns
@@ -61,6 +61,7 @@ from noria.storage.keys import (
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
 from noria.training.search import ParameterSearch
+from noria.training.usual_answers import usual_answers
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,8 @@ class _Run:
         files = {name: self.get(f"{FEATURE_VIEW}/{name}") for name in (BUNDLE_FILE, ARRAYS_FILE)}
         self._view = FeatureView(unpack(files)[0]["feature_view"])
         self._rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
+        manifest = read_dataset_manifest(artifacts, spec.name, request.dataset_version)
+        self._has_test_rows = manifest.n_test > 0
         self._watched = json.loads(self.get(WATCHED))
         self._kept: list[list[int]] | None = None  # a fold, and last for all rows
         if self.candidate.selection:
@@ -366,7 +369,15 @@ class _Run:
             scores=scores,
             errors=None if self.classes else fit_error_model(truth, answers.outputs[:, 0]),
         )
-        return build_reference(self._spec, self._rows, self._watched, facts).to_bytes()
+        reference = build_reference(self._spec, self._rows, self._watched, facts)
+        if not self._has_test_rows:
+            task, seed = self._spec.project.task, self._spec.search.seed
+            data = self.all_rows(), self.targets["y"]
+            answers = usual_answers(
+                self.candidate, task, held_out, data, n_classes=len(self.classes), seed=seed
+            )
+            reference = reference.answering([*as_answers(self.classes, answers)], scores)
+        return reference.to_bytes()
 
     def _scored_places(self, held_out: OutOfFold) -> Any:
         """Return the numbers of the training rows that the out-of-fold answers are about."""

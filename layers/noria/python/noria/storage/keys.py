@@ -67,6 +67,11 @@ def report_key(project: str, run_id: str, name: str) -> str:
     return f"reports/{project}/{run_id}/{name}"
 
 
+def refit_run_id(run_id: str) -> str:
+    """Return the run id under which the files of a run's refit on all rows lie."""
+    return f"{run_id}-refit"
+
+
 def candidate_key(project: str, run_id: str, candidate: str, name: str) -> str:
     """Return a file one candidate of a run has written."""
     return run_key(project, run_id, f"candidates/{candidate}/{name}")
