@@ -27,9 +27,13 @@ _ROWS: dict[str, list[dict[str, Any]]] = {
         {"text": "The kitchen got my order wrong twice and nobody apologised. Never again.", "average_stars": 2.1},
     ],
     "customers": [
-        {"segmento": "premium", "canal": "app", "n_transacciones": 55, "dias_ultima_compra": 3,
-         "utilizacion_tarjeta": 0.9, "prob_value_contact": 0.7, "monto": 25000},
-        {"segmento": "masivo", "canal": "teléfono", "n_transacciones": 4, "dias_ultima_compra": 150,
+        {"edad": 41, "antiguedad_meses": 60, "ingreso_mensual": 5200, "saldo_promedio": 9000,
+         "n_transacciones": 55, "dias_ultima_compra": 3, "utilizacion_tarjeta": 0.9,
+         "reclamos_12m": 0, "segmento": "premium", "canal": "app", "region": "Lima",
+         "estado_civil": "casado", "prob_value_contact": 0.7, "monto": 25000},
+        {"edad": 29, "antiguedad_meses": 8, "ingreso_mensual": 1500, "saldo_promedio": 700,
+         "n_transacciones": 4, "dias_ultima_compra": 150, "reclamos_12m": 1, "segmento": "masivo",
+         "canal": "teléfono", "region": "Piura", "estado_civil": "soltero",
          "prob_value_contact": 0.6, "monto": 4000},
     ],
     "housing": [
