@@ -80,7 +80,7 @@ def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -
             for how in ("realised", "estimated")
             for name, p in body[how].items()
         ]  # fmt: skip
-        columns = ("metric", "by", "in training", "now", "95 % interval", "rows")
+        columns = ("metric", "by", "before", "now", "interval", "rows")
         title = f"{project}: {body['verdict']} on {body['n_labels']} labels, at {body['at'][:16]}"
         if body["n_unmatched_labels"]:
             title += f"; {body['n_unmatched_labels']} labels belong to no answer"
@@ -99,7 +99,7 @@ def feedback(
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
-    """Tell the truth about answers; sending it again changes nothing."""
+    """Submit labels: what answers should have been; sending them again changes nothing."""
     with told():
         labels = _labels_of(data) if data else [_label(prediction_id, record_id, label)]
         target, n_labels = Target(stage), 0

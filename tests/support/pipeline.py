@@ -55,24 +55,14 @@ def run_training(
     if not dataset.accepted or dataset.dataset_version is None:
         return Run("DatasetRejected", "; ".join(dataset.reasons))
     version = dataset.dataset_version
-    fit_feature_views(FitFeatureViewsRequest(name, run_id, version), **here)
-    for candidate in dataset.plan.candidates:
-        train_candidate(
-            TrainCandidateRequest(name, run_id, version, candidate),
-            clock=clock,
-            code={"noria": "test"},
-            **here,
-        )
-    chosen = select_challenger(SelectChallengerRequest(name, run_id), **here).candidate
+    chosen = _trained(spec, run_id, version, artifacts, clock)
     evaluation = evaluate_challenger(
         EvaluateChallengerRequest(name, run_id, version, chosen), aliases=aliases, **here
     )
     verify_bundle(VerifyBundleRequest(name, run_id, chosen), artifacts=artifacts)
     decision = decide_promotion(DecidePromotionRequest(name, run_id), **here)
     write_training_report(
-        WriteTrainingReportRequest(name, run_id, version, chosen),
-        sink=None,
-        **here,
+        WriteTrainingReportRequest(name, run_id, version, chosen), sink=None, **here
     )
     registered = register_model_version(
         RegisterModelVersionRequest(name, run_id, version, chosen, "local", "lambda"),
@@ -89,18 +79,31 @@ def run_training(
             spec, run_id, version, chosen, model_version,
             artifacts=artifacts, clock=clock, packages=packages,
         )  # fmt: skip
+    request = PromoteChallengerRequest(
+        name, run_id, model_version, evaluation.alias_revision, decision.summary
+    )
     try:
-        promote_challenger(
-            PromoteChallengerRequest(
-                name, run_id, model_version, evaluation.alias_revision, decision.summary
-            ),
-            artifacts=artifacts,
-            aliases=aliases,
-            clock=clock,
-        )
+        promote_challenger(request, artifacts=artifacts, aliases=aliases, clock=clock)
     except AliasConflictError as error:
         return Run("ChampionKept", error.message, model_version, chosen)
     return Run("ChallengerPromoted", decision.summary, model_version, chosen)
+
+
+def _trained(
+    spec: ProjectSpec, run_id: str, dataset_version: str, artifacts: ArtifactStore, clock: Clock
+) -> str:
+    """Train every candidate on the dataset version; return the one that goes on."""
+    name = spec.name
+    here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
+    fit_feature_views(FitFeatureViewsRequest(name, run_id, dataset_version), **here)
+    for candidate in spec.candidates:
+        train_candidate(
+            TrainCandidateRequest(name, run_id, dataset_version, candidate.name),
+            clock=clock,
+            code={"noria": "test"},
+            **here,
+        )
+    return select_challenger(SelectChallengerRequest(name, run_id), **here).candidate
 
 
 def refitted(

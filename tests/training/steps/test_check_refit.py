@@ -1,18 +1,35 @@
 """The model fitted again on all rows serves, or the one that was evaluated."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
+from io import BytesIO
 
+import numpy as np
 import pytest
 
 from noria.bundle.format import BUNDLE_FILE, pack, unpack, with_description
 from noria.data.versions import read_rows
+from noria.evaluation.decisions import decide
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_model_version
 from noria.monitoring.prediction_log import read_reference
+from noria.monitoring.reference import Reference, as_answers
+from noria.records.bundle import Decision
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.training import CandidateDecision, CandidateResult
 from noria.registry.versions import read_manifest
 from noria.steps.check_refit import CheckRefitRequest, check_refit
-from noria.storage.keys import NO_RESULT, RESULT, TEST, TRAIN, candidate_key
+from noria.storage.keys import (
+    NO_RESULT,
+    REFERENCE,
+    RESULT,
+    TEST,
+    TRAIN,
+    USUAL_ANSWERS,
+    candidate_key,
+    run_key,
+)
 from tests.support.worlds import World, changed
 
 WHO = ("quick", "run-refit", "logistic")
@@ -123,12 +140,33 @@ def test_a_degenerate_decision_of_the_refit_is_replaced(refitted):
     """What was learned on all rows is no exception."""
     world, run = refitted
     key = candidate_key(*WHO, BUNDLE_FILE)
-    tilted = {"decision_weights": [1.0, 0.0, 0.0]}
-    world.artifacts.objects[key] = with_description(world.artifacts.get(key), tilted)
+    tilted = Decision((1.0, 0.0, 0.0))
+    world.artifacts.objects[key] = with_description(world.artifacts.get(key), tilted.to_dict())
+    result_key = candidate_key(*WHO, RESULT)
+    result = from_bytes(CandidateResult, world.artifacts.get(result_key))
+    result = replace(result, decision=CandidateDecision(tilted.weights))
+    world.artifacts.objects[result_key] = to_bytes(result)
+    place = candidate_key(*WHO, REFERENCE)
+    learned = Reference.from_bytes(world.artifacts.get(place))
+    with np.load(BytesIO(world.artifacts.get(candidate_key(*WHO, USUAL_ANSWERS)))) as kept:
+        collapsed = decide(kept["outputs"], tilted)
+    rows = [*as_answers(learned.classes, collapsed)]
+    world.artifacts.objects[place] = learned.answering(rows, learned.tested).to_bytes()
     world.spec = changed(world.spec, ("decision", "rule"), "tuned")
     world.spec = changed(world.spec, ("decision", "max_share_ratio"), 1.2)
     assert _checked(world, run).serves == "refitted"
     assert json.loads(world.artifacts.get(key))["decision_weights"] == [1.0, 1.0, 1.0]
+    # Monitoring compares with what will be decided, not with what was learned.
+    profile = Reference.from_bytes(world.artifacts.get(run_key("quick", "run-refit", REFERENCE)))
+    with np.load(BytesIO(world.artifacts.get(candidate_key(*WHO, USUAL_ANSWERS)))) as kept:
+        usual = np.bincount(kept["outputs"].argmax(axis=1), minlength=3)
+    assert profile.profile.columns["(prediction)"].counts.tolist() == [*usual.tolist(), 0]
+    said = profile.out_of_fold.columns["(prediction)"].counts
+    assert said[0] < 0.9 * said.sum()
+    # An attempt that was cut off after it had rewritten the bundle ends the same.
+    before = dict(world.artifacts.objects)
+    assert _checked(world, run).serves == "refitted"
+    assert world.artifacts.objects == before
 
 
 def test_the_usual_answers_of_a_refit_are_of_models_fitted_on_nearly_as_many_rows(refitted):

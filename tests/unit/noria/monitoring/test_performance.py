@@ -7,7 +7,14 @@ import pytest
 
 from noria.evaluation.metrics import Answers, measure
 from noria.monitoring.error_model import fit_error_model
-from noria.monitoring.performance import drop, estimated, realised
+from noria.monitoring.performance import (
+    _share_beyond,
+    drop,
+    estimated,
+    outside_columns,
+    realised,
+)
+from noria.monitoring.profiles import NumberProfile, number_edges
 from noria.monitoring.reference import OutOfFoldFacts, as_answers, as_records, build_reference
 from noria.records.prediction import Answer
 from tests.support.production import (
@@ -115,3 +122,38 @@ def test_a_drop_has_the_direction_of_the_metric():
     bad = realised("accuracy", p.reference, answers_of(rows), 1 - p.truth(rows, seed=1))
     assert drop(good)[0] < 0.1 < drop(bad)[0]
     assert drop(bad)[1] > 0.0
+
+
+@pytest.mark.parametrize("n", [300, 6000])
+@pytest.mark.parametrize(
+    ("change", "outside"),
+    [
+        ({}, []),
+        ({"x": lambda x: 0.5 + 0.5 * x}, []),
+        ({"x": lambda x: x + 8.0}, ["x"]),
+        ({"kind": lambda _: "boat"}, ["kind"]),
+        ({"kind": lambda _: "car"}, []),
+    ],
+    ids=["usual", "moved inside", "beyond", "unseen level", "one level only"],
+)
+def test_outside_training_is_what_no_training_row_was_like(change, outside, n):
+    """Another share of what training knew is drift, and its estimate can be trusted."""
+    reference = _reference()
+    rows = [
+        {**row, **{name: do(row[name]) for name, do in change.items()}}
+        for row in loan_rows(n, seed=5)
+    ]
+    window = reference.empty()
+    for start in range(0, n, 250):  # as the log's chunks come: 6,000 rows keep no values
+        window.add(_window(reference, rows[start : start + 250]))
+    assert outside_columns(window, reference, 0.1) == outside
+
+
+def test_a_column_of_two_numbers_is_not_outside_when_their_shares_move():
+    """Its greatest value is a bin of its own: a third of the rows lay in it, then two thirds."""
+    edges = np.array(number_edges([0.0] * 200 + [1.0] * 100))
+    then = NumberProfile.of(edges, [0.0] * 200 + [1.0] * 100)
+    now = NumberProfile.of(edges, [0.0] * 100 + [1.0] * 200, keep=0)
+    beyond = NumberProfile.of(edges, [0.0] * 100 + [7.0] * 200, keep=0)
+    assert _share_beyond(now, then) == 0.0
+    assert _share_beyond(beyond, then) > 0.3

@@ -1,5 +1,11 @@
 """What a training run has evaluated and decided, read again by its later steps."""
 
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from noria.evaluation.metrics import Answers
 from noria.ports import ArtifactStore
 from noria.records.codec import from_bytes
 from noria.records.evaluation import Evaluation, PromotionDecision
@@ -20,3 +26,11 @@ def read_selection(artifacts: ArtifactStore, project: str, run_id: str) -> Selec
 def read_decision(artifacts: ArtifactStore, project: str, run_id: str) -> PromotionDecision:
     """Return what the gate decided about a run."""
     return from_bytes(PromotionDecision, artifacts.get(run_key(project, run_id, DECISION)))
+
+
+def packed_answers(answers: Answers, **more: Any) -> bytes:
+    """Return answers as an .npz file: `outputs`, `decided` of classes, and other arrays by name."""
+    decided = {} if answers.decided is None else {"decided": answers.decided}
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, outputs=answers.outputs, **decided, **more)
+    return buffer.getvalue()

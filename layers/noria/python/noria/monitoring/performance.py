@@ -95,20 +95,35 @@ def realised(
 def outside_columns(window: WindowProfile, reference: Reference, bound: float) -> list[str]:
     """Return the input columns of which more than a share of the values lie outside training.
 
-    Unseen levels of a category; numbers below the smallest or above the greatest bin edge where
-    training had nearly none.
+    Outside are levels that training did not have, and numbers beyond its smallest or greatest.
     """
     found = []
     for name, now in window.columns.items():
         then = reference.profile.columns[name]
         if name in OUTPUTS or isinstance(now, TermProfile) or not now.n or not then.n:
             continue
-        # Quantile bins: the ends hold a few values of training each, by construction.
-        ends = [-1] if isinstance(now, LevelProfile) else [0, -1]
-        usual = float(then.counts[ends].sum()) / then.n
-        if float(now.counts[ends].sum()) / now.n > bound + usual:
+        if isinstance(now, LevelProfile):
+            share = now.counts[-1] / now.n - then.counts[-1] / then.n
+        else:
+            share = _share_beyond(now, cast(NumberProfile, then))
+        if share > bound:
             found.append(name)
     return found
+
+
+def _share_beyond(now: NumberProfile, then: NumberProfile) -> float:
+    """Return the share of numbers outside the range of others.
+
+    Exact while the values are kept. Else of each outer bin, where something lies beyond, what is
+    more than usual: the bin's inner part is in the range. 0 for profiles that know no range.
+    """
+    if then.least is None or then.most is None or now.least is None or now.most is None:
+        return 0.0
+    if now.values is not None:
+        return float(np.mean((now.values < then.least) | (now.values > then.most)))
+    ends = [0] * (now.least < then.least) + [-1] * (now.most > then.most)
+    more = now.counts[ends] / now.n - then.counts[ends] / then.n
+    return float(np.maximum(more, 0.0).sum())
 
 
 def estimated(metric: str, reference: Reference, window: WindowProfile) -> Performance | None:

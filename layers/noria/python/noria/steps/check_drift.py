@@ -122,7 +122,7 @@ class _Check:
 
     def n_new_rows(self, since: Suspicions) -> int:
         """Return how many rows of the long window came after the last check that counted."""
-        if since.model_version != self._champion or not since.at:
+        if not since.at:
             return self._rows_by_hour.total()
         hour = hour_name(datetime.fromisoformat(since.at))
         later = sum(n for name, n in self._rows_by_hour.items() if name > hour)
@@ -204,6 +204,8 @@ def _judged(spec: ProjectSpec, state: ProjectState, check: _Check) -> DriftRepor
     for _ in range(_ATTEMPTS):
         stored = state.read(spec.name, SUSPICIONS)
         before = from_bytes(Suspicions, stored.body) if stored.body else Suspicions()
+        if before.model_version != report.model_version:  # another champion starts anew
+            before = Suspicions()
         n_new = check.n_new_rows(before)
         is_new = n_new >= check.n_new_needed(monitoring.min_rows)
         after, confirmed, suspected = accumulated(
@@ -214,10 +216,8 @@ def _judged(spec: ProjectSpec, state: ProjectState, check: _Check) -> DriftRepor
             at=report.at,
             is_new=is_new,
         )
-        if is_new:
-            after = replace(after, n_rows_of_hour=check.rows_of_hour())
-        else:
-            after = replace(after, n_rows_of_hour=before.n_rows_of_hour)
+        counted = check.rows_of_hour() if is_new else before.n_rows_of_hour
+        after = replace(after, n_rows_of_hour=counted)
         if state.write(spec.name, SUSPICIONS, to_bytes(after), expected_revision=stored.revision):
             report = replace(report, confirmed=confirmed, suspected=suspected, n_new_rows=n_new)
             return replace(report, verdict=_verdict(report))

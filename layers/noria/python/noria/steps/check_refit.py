@@ -1,6 +1,7 @@
 """Decide whether the model fitted again on all rows serves, or the one that was evaluated."""
 
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any, Literal
 
 import numpy as np
@@ -12,16 +13,19 @@ from noria.evaluation.decisions import check_decisions, decide
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_candidate
 from noria.inference.predictor import Predictor
-from noria.monitoring.reference import Reference
+from noria.monitoring.reference import Reference, as_answers
 from noria.ports import ArtifactStore
+from noria.promotion.evidence import judged_again, learned_decision
 from noria.records.bundle import Decision
 from noria.records.prediction import Row
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
     NO_RESULT,
+    OUT_OF_FOLD,
     REFERENCE,
     RESULT,
     TEST,
+    USUAL_ANSWERS,
     candidate_key,
     run_key,
 )
@@ -92,6 +96,7 @@ class _Refit:
         self._classes = list(names)
         self._outputs = self._scored(self._model, self._rows)
         self._evaluated = self._scored(evaluated, self._rows)
+        self._plain: Decision | None = None  # what decides instead of what was learned
 
     def _loaded(self, run_id: str) -> Predictor:
         return load_candidate(self._artifacts, self._spec.name, run_id, self._request.candidate)
@@ -121,10 +126,18 @@ class _Refit:
             return
         if self._evaluation.replaced_decision is None and not self._is_degenerate():
             return
+        self._plain = Decision((1.0,) * len(self._model.classes))
+        body = with_description(self._kept(BUNDLE_FILE), self._plain.to_dict())
         request = self._request
         key = candidate_key(self._spec.name, request.refit_run_id, request.candidate, BUNDLE_FILE)
-        plain = Decision((1.0,) * len(self._model.classes))
-        self._artifacts.put(key, with_description(self._artifacts.get(key), plain.to_dict()))
+        self._artifacts.put(key, body)
+
+    def _kept(self, name: str) -> bytes:
+        """Return a file of the refitted candidate."""
+        request = self._request
+        return self._artifacts.get(
+            candidate_key(self._spec.name, request.refit_run_id, request.candidate, name)
+        )
 
     def _is_degenerate(self) -> bool:
         known = [i for i, row in enumerate(self._rows) if row[TARGET] in self._model.classes]
@@ -135,15 +148,22 @@ class _Refit:
             self._spec.decision.rule,
             self._spec.evaluation.primary_metric,
             truth,
-            decide(outputs, self._model.decision),
+            decide(outputs, learned_decision(self._kept(RESULT))),
             commonest=commonest,
             classes=self._model.classes,
             max_share_ratio=self._spec.decision.max_share_ratio,
         ).is_degenerate
 
     def reference(self) -> bytes:
-        """Return the refit's profile, with the scores of the version that was evaluated."""
-        request = self._request
-        key = candidate_key(self._spec.name, request.refit_run_id, request.candidate, REFERENCE)
-        reference = Reference.from_bytes(self._artifacts.get(key))
-        return replace(reference, tested=dict(self._evaluation.metrics)).to_bytes()
+        """Return the refit's profile, decided as it will be, with the evaluated version's scores.
+
+        Call it after `settle_decision`.
+        """
+        reference, classes = Reference.from_bytes(self._kept(REFERENCE)), self._model.classes
+        tested = dict(self._evaluation.metrics)
+        if self._plain is None:
+            return replace(reference, tested=tested).to_bytes()
+        reference = judged_again(reference, self._kept(OUT_OF_FOLD), classes, self._plain)
+        with np.load(BytesIO(self._kept(USUAL_ANSWERS)), allow_pickle=False) as kept:
+            usual = decide(kept["outputs"], self._plain)
+        return reference.answering([*as_answers(classes, usual)], tested).to_bytes()

@@ -6,7 +6,7 @@ from noria.data.schema_inference import spec_of_dataset
 from noria.errors import ModelVersionConflictError
 from noria.evaluation.runs import read_evaluation
 from noria.ports import ArtifactStore, ModelAliases
-from noria.promotion.evidence import Challenger, TestRows, bundle_sha256
+from noria.promotion.evidence import Challenger, ScoredTestRows, bundle_sha256
 from noria.records.codec import to_bytes
 from noria.records.evaluation import Evaluation
 from noria.spec.model import ProjectSpec
@@ -64,7 +64,7 @@ def evaluate_challenger(
     if not artifacts.exists(key):
         record = aliases.read(spec.name)
         columns = spec_of_dataset(artifacts, spec, request.dataset_version)
-        rows = TestRows(who, columns, artifacts)
+        rows = ScoredTestRows(who, columns, artifacts)
         evaluation = rows.evaluation(record.champion, record.revision)
         answers_key = run_key(spec.name, request.run_id, TEST_ANSWERS)
         artifacts.put(answers_key, rows.answers())

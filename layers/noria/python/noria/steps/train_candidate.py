@@ -16,7 +16,8 @@ from noria.data.schema_inference import spec_of_dataset
 from noria.data.validation import target_contract
 from noria.data.versions import encode_rows, read_dataset_manifest, read_rows
 from noria.evaluation.decisions import watched_metrics
-from noria.evaluation.metrics import METRICS, joined, measure
+from noria.evaluation.metrics import METRICS, Answers, joined, measure
+from noria.evaluation.runs import packed_answers
 from noria.features.matrix import Matrix, stack_rows, take_columns
 from noria.features.matrix import from_bytes as matrix_from_bytes
 from noria.features.view import FeatureView
@@ -53,6 +54,7 @@ from noria.storage.keys import (
     SELECTIONS,
     TARGETS,
     TRAIN,
+    USUAL_ANSWERS,
     WATCHED,
     candidate_key,
     fold_name,
@@ -371,13 +373,22 @@ class _Run:
         )
         reference = build_reference(self._spec, self._rows, self._watched, facts)
         if not self._has_test_rows:
-            task, seed = self._spec.project.task, self._spec.search.seed
-            data = self.all_rows(), self.targets["y"]
-            answers = usual_answers(
-                self.candidate, task, held_out, data, n_classes=len(self.classes), seed=seed
-            )
-            reference = reference.answering([*as_answers(self.classes, answers)], scores)
+            usual = self._usual_answers(held_out)
+            reference = reference.answering([*as_answers(self.classes, usual)], scores)
         return reference.to_bytes()
+
+    def _usual_answers(self, held_out: OutOfFold) -> Answers:
+        """Return what a refit usually answers to rows it has not seen, and keep it."""
+        answers = usual_answers(
+            self.candidate,
+            self._spec.project.task,
+            held_out,
+            (self.all_rows(), self.targets["y"]),
+            n_classes=len(self.classes),
+            seed=self._spec.search.seed,
+        )
+        self.put(USUAL_ANSWERS, packed_answers(answers))
+        return answers
 
     def _scored_places(self, held_out: OutOfFold) -> Any:
         """Return the numbers of the training rows that the out-of-fold answers are about."""
@@ -386,13 +397,4 @@ class _Run:
     def out_of_fold(self, held_out: OutOfFold) -> bytes:
         """Return the training rows' numbers, targets and out-of-fold answers as an .npz file."""
         places, answers = self._scored_places(held_out), joined(held_out.answers)
-        parts = {
-            "rows": places,
-            "truth": self.targets["y"][places],
-            "outputs": answers.outputs,
-        }
-        if self.classes:
-            parts["decided"] = answers.decided
-        buffer = BytesIO()
-        np.savez_compressed(buffer, **parts)
-        return buffer.getvalue()
+        return packed_answers(answers, rows=places, truth=self.targets["y"][places])

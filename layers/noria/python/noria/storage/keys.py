@@ -16,6 +16,7 @@ SELECTION, EVALUATION, DECISION = "selection.json", "evaluation.json", "decision
 TEST_ANSWERS = "test_answers.npz"
 # A candidate of a run.
 SEARCH, RESULT, OUT_OF_FOLD = "search.json", "result.json", "out_of_fold.npz"
+USUAL_ANSWERS = "usual_answers.npz"  # of a refit: to rows that nearly the same model had not seen
 NO_RESULT = b"{}"  # body of a result that an attempt on other rows has made void
 GOLDEN = "golden.jsonl.gz"  # and of a model version
 REFERENCE = "reference.json.gz"  # and of a model version
