@@ -1,5 +1,6 @@
 """Estimates without labels against the labels they could not see."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -157,3 +158,11 @@ def test_a_column_of_two_numbers_is_not_outside_when_their_shares_move():
     beyond = NumberProfile.of(edges, [0.0] * 100 + [7.0] * 200, keep=0)
     assert _share_beyond(now, then) == 0.0
     assert _share_beyond(beyond, then) > 0.3
+
+
+def test_an_estimate_stays_in_the_range_of_its_metric():
+    """An F1 of 1.02 was shown: the method's own error on the training rows is taken off."""
+    reference = replace(_reference(), scores={"accuracy": 0.99, "f1_macro": 0.99})
+    sure = [{**row, "x": 4.0 * row["x"]} for row in loan_rows(500, seed=3)]
+    found = estimated("f1_macro", reference, _window(reference, sure))
+    assert found.low <= found.value <= found.high <= 1.0

@@ -37,7 +37,8 @@ def test_the_first_line_says_what_is_suspected_and_never_that_all_is_well():
     assert (report.health, report.overdue) == ("suspected", None)
     page = p.store.get(report.report_key).decode()
     first = page[page.index("<main>") : page.index("<table>")]
-    assert "Suspected</strong>: suspected drift of" in first
+    assert "Suspected</strong>: drift is suspected, not confirmed yet: x, the prob" in first
+    assert "a suspicion is no reason to train yet" in first
     assert not {"stable", "good", "healthy", "nothing"} & set(first.lower().split())
     *_, later = whole_check(p, end + timedelta(hours=25))
     assert later.overdue == end.isoformat()
@@ -48,4 +49,4 @@ def test_the_first_line_of_a_healthy_model_says_so():
     p = Production()
     *_, report = whole_check(p, p.hours(6))
     page = p.store.get(report.report_key).decode()
-    assert "Healthy</strong>: nothing has moved, and quality holds." in page
+    assert "Healthy</strong>: nothing has moved, and quality holds by the estimate" in page

@@ -19,6 +19,7 @@ from noria.monitoring.reference import Reference
 from noria.monitoring.sources import OUTPUTS, POSITIVE, PREDICTION
 from noria.monitoring.window import WindowProfile
 from noria.records.performance import Performance
+from noria.spec.catalog import METRICS as RANGES
 
 _REPLICATES = 500
 _SEED = 20_261  # any constant keeps checks repeatable
@@ -152,7 +153,10 @@ def estimated(metric: str, reference: Reference, window: WindowProfile) -> Perfo
     value = float(np.mean(now)) + bias
     spread = now + bias + (then - np.mean(then))
     edge = (1.0 - _CONFIDENCE) / 2.0
-    low, high = np.quantile(spread, [edge, 1.0 - edge]).tolist()
+    ends = np.quantile(spread, [edge, 1.0 - edge])
+    # Taking off the method's own error may leave the metric's range.
+    entry = RANGES[metric]
+    value, low, high = np.clip([value, *ends], entry.low, entry.high).tolist()
     return Performance(
         metric, value, low, high, reference.scores[metric], window.n_rows, is_estimated=True
     )

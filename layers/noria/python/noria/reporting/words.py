@@ -11,7 +11,7 @@ from noria.records.evaluation import (
     DecisionCheck,
     SliceComparison,
 )
-from noria.records.performance import Performance
+from noria.records.performance import Performance, PerformanceReport
 
 _ENDS = {
     "TIMED_OUT": "it took longer than its state machine allows",
@@ -50,10 +50,27 @@ def change_text(finding: HeldFinding) -> str:
 def suspicion_text(finding: HeldFinding, n_needed: int) -> str:
     """Return a suspicion in one line: what may have moved, how often it held, what confirms it."""
     left = max(n_needed - finding.n_windows, 1)
+    more = "one more with enough new rows confirms" if left == 1 else f"{left} more confirm"
     return (
         f"{finding_text(finding)}: window {finding.n_windows} of {n_needed} since "
-        f"{finding.since[:16]}; {left} more with enough new rows confirm(s) it"
+        f"{finding.since[:16]}; {more} it"
     )
+
+
+# What people call what is no column of theirs.
+_NAMES = {
+    "(prediction)": "the predictions",
+    "(confidence)": "the confidence",
+    "(positive)": "the probability of the positive class",
+    "degenerate_decision": "a collapse of the decisions",
+}
+
+
+def _named(findings: Sequence[HeldFinding]) -> str:
+    """Return what findings are about: the inputs first, three by name."""
+    ordered = sorted(findings, key=lambda finding: finding.name in _NAMES)
+    names = [_NAMES.get(finding.name, finding.name) for finding in ordered]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def headline(report: CheckReport) -> str:
@@ -61,12 +78,9 @@ def headline(report: CheckReport) -> str:
     drift, performance = report.drift, report.performance
     parts = []
     if drift.confirmed:
-        names = ", ".join(finding.name for finding in drift.confirmed[:3])
-        more = f" and {len(drift.confirmed) - 3} more" if len(drift.confirmed) > 3 else ""
-        parts.append(f"drift of {names}{more}")
+        parts.append(f"drift: {_named(drift.confirmed)}")
     elif drift.suspected:
-        names = ", ".join(finding.name for finding in drift.suspected[:3])
-        parts.append(f"suspected drift of {names}; not confirmed yet")
+        parts.append(f"drift is suspected, not confirmed yet: {_named(drift.suspected)}")
     for _, found in performance.degraded()[:3]:
         parts.append(performance_text(found))
     if performance.estimated_verdict == "untrusted":
@@ -74,10 +88,19 @@ def headline(report: CheckReport) -> str:
         parts.append(f"estimates without labels are not trusted: {names} lie outside training")
     if not parts:
         parts = {
-            "healthy": ["nothing has moved, and quality holds"],
+            "healthy": [f"nothing has moved, and {_quality(performance)}"],
             "insufficient_data": ["too few answers and labels to say anything"],
         }.get(report.health, [])
     return "; ".join(parts)
+
+
+def _quality(performance: PerformanceReport) -> str:
+    """Return how it is known that a healthy model is good."""
+    if performance.verdict == "good":
+        return "quality holds on labels"
+    if performance.estimated_verdict == "good":
+        return "quality holds by the estimate; too few labels came to measure it"
+    return "too few labels came to measure quality"
 
 
 def performance_text(found: Performance) -> str:

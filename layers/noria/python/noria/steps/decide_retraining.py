@@ -91,7 +91,13 @@ def decide_retraining(
         codes=_codes(reasons if retrain or not against else against),
         reasons=tuple(reasons),
         against=tuple(against),
-        summary=_summary(reasons, against, retrain=retrain, wanted=wanted),
+        summary=_summary(
+            reasons,
+            against,
+            retrain=retrain,
+            wanted=wanted,
+            is_suspected=bool(situation.drift.suspected),
+        ),
         execution_name=f"retrain-{spec.name}-{bucket}-{short_id(subject.encode())[:8]}",
         run_id=_run_id(at),
         source_keys=tuple(sources),
@@ -127,12 +133,15 @@ def _summary(
     *,
     retrain: bool,
     wanted: bool,
+    is_suspected: bool,
 ) -> str:
     why = "; ".join(reason.text for reason in reasons[:3])
     if retrain:
         return f"training again: {why}"
     if not reasons:
-        return "no reason to train again"
+        return (
+            "a suspicion is no reason to train yet" if is_suspected else "no reason to train again"
+        )
     if not wanted:
         return f"{why}; this check does not train"
     return f"{why}; but not now: " + "; ".join(reason.text for reason in against)
