@@ -113,6 +113,7 @@ def test_every_benchmark_has_a_smoke():
         "drift",
         "quality",
         "estimates",
+        "judgement",
         "training",
         "scale",
     }
