@@ -90,8 +90,8 @@ bench-training: $(SETUP) ## Measure a full search against refitting everything: 
 bench-drift: $(SETUP) ## Drift: real pairs, false alarms, delay, ten million rows: build/drift.json
 	@$(BIN)/python -m tests.benchmarks.drift
 
-bench-judgement: $(SETUP) ## Noria's decisions on real, shifting data, block by block: build/judgement.json
-	@$(BIN)/python -m tests.benchmarks.judgement
+bench-judgement: $(PEERS) ## Noria's decisions on real, shifting data, block by block: build/judgement.json
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.judgement $(SETS)
 
 bench-estimates: $(SETUP) ## Performance estimated without labels beside the labels: build/estimates.json
 	@$(BIN)/python -m tests.benchmarks.estimates

@@ -43,8 +43,13 @@ _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 # The test rows are readable by evaluate_challenger alone until a decision is made: "read once" is
 # a right, not a habit. The two steps of a refit come after it.
 STEPS: dict[str, Step] = {
+    # Where a split is by time, the champion is asked about rows that it has not seen.
     "prepare_dataset": Step(
-        ("inbox/*",), ("datasets/*", "quarantine/*"), is_heavy=True, disk_mb=_JOIN_DISK_MB
+        ("inbox/*", "models/*", *_TRAIN_ROWS),
+        ("datasets/*", "quarantine/*"),
+        ("dynamodb:GetItem",),
+        is_heavy=True,
+        disk_mb=_JOIN_DISK_MB,
     ),
     "fit_feature_views": Step(_TRAIN_ROWS, ("runs/*",), is_heavy=True),
     "train_candidate": Step((*_TRAIN_ROWS, "runs/*", "models/*"), ("runs/*",), is_heavy=True),

@@ -14,5 +14,8 @@ def lambda_handler(request: PrepareDatasetRequest) -> PrepareDatasetResult:
     """Run the step on the data bucket."""
     services = bootstrap()
     return prepare_dataset(
-        request, spec=services.spec(request.project), artifacts=services.artifacts
+        request,
+        spec=services.spec(request.project),
+        artifacts=services.artifacts,
+        aliases=services.aliases,
     )

@@ -3,16 +3,25 @@
 Each set is played through the real steps, in memory: train on the first blocks, answer the next
 one, file its labels late, check, train again where the check decides so, promote where the gate
 does. Beside it stand two policies without judgement: never train again, and fit again on
-everything after each block. `make bench-judgement` prints every block and writes
-`build/judgement.json`.
+everything after each block; and two that fit again on everything when a detector of river's
+(ADWIN [1]_, DDM [2]_) finds a change in the model's errors. `make bench-judgement` prints every
+block and writes `build/judgement.json`; `make bench-judgement SETS="elec2 bank"` plays some.
+
+References
+----------
+.. [1] Bifet, Gavaldà, "Learning from time-changing data with adaptive windowing", SDM (2007).
+.. [2] Gama et al., "Learning with drift detection", SBIA (2004).
 """
 
 import csv
 import gzip
+import importlib.util
 import io
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,7 +106,6 @@ bootstrap_replicates = 500
 [monitoring]
 rules = ["class_share"]
 [retraining]
-rows = "since_change"
 row_age_hours = 1
 """
 
@@ -126,6 +134,7 @@ class Block:
     noria: float  # the metric of what answered
     never: float
     every: float
+    triggered: dict[str, float]  # by river's detector
     is_degenerate: bool  # Noria's decisions: a class said far more often than true
 
 
@@ -141,6 +150,7 @@ class TrialResult:
     noria: float  # means over the blocks
     never: float
     every: float
+    triggered: dict[str, tuple[float, int]]  # by river's detector: (mean, how often trained)
     note: str = ""
 
 
@@ -177,7 +187,7 @@ class _World:
 
     def put(self, name: str, rows: Sequence[Row]) -> str:
         """Put a file of rows into the inbox."""
-        key = f"inbox/{self.spec.name}/{len(self.artifacts.objects)}/{name}.csv"
+        key = f"inbox/{self.spec.name}/{len(self.artifacts.objects):06}/{name}.csv"
         out = io.StringIO()
         writer = csv.DictWriter(out, fieldnames=list(rows[0]))
         writer.writeheader()
@@ -225,8 +235,10 @@ def _renamed(spec: ProjectSpec, rows: Sequence[Row]) -> list[Row]:
     return [{aliases.get(name, name): cell for name, cell in row.items()} for row in rows]
 
 
-def _score(spec: ProjectSpec, predictor: Predictor, rows: Sequence[Row]) -> tuple[float, Answers]:
-    """Return the primary metric of one model on rows, and its answers."""
+def _score(
+    spec: ProjectSpec, predictor: Predictor, rows: Sequence[Row]
+) -> tuple[float, Answers, Any]:
+    """Return the primary metric of one model on rows, its answers and the truth."""
     outputs, decided, truth = [], [], []
     for row in rows:
         label = predictor.target.read(row[spec.target.column])[0]
@@ -239,20 +251,52 @@ def _score(spec: ProjectSpec, predictor: Predictor, rows: Sequence[Row]) -> tupl
         outputs.append(answer.outputs)
         decided.append(predictor.classes.index(str(answer.prediction)))
         truth.append(predictor.classes.index(label))
-    answers = Answers(np.array(outputs), np.array(decided))
-    return measure(spec.evaluation.primary_metric, np.array(truth), answers), answers
+    answers, known = Answers(np.array(outputs), np.array(decided)), np.array(truth)
+    return measure(spec.evaluation.primary_metric, known, answers), answers, known
 
 
 def _is_degenerate(spec: ProjectSpec, predictor: Predictor, rows: Sequence[Row]) -> bool:
     """Return whether a class is surely said far more often than it is true."""
-    _, answers = _score(spec, predictor, rows)
-    labels = [predictor.target.read(row[spec.target.column])[0] for row in rows]
-    for number, name in enumerate(predictor.classes):
-        said = wilson_interval(int((answers.decided == number).sum()), len(answers.decided))
-        true = wilson_interval(labels.count(name), len(labels))
+    _, answers, truth = _score(spec, predictor, rows)
+    for number in range(len(predictor.classes)):
+        said, true = (
+            wilson_interval(int((numbers == number).sum()), len(numbers))
+            for numbers in (answers.decided, truth)
+        )
         if said[0] > spec.decision.max_share_ratio * true[1]:
             return True
     return False
+
+
+class _Triggered:
+    """The policy that fits again on everything when a detector finds a change in the errors."""
+
+    def __init__(self, detector: Any, start: Predictor) -> None:
+        self._make, self._detector = detector, detector()
+        self._predictor, self._has_fired = start, False
+        self.n_retrained, self.scores = 0, list[float]()
+
+    def play(self, spec: ProjectSpec, rows: Sequence[Row], fresh: Predictor) -> float:
+        """Answer a block and look at the errors; `fresh` is fitted on everything before it."""
+        if self._has_fired:
+            self._predictor, self._detector = fresh, self._make()
+            self.n_retrained += 1
+        score, answers, truth = _score(spec, self._predictor, rows)
+        self._has_fired = False
+        for is_wrong in answers.decided != truth:
+            self._detector.update(bool(is_wrong))
+            self._has_fired |= self._detector.drift_detected
+        self.scores.append(score)
+        return score
+
+
+def _detectors() -> dict[str, Any]:
+    """Return river's detectors by name; none where it is not installed (`make test`)."""
+    if not importlib.util.find_spec("river"):
+        return {}
+    drift = importlib.import_module("river.drift")
+    binary = importlib.import_module("river.drift.binary")
+    return {"ADWIN": drift.ADWIN, "DDM": binary.DDM}
 
 
 def play(trial: Trial) -> TrialResult:
@@ -268,34 +312,40 @@ def play(trial: Trial) -> TrialResult:
         first = world.train(keys, f"first-{n_first}")
     if first.outcome != "ChallengerPromoted":
         note = f"no champion after {n_first} blocks: {first.summary[:160]}"
-        return TrialResult(trial.name, metric, (), 0, 0, 0.0, 0.0, 0.0, note)
+        return TrialResult(trial.name, metric, (), 0, 0, 0.0, 0.0, 0.0, {}, note)
     start = world.aliases.read(spec.name).champion
     never = load_model_version(world.artifacts, spec.name, str(start))
+    triggered = {name: _Triggered(made, never) for name, made in _detectors().items()}
     found, n_retrained, n_promoted = [], 0, 0
     for number, (name, rows) in enumerate(trial.blocks[n_first:]):
         every = _fresh(trial, n_first + number)
-        block, outcome = _block(world, trial, (number, name, rows), (never, every))
+        block, outcome = _block(world, trial, (number, name, rows), (never, every, triggered))
         found.append(block)
         n_retrained += bool(outcome)
         n_promoted += outcome == "ChallengerPromoted"
         print(f"  {trial.name} {name}: {block.health}, {block.outcome or 'no training'}, "
-              f"{block.noria:.3f} {block.never:.3f} {block.every:.3f}", file=sys.stderr)  # fmt: skip
+              f"{block.noria:.3f} {block.never:.3f} {block.every:.3f}", file=sys.stderr, flush=True)  # fmt: skip
     noria, never_mean, every_mean = (
         float(np.mean([getattr(b, who) for b in found])) for who in ("noria", "never", "every")
     )
+    detected = {
+        name: (float(np.mean(policy.scores)), policy.n_retrained)
+        for name, policy in triggered.items()
+    }
     return TrialResult(
-        trial.name, metric, tuple(found), n_retrained, n_promoted, noria, never_mean, every_mean
-    )
+        trial.name, metric, tuple(found), n_retrained, n_promoted,
+        noria, never_mean, every_mean, detected,
+    )  # fmt: skip
 
 
 def _block(
     world: _World,
     trial: Trial,
     block: tuple[int, str, list[Row]],
-    others: tuple[Predictor, Predictor],
+    others: tuple[Predictor, Predictor, dict[str, _Triggered]],
 ) -> tuple[Block, str]:
     """Answer a block, file its labels, check, and train if the check says so."""
-    (number, name, rows), (never, every), spec = block, others, trial.spec
+    (number, name, rows), (never, every, triggered), spec = block, others, trial.spec
     world.clock.at = _START + (number + 1) * _BETWEEN
     asked = _renamed(
         spec,
@@ -312,7 +362,7 @@ def _block(
                 label = some[result["index"]][spec.target.column]
                 labels.append({"prediction_id": result["prediction_id"], "label": label})
     world.log.flush(spec.name, world.clock.at)
-    score, _ = _score(spec, predictor, asked)
+    score = _score(spec, predictor, asked)[0]
     is_degenerate = spec.decision.rule != "top_share" and _is_degenerate(spec, predictor, asked)
     world.clock.at += timedelta(hours=2)  # labels come late
     for part in range(0, len(labels), 1000):
@@ -336,6 +386,7 @@ def _block(
         noria=score,
         never=_score(spec, never, asked)[0],
         every=_score(spec, every, asked)[0],
+        triggered={n: policy.play(spec, asked, every) for n, policy in triggered.items()},
         is_degenerate=is_degenerate,
     ), outcome
 
@@ -367,7 +418,9 @@ def _shipped(name: str, *candidates: str) -> ProjectSpec:
     spec = load_project(name, SPECS)
     chosen = tuple(c for c in spec.candidates if c.name in candidates)
     rollout = spec.rollout.model_copy(update={"steps": ()})
-    retraining = spec.retraining.model_copy(update={"row_age_hours": 1.0})
+    # Blocks of sets this small are much of what is known: more rows are a reason of their own.
+    on = (*spec.retraining.on, "growth")
+    retraining = spec.retraining.model_copy(update={"row_age_hours": 1.0, "on": on})
     return spec.model_copy(
         update={"candidates": chosen, "rollout": rollout, "retraining": retraining}
     )
@@ -381,51 +434,68 @@ def _grouped(rows: Sequence[Row], column: str, length: int) -> list[tuple[str, l
     return list(groups.items())
 
 
-def trials() -> Iterator[Trial]:
-    """Yield the sets with time in the data folder."""
-    for name in _STREAMS:
-        drop = 'drop = ["period"]' if name == "elec2" else ""
-        rows = _rows(f"streams/{name}.csv.gz")
-        size = max(_BLOCK_ROWS, len(rows) // (_MAX_BLOCKS + 2) if _MAX_BLOCKS > 3 else _BLOCK_ROWS)
-        blocks = [
-            (f"b{n:02}", rows[n * size : (n + 1) * size])
-            for n in range(min(_MAX_BLOCKS + 2, len(rows) // size))
-        ]
-        short = name.split("_")[0]
-        spec = parse_spec(_STREAM.format(name=short, drop=drop), source=f"{short}.toml")
-        yield Trial(name, spec, blocks, 2)
-    if IS_SMOKE:
-        return
-    bank = [(f"p{n}", _rows(f"customers/bank_additional_p{n}.csv")) for n in range(1, 6)]
-    yield Trial("bank, file by file", _shipped("customers", "logistic_regression"), bank, 2)
-    yelp = _grouped(_rows("messages/yelp_reviews_2005_2011.csv.gz"), "date", 4)
-    early = [("to 2008", [row for year, rows in yelp if year <= "2008" for row in rows])]
-    years = early + [(year, rows) for year, rows in yelp if year > "2008"]
-    yield Trial("yelp, year by year", _shipped("messages", "logistic_regression_text"), years, 1)
+def _stream(name: str) -> Trial:
+    drop = 'drop = ["period"]' if name == "elec2" else ""
+    rows = _rows(f"streams/{name}.csv.gz")
+    size = max(_BLOCK_ROWS, len(rows) // (_MAX_BLOCKS + 2) if _MAX_BLOCKS > 3 else _BLOCK_ROWS)
+    blocks = [
+        (f"b{n:02}", rows[n * size : (n + 1) * size])
+        for n in range(min(_MAX_BLOCKS + 2, len(rows) // size))
+    ]
+    short = name.split("_", maxsplit=1)[0]
+    spec = parse_spec(_STREAM.format(name=short, drop=drop), source=f"{short}.toml")
+    return Trial(name, spec, blocks, 2)
+
+
+def _bank() -> Trial:
+    files = [(f"p{n}", _rows(f"customers/bank_additional_p{n}.csv")) for n in range(1, 6)]
+    return Trial("bank, file by file", _shipped("customers", "logistic_regression"), files, 2)
+
+
+def _yelp() -> Trial:
+    years = _grouped(_rows("messages/yelp_reviews_2005_2011.csv.gz"), "date", 4)
+    early = [("to 2008", [row for year, rows in years if year <= "2008" for row in rows])]
+    blocks = early + [(year, rows) for year, rows in years if year > "2008"]
+    return Trial("yelp, year by year", _shipped("messages", "logistic_regression_text"), blocks, 1)
+
+
+def _glpi() -> Trial:
     months = _grouped(_rows("tickets/glpi_es_2022.csv"), "fecha_de_apertura", 7)
     months = [(month, rows) for month, rows in months if len(rows) >= 100]
     spec = _shipped("tickets", "logistic_regression_everything")
-    yield Trial("glpi, month by month", spec, months, 1)
+    return Trial("glpi, month by month", spec, months, 1)
+
+
+_OTHERS = {"bank": _bank, "yelp": _yelp, "glpi": _glpi}
+
+
+def _played(name: str) -> TrialResult:
+    """Play a set of the data folder."""
+    return play(_OTHERS[name]() if name in _OTHERS else _stream(name))
 
 
 def main() -> None:
     """Play every set and write `build/judgement.json`."""
     console, results = Console(width=170), []
-    for trial in trials():
-        found = play(trial)
-        results.append(found)
-        _show(console, found)
+    names = sys.argv[1:] or [*_STREAMS, *([] if IS_SMOKE else _OTHERS)]
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as workers:
+        for found in workers.map(_played, names):
+            results.append(found)
+            _show(console, found)
     summary = Table(title="Means over the blocks")
-    for column in ("set", "metric", "Noria", "never", "every block", "trained", "of blocks",
-                   "promoted", "worse than the better"):  # fmt: skip
+    for column in ("set", "metric", "Noria", "never", "every block", "river's best", "blocks",
+                   "trained", "river's", "promoted", "worse than the better"):  # fmt: skip
         summary.add_column(column)
     for found in results:
         greater = METRICS[found.metric].greater_is_better
         best = max(found.never, found.every) if greater else min(found.never, found.every)
         gap = (best - found.noria) if greater else (found.noria - best)
+        sign = 1.0 if greater else -1.0
+        river = max(found.triggered.items(), key=lambda one: sign * one[1][0], default=None)
         summary.add_row(
             found.name, found.metric, f"{found.noria:.3f}", f"{found.never:.3f}",
-            f"{found.every:.3f}", str(found.n_retrained), str(len(found.blocks)),
+            f"{found.every:.3f}", f"{river[1][0]:.3f} {river[0]}" if river else "not installed",
+            str(len(found.blocks)), str(found.n_retrained), str(river[1][1]) if river else "",
             str(found.n_promoted), found.note or f"{gap:+.3f}",
         )  # fmt: skip
     console.print(summary)
@@ -443,12 +513,13 @@ def main() -> None:
 def _show(console: Console, found: TrialResult) -> None:
     table = Table(title=f"{found.name}: {found.metric}{' – ' + found.note if found.note else ''}")
     for column in ("block", "rows", "health", "drift", "on labels", "decision", "training",
-                   "Noria", "never", "every block"):  # fmt: skip
+                   "Noria", "never", "every block", "ADWIN", "DDM"):  # fmt: skip
         table.add_column(column)
     for b in found.blocks:
         table.add_row(
             b.block, str(b.n_rows), b.health, b.drift, b.performance, b.decision[:40], b.outcome,
             f"{b.noria:.3f}", f"{b.never:.3f}", f"{b.every:.3f}",
+            *(f"{score:.3f}" for score in b.triggered.values()),
         )  # fmt: skip
     console.print(table)
 

@@ -51,7 +51,7 @@ def run_training(
     name = spec.name
     keys = (sources,) if isinstance(sources, str) else tuple(sources)
     here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
-    dataset = prepare_dataset(PrepareDatasetRequest(name, run_id, keys), **here)
+    dataset = prepare_dataset(PrepareDatasetRequest(name, run_id, keys), aliases=aliases, **here)
     if not dataset.accepted or dataset.dataset_version is None:
         return Run("DatasetRejected", "; ".join(dataset.reasons))
     version = dataset.dataset_version

@@ -157,7 +157,7 @@ class Production:
             {REFERENCE: self.reference.to_bytes()},
             VersionFacts(START.isoformat(), Lineage("d1", "s", {}, None, "r", "e", "lambda", "c")),
         )
-        manifest = DatasetManifest("loans", "d1", {}, 0, 0, offered=("inbox/loans/1/a.csv",))
+        manifest = DatasetManifest("loans", "d1", {}, 100, 0, offered=("inbox/loans/1/a.csv",))
         self.store.put(dataset_key("loans", "d1", MANIFEST), to_bytes(manifest))
 
     def promote(self, version: str, *, at: datetime) -> None:

@@ -53,6 +53,12 @@ def test_every_deployed_spec_is_valid(name):
         ("[promotion]", '[batch]\npriorities = { top = "call" }\n[promotion]', "are no bands"),
         ("[promotion]", '[alerts]\nchannels = ["pigeon"]\n[promotion]', "alerts.channels.0"),
         ('kind = "stratified"', 'kind = "time"', "needs dataset.time"),
+        (
+            'kind = "stratified"',
+            'kind = "time"\n[retraining]\nrows = "since_change"',
+            "finds the change among the rows",
+        ),
+        ("[promotion]", '[training]\nhistory = "all"\n[promotion]', "leaves old rows out"),
         ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),
         ('name = "forest"', 'name = "logistic"', "used twice"),
         ("C = 5.0 }", "C = 5.0 }\nspace = { l1_ratio = [0, 1] }", "search.kind is 'none'"),

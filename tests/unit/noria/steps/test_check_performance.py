@@ -107,3 +107,35 @@ def test_an_estimate_of_inputs_outside_training_is_not_trusted():
     assert report.health == "unhealthy"  # of the drift
     page = p.store.get(report.report_key).decode()
     assert "estimates without labels are not trusted: x lie outside training" in page
+
+
+def _two_days(*, flip_second_day):
+    """Answer and label 400 rows today and 400 yesterday, all labels coming today."""
+    p = Production()
+    for day, flip in enumerate((False, flip_second_day)):
+        rows = loan_rows(400, seed=400 + day)
+        ids = p.log(rows, START + timedelta(days=day, minutes=5))
+        truth = ["yes" if t else "no" for t in p.truth(rows, seed=day, flip=flip)]
+        p.label(ids, truth, START + timedelta(days=1, hours=1))
+    _, performance, _ = decided(p, START + timedelta(days=1, hours=2))
+    return performance, _report(p, performance)
+
+
+def test_a_collapse_of_the_last_day_does_not_hide_among_earlier_labels():
+    """Both are judged, with intervals for both."""
+    performance, report = _two_days(flip_second_day=True)
+    assert performance.verdict == "degraded"
+    assert report.recent["accuracy"].value < 0.3 < report.realised["accuracy"].value
+    assert report.n_recent_labels == 400
+    codes = [code for code, _ in report.degraded()]
+    assert "performance" in codes
+    calm, usual = _two_days(flip_second_day=False)
+    assert (calm.verdict, usual.recent["accuracy"].is_degraded) == ("good", False)
+
+
+def test_labels_of_the_window_alone_are_judged_once():
+    """There are no earlier ones to hide among."""
+    p = Production()
+    _, performance, _ = decided(p, _labelled(p))
+    report = _report(p, performance)
+    assert (report.recent, report.n_recent_labels) == ({}, 600)

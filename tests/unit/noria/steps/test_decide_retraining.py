@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 from tests.support.checks import decided, drifting, new_file, whole_check
-from tests.support.production import START, Production
+from tests.support.production import START, Production, loan_rows
 
 
 def test_drift_trains_again_on_the_rows_that_came_since():
@@ -111,6 +111,47 @@ def test_age_and_new_files_are_reasons_where_the_spec_listens():
     end = q.hours(3, start=START + timedelta(days=8))
     new_file(q)
     assert decided(q, end)[2].codes == ()
+
+
+def test_inputs_that_have_drifted_are_no_reason_while_labels_say_that_all_is_well():
+    """The labels of the window know whether it matters. The drift is told all the same."""
+    p, end = drifting()
+    new_file(p)
+    rows = loan_rows(300, seed=90, shift=0.8)
+    ids = p.log(rows, end)
+    truth = ["yes" if t else "no" for t in p.truth(rows, seed=5)]
+    p.label(ids, truth, end + timedelta(minutes=20))
+    drift, performance, decision, report = whole_check(p, end + timedelta(hours=1))
+    assert (drift.verdict, performance.verdict) == ("drift", "good")
+    assert not decision.retrain
+    assert "on labels the model is as good as it was" in decision.summary
+    assert report.health == "unhealthy"
+
+
+def test_labels_of_earlier_answers_do_not_speak_for_the_window():
+    """They were good before the inputs moved: the drift is a reason."""
+    p = Production(retraining={"row_age_hours": 0.5})
+    rows = loan_rows(300, seed=91)
+    ids = p.log(rows, START)
+    p.store.put("inbox/loans/1/a.csv", b"x,y\n1,no\n")
+    later = START + timedelta(hours=30)
+    end = p.hours(6, start=later, shift=0.8)
+    p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5)], end)
+    decided(p, end)
+    new_file(p)
+    _, performance, decision = decided(p, end + timedelta(hours=1))
+    assert performance.verdict == "good"
+    assert decision.retrain
+
+
+def test_as_many_new_rows_as_it_was_trained_on_are_a_reason_where_the_spec_listens():
+    """Small sets still learn from more rows."""
+    p = Production(retraining={"on": ("growth",)})
+    end = p.hours(3)
+    new_file(p, n=50)
+    assert decided(p, end)[2].codes == ()
+    new_file(p, "more.csv", n=60)
+    assert decided(p, end + timedelta(hours=1))[2].codes == ("growth",)
 
 
 def test_a_running_rollout_is_waited_for():

@@ -22,6 +22,11 @@ def input_hash(row: Row, columns: Sequence[str]) -> str:
     return sha256_hex(canonical_json({name: row[name] for name in columns}))[:16]
 
 
+def in_time_order(rows: Sequence[Row]) -> list[Row]:
+    """Return rows by their time; those without one come so (`dataset.in_time_order`)."""
+    return sorted(rows, key=lambda row: row.get(TIME, ""))
+
+
 def split_rows(
     rows: Sequence[Row], columns: Sequence[str], split: SplitSection
 ) -> tuple[list[Row], list[Row]]:
@@ -32,8 +37,7 @@ def split_rows(
     Rows with equal inputs always land on the same side, except under "time".
     """
     if split.kind == "time":
-        # Rows without a time come in time order (dataset.in_time_order).
-        ordered = sorted(rows, key=lambda row: row.get(TIME, ""))
+        ordered = in_time_order(rows)
         cut = len(ordered) - round(len(ordered) * split.test_fraction)
         return ordered[:cut], ordered[cut:]
     places = [_place(input_hash(row, columns), f"split:{split.seed}") for row in rows]

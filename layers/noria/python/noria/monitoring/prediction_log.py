@@ -125,9 +125,21 @@ class LabelledLog:
         self.n_unmatched = sum(at <= late for at in left)
         self.n_waiting = len(left) - self.n_unmatched
 
-    def of(self, reference: Reference, model_version: str) -> Outcomes:
-        """Return the labelled answers of one version; a failure to answer is none."""
-        mine = [(a, label) for a, label in self._joined if a.model_version == model_version]
+    def of(
+        self, reference: Reference, model_version: str, since: datetime | None = None
+    ) -> Outcomes:
+        """Return the labelled answers of one version; a failure to answer is none.
+
+        Parameters
+        ----------
+        since : datetime or None
+            Only answers that were given from then on.
+        """
+        mine = [
+            (answer, label)
+            for answer, label in self._joined
+            if answer.model_version == model_version and _is_since(answer, since)
+        ]
         if not reference.classes:
             values = [(a.outputs, float(label)) for a, label in mine if _is_number(label)]
             outputs = np.array([o for o, _ in values], dtype=np.float64).reshape(-1, 1)
@@ -182,6 +194,11 @@ def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]
     """Return the hour that a prediction id tells; none for an id that Noria cannot have made."""
     at = time_of(key) if kind == "prediction_id" else None
     return [hour_name(at)] if at and oldest <= at <= end else []
+
+
+def _is_since(answer: FiledAnswer, since: datetime | None) -> bool:
+    at = time_of(answer.prediction_id)
+    return since is None or (at is not None and at >= since)
 
 
 def _is_number(label: Any) -> bool:

@@ -10,6 +10,9 @@ from noria.records.retraining import RetrainingReason
 from noria.reporting.words import finding_text, performance_text
 from noria.spec.model import ProjectSpec
 
+# What labels of the same rows can answer: whether it matters.
+_OF_INPUTS = ("data_drift", "prediction_drift", "confidence")
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -22,8 +25,17 @@ class Situation:
     new_files: Sequence[str]  # inbox keys that no training has seen, of rows since `changed_at`
     changed_at: datetime | None  # when what is confirmed now was first seen; None: nothing is
     n_new_rows: int
+    n_trained_rows: int  # of the champion
     attempts: Sequence[datetime]  # earlier automatic trainings
     is_rollout_running: bool
+
+    def is_good_on_labels(self, spec: ProjectSpec) -> bool:
+        """Return whether labels of the window itself say that the champion is as good as it was.
+
+        They know more than the inputs: what has moved may not matter.
+        """
+        enough = self.performance.n_recent_labels >= spec.monitoring.min_labels
+        return enough and self.performance.verdict == "good"
 
 
 def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
@@ -33,6 +45,8 @@ def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
 
 def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
     for finding in now.drift.confirmed:
+        if finding.code in _OF_INPUTS and now.is_good_on_labels(spec):
+            continue
         text = f"{finding_text(finding)}, in {finding.n_windows} window(s)"
         yield RetrainingReason(finding.code, text)
     for code, performance in now.performance.degraded():
@@ -43,6 +57,9 @@ def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
         yield RetrainingReason("age", f"the champion is {age:.1f} days old, above {limit:g}")
     if now.n_new_rows >= spec.retraining.min_new_rows:
         yield RetrainingReason("new_rows", f"{now.n_new_rows} new rows in the inbox")
+    if now.n_new_rows >= now.n_trained_rows:
+        text = f"{now.n_new_rows} new rows in the inbox, as many as the champion was trained on"
+        yield RetrainingReason("growth", text)
     if now.new_files:
         names = ", ".join(key.rpartition("/")[2] for key in now.new_files[:3])
         yield RetrainingReason(

@@ -9,7 +9,7 @@ import numpy as np
 
 from noria.bundle.format import BUNDLE_FILE, with_description
 from noria.data.splits import input_hash
-from noria.data.validation import TARGET
+from noria.data.validation import TARGET, TIME
 from noria.data.versions import read_rows
 from noria.errors import ModelError, NoriaError, RegistryError
 from noria.evaluation.business_value import business_totals
@@ -263,12 +263,14 @@ class ScoredTestRows:
         except (ModelError, RegistryError, LookupError, TypeError, ValueError) as error:
             reason = error.message if isinstance(error, NoriaError) else repr(error)
             return _AgainstChampion(fault=reason)
-        columns = list(self._spec.dataset.columns)
+        columns = self._identity()
         trained_on = {
             input_hash({name: row.get(name) for name in columns}, columns) for row in trained_rows
         }
         unseen = [
-            i for i, row in enumerate(self._test) if input_hash(row, columns) not in trained_on
+            i
+            for i, row in enumerate(self._test)
+            if input_hash({name: row.get(name) for name in columns}, columns) not in trained_on
         ]
         if len(unseen) < self._spec.evaluation.min_test_rows:
             return _AgainstChampion(len(unseen))
@@ -289,6 +291,15 @@ class ScoredTestRows:
                 if name not in known and not column.optional
             ),
         )
+
+    def _identity(self) -> list[str]:
+        """Return what tells that a test row is one that a champion was trained on.
+
+        Its inputs. Where time splits, its target and time too: equal inputs come again, and what
+        the champion knows of the earlier ones is what it is asked for.
+        """
+        columns = list(self._spec.dataset.columns)
+        return [*columns, TARGET, TIME] if self._spec.split.kind == "time" else columns
 
     def _compare(
         self, ours: Answers, theirs: Answers, truth: Any, *, n_tests: int = 1

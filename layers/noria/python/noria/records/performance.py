@@ -1,7 +1,7 @@
 """How good a champion is: measured on labels, or estimated without them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # "untrusted": an estimate without labels, of inputs that lie outside training.
@@ -38,6 +38,10 @@ class PerformanceReport:
     estimated: Mapping[str, Performance]
     verdict: PerformanceVerdict  # on labels
     estimated_verdict: PerformanceVerdict
+    # On the labels of answers that were given in the drift check's long window, where they are
+    # enough and others came too: a collapse of the last day is not to hide among earlier labels.
+    recent: Mapping[str, Performance] = field(default_factory=dict)
+    n_recent_labels: int = 0
     n_unmatched_labels: int = 0  # they belong to no answer, an hour after they came
     n_waiting_labels: int = 0  # they came later and have no answer yet
     worst: str | None = None  # metric that has dropped most, of those that are degraded
@@ -45,6 +49,7 @@ class PerformanceReport:
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
         """Return each watched metric that is degraded, with the retraining trigger's name."""
-        found = [("performance", part) for part in self.realised.values()]
+        found = [("performance", part) for part in self.recent.values()]
+        found += [("performance", part) for part in self.realised.values()]
         found += [("estimated_performance", part) for part in self.estimated.values()]
         return tuple((code, part) for code, part in found if part.is_degraded)

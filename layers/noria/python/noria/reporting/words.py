@@ -145,6 +145,7 @@ def dropped_texts(report: ValidationReport) -> list[str]:
         "with a gap (dataset.missing_rows)": report.n_gaps,
         "beyond dataset.max_rows": report.n_beyond_max_rows,
         "outliers (dataset.outliers)": report.n_outliers,
+        "older than what predicts the newest ones best (training.history)": report.n_outdated,
     }
     texts += [f"{n_rows} row(s) {why}" for why, n_rows in rows.items() if n_rows]
     texts += [

@@ -79,5 +79,6 @@ TRIGGERS = frozenset(
         "age",
         "new_rows",
         "new_file",
+        "growth",
     }
 )

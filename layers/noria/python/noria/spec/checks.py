@@ -138,6 +138,13 @@ def _split_faults(spec: ProjectSpec) -> Iterator[str]:
         yield "dataset: only split.kind = 'time' reads time and in_time_order"
     if dataset.time is not None and dataset.in_time_order:
         yield "dataset.in_time_order: dataset.time orders the rows already"
+    if split.kind == "time" and spec.retraining.rows == "since_change":
+        yield (
+            "retraining.rows: a split by time finds the change among the rows; leave it out, or "
+            "let training.history = 'all' keep every row"
+        )
+    if split.kind != "time" and spec.training.history == "all":
+        yield "training.history: only split.kind = 'time' leaves old rows out"
     if dataset.time_format is not None and dataset.time is None:
         yield "dataset.time_format: there is no dataset.time to read with it"
 

@@ -242,6 +242,9 @@ class TrainingSection(Section):
     # What a promoted challenger's alias gets: the model that was evaluated, or the same procedure
     # fitted again on all rows, the newest included. "auto": refitted where the split is by time.
     serve: Literal["auto", "evaluated", "refitted"] = "auto"
+    # Of a split by time. "auto": rows from before a change are left out where that predicts the
+    # newest rows better. "all": every row trains, as where seasons come back.
+    history: Literal["auto", "all"] = "auto"
 
     @model_validator(mode="after")
     def _instance_is_of_the_backend(self) -> "TrainingSection":

@@ -62,11 +62,13 @@ class RetrainingSection(Section):
 
     on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance")
     # After a change, rows from before it teach a world that is gone.
+    # Of files; a split by time finds the change among the rows (training.history).
     rows: Literal["all", "since_change"] = "all"
     # The oldest row of a file when it comes: the wait for labels, and the time between files.
     row_age_hours: float = Field(default=48.0, gt=0.0, le=8760.0)
     max_age_days: float = Field(default=7.0, gt=0.0)  # for "age"
     min_new_rows: int = Field(default=1000, ge=1)  # in the inbox, for "new_rows"
+    # "growth": as many new rows as the champion was trained on. More rows still help small sets.
     cool_down_hours: int = Field(default=24, ge=1, le=720)
     max_per_day: int = Field(default=2, ge=1, le=24)
 

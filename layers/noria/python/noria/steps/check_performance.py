@@ -20,6 +20,8 @@ from noria.records.performance import Performance, PerformanceReport, Performanc
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import PERFORMANCE, check_key
 
+_GRAVITY: tuple[PerformanceVerdict, ...] = ("insufficient_data", "good", "degraded")
+
 
 @dataclass(frozen=True)
 class CheckPerformanceRequest:
@@ -63,8 +65,11 @@ def check_performance(
     label_window = (at - timedelta(hours=monitoring.label_hours), at)
     log = LabelledLog(store, spec.name, label_window, record_id_days=monitoring.record_id_days)
     outcomes = log.of(reference, champion)
-    measured = _measured(spec, reference, outcomes)
     start = max(at - timedelta(hours=monitoring.window_hours), promoted_at)
+    newest = log.of(reference, champion, since=start)
+    has_others = monitoring.min_labels <= newest.n < outcomes.n
+    measured = _measured(spec, reference, outcomes, n_times=1 + has_others)
+    recent = _measured(spec, reference, newest, n_times=2) if has_others else {}
     window = read_window(store, reference, (spec.name, champion), start, at)
     guessed, outside = _guessed(spec, reference, window)
     report = PerformanceReport(
@@ -74,14 +79,16 @@ def check_performance(
         primary_metric=spec.evaluation.primary_metric,
         n_labels=outcomes.n,
         n_unknown_labels=outcomes.n_unknown,
+        recent=recent,
+        n_recent_labels=newest.n,
         n_unmatched_labels=log.n_unmatched,
         n_waiting_labels=log.n_waiting,
         n_rows=window.n_rows,
         realised=measured,
         estimated=guessed,
-        verdict=_verdict(measured),
+        verdict=max(_verdict(measured), _verdict(recent), key=_GRAVITY.index),
         estimated_verdict="untrusted" if outside and guessed else _verdict(guessed),
-        worst=_worst(measured) or _worst(guessed),
+        worst=_worst(recent) or _worst(measured) or _worst(guessed),
         outside=tuple(outside),
     )
     key = check_key(spec.name, request.check_id, PERFORMANCE)
@@ -90,9 +97,12 @@ def check_performance(
 
 
 def _measured(
-    spec: ProjectSpec, reference: Reference, outcomes: Outcomes
+    spec: ProjectSpec, reference: Reference, outcomes: Outcomes, *, n_times: int
 ) -> dict[str, Performance]:
-    """Return every metric on labels, the watched ones judged; nothing on too few labels."""
+    """Return every metric on labels, the watched ones judged; nothing on too few labels.
+
+    `n_times` is how often each metric is judged: intervals are Bonferroni's.
+    """
     if outcomes.n < spec.monitoring.min_labels:
         return {}
     watched = watched_metrics(spec)
@@ -100,7 +110,9 @@ def _measured(
         n for n in dict.fromkeys((*watched, *spec.evaluation.metrics)) if n in reference.tested
     ]
     measured = {
-        name: realised(name, reference, outcomes.answers, outcomes.truth, n_judged=len(watched))
+        name: realised(
+            name, reference, outcomes.answers, outcomes.truth, n_judged=n_times * len(watched)
+        )
         for name in names
     }
     return _judged(spec, measured)

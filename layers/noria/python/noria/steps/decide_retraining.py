@@ -97,6 +97,7 @@ def decide_retraining(
             retrain=retrain,
             wanted=wanted,
             is_suspected=bool(situation.drift.suspected),
+            is_good_on_labels=bool(situation.drift.confirmed) and situation.is_good_on_labels(spec),
         ),
         execution_name=f"retrain-{spec.name}-{bucket}-{short_id(subject.encode())[:8]}",
         run_id=_run_id(at),
@@ -134,10 +135,13 @@ def _summary(
     retrain: bool,
     wanted: bool,
     is_suspected: bool,
+    is_good_on_labels: bool,  # though something has moved
 ) -> str:
     why = "; ".join(reason.text for reason in reasons[:3])
     if retrain:
         return f"training again: {why}"
+    if not reasons and is_good_on_labels:
+        return "what has moved does not matter yet: on labels the model is as good as it was"
     if not reasons:
         return (
             "a suspicion is no reason to train yet" if is_suspected else "no reason to train again"
@@ -159,7 +163,8 @@ def _situation(
     if manifest.lineage is None:
         raise ModelCorruptError(f"{spec.name}: the manifest of {record.champion} has no lineage")
     version = manifest.lineage.dataset_version
-    trained_on = read_dataset_manifest(store, spec.name, version).offered
+    manifest_of_rows = read_dataset_manifest(store, spec.name, version)
+    trained_on = manifest_of_rows.offered
     attempts = [a for a in _attempts(spec.name, store) if a.check_id != request.check_id]
     tried = [a for a in attempts if _has_ended(spec.name, _run_id_of(a), store)]
     seen = {*trained_on, *(key for attempt in tried for key in attempt.source_keys)}
@@ -192,7 +197,10 @@ def _situation(
         trained_at=datetime.fromisoformat(manifest.created_at),
         new_files=new,
         # Reading them costs: only where the spec needs it.
-        n_new_rows=sum(_n_lines(store, key) for key in new) if "new_rows" in listens else 0,
+        n_new_rows=sum(_n_lines(store, key) for key in new)
+        if {"new_rows", "growth"} & {*listens}
+        else 0,
+        n_trained_rows=manifest_of_rows.n_train,
         attempts=[datetime.fromisoformat(attempt.at) for attempt in attempts],
         is_rollout_running=record.is_rolling_out(at),
     )

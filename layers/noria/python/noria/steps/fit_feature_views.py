@@ -16,9 +16,7 @@ from noria.data.splits import fold_indices
 from noria.data.validation import TARGET
 from noria.data.versions import encode_rows, read_rows
 from noria.errors import ModelIncompatibleError, TrainingFailedError
-from noria.features.fitting import RowPreparer, fit_feature_view
-from noria.features.matrix import Matrix, stack_rows, to_bytes
-from noria.features.view import FeatureView
+from noria.features.matrix import Matrix, to_bytes
 from noria.monitoring.reference import watched
 from noria.ports import ArtifactStore
 from noria.records.prediction import Row
@@ -36,6 +34,7 @@ from noria.storage.keys import (
     fold_name,
     run_key,
 )
+from noria.training.fold_features import FoldFeatures, prepared_here
 from noria.training.selection import kept_columns
 
 _SHOWN_ROWS = 1000  # of the feature layer, which is there to be looked at
@@ -56,12 +55,6 @@ class FitFeatureViewsResult:
 
     n_folds: int
     n_features: int
-
-
-def prepared_here(spec: ProjectSpec, rows: Sequence[Row]) -> list[Any]:
-    """Return the rows as `RowPreparer` prepares them."""
-    preparer = RowPreparer(spec)
-    return [preparer.prepare(row) for row in rows]
 
 
 def fit_feature_views(
@@ -88,7 +81,7 @@ def fit_feature_views(
     spec = spec_of_dataset(artifacts, spec, request.dataset_version)
     rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
     try:
-        fitting = _Fitting(spec, prepare_rows(spec, rows))
+        fitting = FoldFeatures(spec, prepare_rows(spec, rows))
     except ModelIncompatibleError as error:
         raise TrainingFailedError(error.message, **error.details) from error
     folds = fold_indices(rows, list(spec.dataset.columns), spec.split, spec.evaluation.folds)
@@ -99,7 +92,7 @@ def fit_feature_views(
         is_whole = number == len(folds)
         if not fit or not (score or is_whole):
             raise TrainingFailedError(f"fold {number} has no rows; lower evaluation.folds")
-        view, fitted, scored = fitting.features(fit, score)
+        view, fitted, scored = fitting.of(fit, score)
         if view.width == 0:
             raise TrainingFailedError("no feature survives: the texts hold no usable words")
         for name, steps in spec.selections.items():
@@ -123,28 +116,6 @@ def fit_feature_views(
     for name, content in files.items():
         artifacts.put(run_key(spec.name, request.run_id, name), content)
     return FitFeatureViewsResult(n_folds=len(folds), n_features=view.width)
-
-
-class _Fitting:
-    """The training rows, prepared once."""
-
-    def __init__(self, spec: ProjectSpec, prepared: Sequence[Any]) -> None:
-        self._features = spec.features
-        self._preparer = RowPreparer(spec)
-        self.extended = self._preparer.extended
-        self._prepared = prepared
-
-    def features(
-        self, fit: Sequence[int], score: Sequence[int]
-    ) -> tuple[FeatureView, Matrix, Matrix]:
-        """Return the view fitted on some rows, their matrix, and that of the rows to score."""
-        prepared = self._prepared
-        view = FeatureView(
-            fit_feature_view(self._features, self._preparer, [prepared[i] for i in fit])
-        )
-        parts = [[view.apply(prepared[i]) for i in part] for part in (fit, score)]
-        left, right = (stack_rows(part, view.width, sparse=view.is_sparse) for part in parts)
-        return view, left, right
 
 
 def _table(names: Sequence[str], matrix: Matrix) -> bytes:

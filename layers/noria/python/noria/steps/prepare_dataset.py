@@ -1,22 +1,24 @@
 """Turn source files into a dataset version, or into a rejection with a report."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from noria.data.outliers import without_outliers
 from noria.data.sources import SourceFiles
-from noria.data.splits import split_rows
+from noria.data.splits import in_time_order, split_rows
 from noria.data.validation import ID, TIME, acceptance_faults, validation_report
 from noria.data.versions import write_dataset
-from noria.ports import ArtifactStore
+from noria.ports import ArtifactStore, ModelAliases
 from noria.records.codec import encode
 from noria.records.dataset import DatasetOrigin, DatasetSchema
+from noria.records.prediction import Row
 from noria.spec.checks import column_faults
 from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
 from noria.spec.section import ColumnType
 from noria.storage.keys import QUARANTINE_REPORT, QUARANTINED, quarantine_key
+from noria.training.history import choose_history
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,18 @@ class PrepareDatasetResult:
 
 
 def prepare_dataset(
-    request: PrepareDatasetRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
+    request: PrepareDatasetRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    aliases: ModelAliases | None = None,
 ) -> PrepareDatasetResult:
     """Validate, quarantine, split and store the rows of the source files.
 
-    Reads the source files; writes the quarantined records and the report under
-    `quarantine/<project>/<run_id>/`, and the dataset version when the rows are accepted. The
-    sources themselves stay where they are.
+    Reads the source files and, where a split is by time, how the champion does on the rows it has
+    not seen; writes the quarantined records and the report under `quarantine/<project>/<run_id>/`,
+    and the dataset version when the rows are accepted. The sources themselves stay where they are.
+    Without `aliases` rows are prepared as for a project's first training.
     """
     with SourceFiles(spec, artifacts, request.source_keys) as sources:
         seen = sources.infer_columns()
@@ -71,9 +78,8 @@ def prepare_dataset(
     faults = (
         faults or list(column_faults(spec, are_final=True)) or acceptance_faults(validation, spec)
     )
-    train, test = ([], []) if faults else split_rows(
-        validation.rows, list(spec.dataset.columns), spec.split
-    )  # fmt: skip
+    split = _Split() if faults else _split(spec, validation.rows, artifacts, aliases)
+    train, test = split.train, split.test
     if not faults and not (train and test):
         faults = ["the split leaves no rows to train on or none to test with; more rows are needed"]
     n_split = len(train)
@@ -82,6 +88,8 @@ def prepare_dataset(
     report = replace(
         validation_report(validation, accepted=not faults, outcome=faults),
         n_outliers=n_split - len(train),
+        n_outdated=split.n_outdated,
+        n_since_change=split.n_since_change,
         left_out=seen.left_out,
         unusable_table_records=sources.unusable,
         project=spec.name,
@@ -109,6 +117,33 @@ def prepare_dataset(
         report_key=report_key,
         reasons=tuple(faults),
         plan=_plan(spec),
+    )
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The rows that train and those that judge."""
+
+    train: list[Row] = field(default_factory=list)
+    test: list[Row] = field(default_factory=list)
+    n_outdated: int = 0
+    n_since_change: int | None = None
+
+
+def _split(
+    spec: ProjectSpec, rows: Sequence[Row], artifacts: ArtifactStore, aliases: ModelAliases | None
+) -> _Split:
+    if spec.split.kind != "time" or spec.training.history == "all":
+        return _Split(*split_rows(rows, list(spec.dataset.columns), spec.split))
+    ordered = in_time_order(rows)
+    champion = aliases.read(spec.name).champion if aliases else None
+    history = choose_history(spec, ordered, artifacts, champion)
+    cut = len(ordered) - history.n_test
+    return _Split(
+        ordered[history.n_left_out : cut],
+        ordered[cut:],
+        history.n_left_out,
+        history.n_since_change,
     )
 
 
