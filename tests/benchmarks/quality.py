@@ -5,14 +5,16 @@ the training side - features, selection of the candidate by inner cross-validati
 thresholds, export - and the held-out rows are scored once, one by one, by the exported bundle.
 
 "At or above" is a recorded baseline (the better of quick and strong) less 0.01, or plus 2 % for
-an RMSE. Other rows with the same columns are read from the folder `NORIA_DATA`. Searches are off:
+an RMSE. Of each classification set a second table shows what its decisions are worth: accuracy and
+macro-F1 of the spec's rule, of the most probable class, and of always the commonest class in
+training. Other rows with the same columns are read from the folder `NORIA_DATA`. Searches are off:
 candidates have the fixed parameters of the spec; `TRIALS=20` turns them on.
 """
 
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -33,6 +35,7 @@ from noria.data.schema_inference import ColumnInference
 from noria.data.validation import TARGET, TIME, Validator
 from noria.data.versions import write_dataset
 from noria.errors import TrainingFailedError
+from noria.evaluation.decisions import decide
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.inference.predictor import Predictor
 from noria.records.dataset import DatasetOrigin, DatasetSchema
@@ -168,28 +171,56 @@ class Score:
     remark: str
 
 
+@dataclass(frozen=True)
+class DecisionScore:
+    """What decisions on one set are worth, by one metric."""
+
+    data: str
+    protocol: str
+    rule: str  # of the spec
+    metric: str
+    ours: float
+    most_probable: float
+    commonest: float  # always the commonest class of the training rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """The held-out rows of one fold."""
+
+    chosen: str  # candidate
+    truth: Any
+    answers: Answers
+    most_probable: Answers
+    guessed: Answers  # class shares and the commonest class, or the mean, of the training rows
+
+
 def main() -> None:
-    """Score every set that is there, print the table and write `build/quality.json`."""
-    scores = []
+    """Score every set that is there, print the tables and write `build/quality.json`."""
+    scores, decisions = [], []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for measurement in sized(MEASUREMENTS, smoke=_SMALLEST):
             paths = data_files(measurement.files)[measurement.takes]
             if not paths:
                 print(f"skipped: {measurement.files} is not there (set NORIA_DATA)")
                 continue
-            found = _scores(measurement, paths, pool)
+            found, decided = _scores(measurement, paths, pool)
             for s in found:
                 print(f"{s.data}, {s.protocol}: {s.metric} {s.ours:.4g} ({s.model})", flush=True)
             scores += found
+            decisions += decided
     _show(scores)
+    _show_decisions(decisions)
     path = results_file("quality.json")
-    path.write_text(json.dumps([asdict(score) for score in scores], indent=2) + "\n")
+    written: dict[str, Sequence[Any]] = {"scores": scores, "decisions": decisions}
+    listed = {name: [asdict(one) for one in found] for name, found in written.items()}
+    path.write_text(json.dumps(listed, indent=2) + "\n")
     print(f"wrote {path.name}; {sum(not s.holds for s in scores)} of {len(scores)} are below")
 
 
 def _scores(
     measurement: Measurement, paths: Sequence[Path], pool: ProcessPoolExecutor
-) -> list[Score]:
+) -> tuple[list[Score], list[DecisionScore]]:
     declared = changed(load_spec(measurement.spec), measurement.changes)
     few = declared.candidates[: sized(None, smoke=1)]
     declared = declared.model_copy(update={"candidates": few})
@@ -203,12 +234,12 @@ def _scores(
         for fit, held in folds
     ]
     parts = [job.result() for job in jobs]
-    chosen = [candidate for candidate, _, _, _ in parts]
+    chosen = [part.chosen for part in parts]
     most = max(set(chosen), key=chosen.count)
     found = []
     for metric, baseline in measurement.baselines.items():
-        ours, interval = _measured(metric, [p[1:3] for p in parts], measurement)
-        guessing, _ = _measured(metric, [(p[1], p[3]) for p in parts], measurement)
+        ours, interval = _measured(metric, [(p.truth, p.answers) for p in parts], measurement)
+        guessing, _ = _measured(metric, [(p.truth, p.guessed) for p in parts], measurement)
         is_greater = METRICS[metric].greater_is_better
         required = baseline - _TOLERANCE if is_greater else baseline * (1 + _RMSE_TOLERANCE)
         found.append(
@@ -228,7 +259,33 @@ def _scores(
                 remark=_remark(metric, ours, guessing),
             )
         )
-    return found
+    return found, [*_decisions(spec, measurement, parts)]
+
+
+def _decisions(
+    spec: ProjectSpec, measurement: Measurement, parts: Sequence[Part]
+) -> Iterator[DecisionScore]:
+    """Yield what the decisions on the held-out rows of all folds are worth."""
+    if spec.project.task == "regression":
+        return
+    truth = np.concatenate([part.truth for part in parts])
+    for metric in ("accuracy", "f1_macro"):
+        by_rule = [
+            measure(metric, truth, _pooled(answers))
+            for answers in (
+                [part.answers for part in parts],
+                [part.most_probable for part in parts],
+                [part.guessed for part in parts],
+            )
+        ]
+        yield DecisionScore(
+            measurement.files, measurement.protocol, spec.decision.rule, metric, *by_rule
+        )
+
+
+def _pooled(parts: Sequence[Answers]) -> Answers:
+    decided = None if parts[0].decided is None else np.concatenate([p.decided for p in parts])
+    return Answers(np.concatenate([part.outputs for part in parts]), decided)
 
 
 def changed(spec: ProjectSpec, changes: dict[str, dict[str, Any]]) -> ProjectSpec:
@@ -272,15 +329,16 @@ def _opened(path: Path) -> tuple[io.BytesIO, str]:
 
 def _trained_and_scored(
     spec: ProjectSpec, inferred: dict[str, Any], train: Rows, held_out: Rows
-) -> tuple[str, Any, Answers, Answers]:
-    """Return the chosen candidate, the truth, its answers and those of guessing."""
+) -> Part:
+    """Train on one side of a fold and score the other."""
     chosen, predictor, _ = trained(spec, inferred, train, held_out)
     outputs = [predictor.score(row) for row in held_out]
     targets = [row[TARGET] for row in train]
     if spec.project.task == "regression":
         truth = np.array([row[TARGET] for row in held_out])
         mean = np.full((len(held_out), 1), np.mean(targets))
-        return chosen, truth, Answers(np.array(outputs), None), Answers(mean, None)
+        answers = Answers(np.array(outputs), None)
+        return Part(chosen, truth, answers, answers, Answers(mean, None))
     # A class that only the held-out rows have is one the model must get wrong.
     unknown = {row[TARGET] for row in held_out} - set(predictor.classes)
     classes = [*predictor.classes, *sorted(unknown)]
@@ -288,8 +346,15 @@ def _trained_and_scored(
     wide[:, : len(predictor.classes)] = outputs
     shares = np.tile([targets.count(c) / len(targets) for c in classes], (len(held_out), 1))
     truth = np.array([classes.index(row[TARGET]) for row in held_out])
-    decided = np.array([predictor.decide(row) for row in outputs])
-    return chosen, truth, Answers(wide, decided), Answers(shares, shares.argmax(axis=1))
+    # A fold is a batch: a share is of its rows.
+    decided = decide(np.array(outputs), predictor.decision).decided
+    return Part(
+        chosen,
+        truth,
+        Answers(wide, decided),
+        Answers(wide, wide.argmax(axis=1)),
+        Answers(shares, shares.argmax(axis=1)),
+    )
 
 
 def trained(
@@ -326,10 +391,7 @@ def _measured(
         drawn = [rng.choice(values, len(values)).mean() for _ in range(_REPLICATES)]
         return float(values.mean()), _interval(drawn)
     truth = np.concatenate([part[0] for part in parts])
-    answers = Answers(
-        np.concatenate([part[1].outputs for part in parts]),
-        None if parts[0][1].decided is None else np.concatenate([p[1].decided for p in parts]),
-    )
+    answers = _pooled([part[1] for part in parts])
     replicates: list[float] = []
     for _ in range(_REPLICATES):
         rows = rng.integers(0, len(truth), len(truth))
@@ -378,6 +440,16 @@ def _show(scores: Sequence[Score]) -> None:
     for s in scores:
         if s.remark:
             console.print(f"{s.data}, {s.protocol}, {s.metric} {s.ours:.3f}: {s.remark}")
+
+
+def _show_decisions(found: Sequence[DecisionScore]) -> None:
+    table = Table(title="What decisions are worth")
+    for column in ("data", "protocol", "rule", "metric", "ours", "most probable", "commonest"):
+        table.add_column(column)
+    for d in found:
+        numbers = [f"{value:.3f}" for value in (d.ours, d.most_probable, d.commonest)]
+        table.add_row(d.data, d.protocol, d.rule, d.metric, *numbers)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def test_drift_writes_pairs_false_alarms_delay_and_sizes():
 def test_judgement_writes_each_block_under_three_policies():
     """One stream, three blocks: train, answer, label, check, train again."""
     (found,) = _run("judgement", "judgement.json")
-    assert {"name", "metric", "blocks", "noria", "never", "every"} <= set(found)
+    assert {"name", "metric", "blocks", "noria", "never", "every", "triggered"} <= set(found)
     assert len(found["blocks"]) == 2
     assert all(0.0 <= block["noria"] <= 1.0 for block in found["blocks"])
 
@@ -67,8 +67,10 @@ def test_judgement_writes_each_block_under_three_policies():
 def test_quality_writes_each_metric_beside_its_baseline():
     """One set, all folds."""
     found = _run("quality", "quality.json")
-    assert {score["metric"] for score in found} == {"f1_macro", "accuracy"}
-    assert all({"ours", "required", "interval", "holds"} <= set(score) for score in found)
+    scores, decisions = found["scores"], found["decisions"]
+    assert {score["metric"] for score in scores} == {"f1_macro", "accuracy"}
+    assert all({"ours", "required", "interval", "holds"} <= set(score) for score in scores)
+    assert all({"ours", "most_probable", "commonest"} <= set(one) for one in decisions)
 
 
 @NEEDS_DATA
