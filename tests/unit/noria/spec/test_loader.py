@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from infra.config import project_names, schedules
+from infra.config import SPECS, project_names, schedules
 from noria.errors import InvalidSpecError, UnknownProjectError
 from noria.evaluation import metrics
 from noria.spec.algorithms import ALGORITHMS, parameter_faults
@@ -66,6 +66,7 @@ def test_every_deployed_spec_is_valid(name):
         ('"etiqueta"', '"close_notes"', "must not be an input column"),
         ('name = "quick"', 'name = "other"', "must equal the file's name 'quick'"),
         ("[target]", "[target]\nmax = 3", "belong to regression"),
+        ("[target]", '[target]\ntransform = "log"', "'log' belongs to regression"),
         ("[project]", "[project", "not valid TOML"),
         ("close_notes = {", '_target = { type = "text" }\nclose_notes = {', "_target"),
         ('stemming = "spanish"', 'replace = [["(", ""]]', "not a regular expression"),
@@ -177,3 +178,12 @@ def test_each_backend_has_a_usual_machine():
     machines = [TrainingSection(backend=b).machine for b in ("sagemaker", "glue")]
     assert machines == ["ml.m5.xlarge", "G.2X"]
     assert TrainingSection(backend="glue", instance_type="R.8X").machine == "R.8X"
+
+
+@pytest.mark.parametrize("smallest", ["", "min = 0"])
+def test_a_logarithm_needs_a_target_above_zero(smallest):
+    """0 has none: the bound is the spec's, so that rows and labels are refused by it."""
+    text = (SPECS / "housing.toml").read_text()
+    text = text.replace("min = 0\n", f'{smallest}\ntransform = "log"\n', 1)
+    with pytest.raises(InvalidSpecError, match="must be above 0 for transform"):
+        parse_spec(text, source="housing.toml")

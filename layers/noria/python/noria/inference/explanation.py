@@ -88,6 +88,8 @@ class Explainer:
     @property
     def scale(self) -> str:
         """What contributions are measured in."""
-        return {"softmax": "log-odds", "log_shares": "share of trees"}.get(
-            self._model.link, "unit of the target"
-        )
+        return {
+            "softmax": "log-odds",
+            "log_shares": "share of trees",
+            "exp": "logarithm of the target",
+        }.get(self._model.link, "unit of the target")

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from noria.records.prediction import Row
 
 Form = Literal["linear", "kernel", "trees"]
-Link = Literal["softmax", "log_shares", "identity"]
+Link = Literal["softmax", "log_shares", "identity", "exp"]
 
 
 class ColumnContract(NamedTuple):

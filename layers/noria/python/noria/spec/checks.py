@@ -109,6 +109,10 @@ def _task_faults(spec: ProjectSpec) -> Iterator[str]:
         yield "target: labels, map, positive and unlabelled belong to classification"
     if task == "classification" and (target.min is not None or target.max is not None):
         yield "target: min and max belong to regression"
+    if target.transform == "log" and task == "classification":
+        yield "target.transform: 'log' belongs to regression"
+    elif target.transform == "log" and (target.min is None or target.min <= 0.0):
+        yield "target.min: must be above 0 for transform = 'log'; 0 has no logarithm"
     if task == "regression" and spec.decision.rule != "most_probable":
         yield "decision.rule: a regression decides nothing"
     bands = spec.postprocess.bands if spec.postprocess else ()

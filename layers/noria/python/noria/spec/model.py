@@ -114,6 +114,9 @@ class TargetSection(Section):
     min_rows_per_class: int = Field(default=10, ge=5)
     min: float | None = None  # regression, inclusive
     max: float | None = None
+    # Regression: "log" fits the logarithm, as errors of prices are relative. Answers, bounds and
+    # metrics stay in the target's unit. The answer is the median, not the mean, of what may be.
+    transform: Literal["none", "log"] = "none"
 
 
 class SplitSection(Section):

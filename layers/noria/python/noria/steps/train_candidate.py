@@ -141,7 +141,14 @@ def train_candidate(
     end = search.run(validation.evaluate, earlier=run.earlier_trials(subject), keep=keep)
     held_out = validation.out_of_fold(end.best.params)
     X, y = run.all_rows(), run.targets["y"]
-    model = fit(candidate, spec.project.task, held_out.params, (X, y), seed=spec.search.seed)
+    model = fit(
+        candidate,
+        spec.project.task,
+        held_out.params,
+        (X, y),
+        seed=spec.search.seed,
+        is_log=spec.target.transform == "log",
+    )
     for name, body in run.bundle(model, held_out).items():
         run.put(name, body)
     run.put(GOLDEN, run.golden(model, held_out))
@@ -255,6 +262,8 @@ class _Run:
         model = exported.model._replace(
             calibration=Calibration(calibration.slope, tuple(calibration.shift))
         )
+        if fitted.is_log:
+            model = model._replace(link="exp")
         description = Bundle(
             project=self._spec.name,
             task=self._spec.project.task,
@@ -386,6 +395,7 @@ class _Run:
             (self.all_rows(), self.targets["y"]),
             n_classes=len(self.classes),
             seed=self._spec.search.seed,
+            is_log=self._spec.target.transform == "log",
         )
         self.put(USUAL_ANSWERS, packed_answers(answers))
         return answers

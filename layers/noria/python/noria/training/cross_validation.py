@@ -127,7 +127,8 @@ class CrossValidation:
         rows, watched = (fold.X_fit, fold.y_fit), None
         if "early_stopping_rounds" in params:
             rows, watched = self._watched(fold)
-        model = fit(self._candidate, task, params, rows, seed=seed, watched=watched)
+        is_log = self._spec.target.transform == "log"
+        model = fit(self._candidate, task, params, rows, seed=seed, watched=watched, is_log=is_log)
         if model.n_rounds is not None:
             self._rounds.setdefault(_key(params), []).append(model.n_rounds)
         return raw_scores(model, fold.X_score, self._n_classes)

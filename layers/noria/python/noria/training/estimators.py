@@ -27,6 +27,7 @@ class FittedModel(NamedTuple):
     estimator: Any
     classes: Any
     n_rounds: int | None = None  # of boosting, where it was stopped early
+    is_log: bool = False  # it predicts the target's logarithm
 
 
 def fit(
@@ -37,6 +38,7 @@ def fit(
     *,
     seed: int,
     watched: tuple[Matrix, Any] | None = None,
+    is_log: bool = False,
 ) -> FittedModel:
     """Return a candidate's estimator fitted on (features, targets).
 
@@ -45,6 +47,8 @@ def fit(
     watched : (features, targets) or None
         Rows on which `early_stopping_rounds` rounds without gain end boosting; without them all
         rounds are boosted.
+    is_log : bool
+        Whether the logarithm of a regression's target is fitted.
 
     Raises
     ------
@@ -52,6 +56,8 @@ def fit(
         The estimator refused the data or the parameters.
     """
     X, y = data
+    if is_log:
+        y, watched = np.log(y), watched and (watched[0], np.log(watched[1]))
     settings, weights, classes = dict(params), None, None
     try:
         with warnings.catch_warnings():
@@ -75,7 +81,7 @@ def fit(
             algorithm=candidate.algorithm,
             params=dict(params),
         ) from error
-    return FittedModel(model, classes, _rounds(model) if "eval_set" in extra else None)
+    return FittedModel(model, classes, _rounds(model) if "eval_set" in extra else None, is_log)
 
 
 def _stopping(
@@ -103,7 +109,7 @@ def _rounds(model: Any) -> int:
 
 
 def raw_scores(fitted: FittedModel, X: Matrix, n_classes: int) -> Floats:
-    """Return what the bundle's scorer sums up, before any link.
+    """Return what the bundle's scorer sums up, before the link of a classification.
 
     Returns
     -------
@@ -113,7 +119,8 @@ def raw_scores(fitted: FittedModel, X: Matrix, n_classes: int) -> Floats:
     """
     model = fitted.estimator
     if fitted.classes is None:
-        return np.asarray(model.predict(X), dtype=np.float64)[:, None]
+        values: Floats = np.asarray(model.predict(X), dtype=np.float64)[:, None]
+        return np.exp(values) if fitted.is_log else values
     name = type(model).__name__
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # LightGBM's wrapper about feature names it made itself

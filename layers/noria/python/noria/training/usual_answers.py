@@ -25,6 +25,7 @@ def usual_answers(
     *,
     n_classes: int,
     seed: int,
+    is_log: bool = False,
 ) -> Answers:
     """Return answers to rows not seen, by models fitted on nine tenths of the rows.
 
@@ -40,6 +41,8 @@ def usual_answers(
     data : (features of shape (n, width), targets of shape (n,))
     n_classes : int
         0 for regression.
+    is_log : bool
+        Whether models fit the target's logarithm.
     """
     X, y = data
     n_rows = len(y)
@@ -49,7 +52,8 @@ def usual_answers(
     for number in range(n_parts):
         is_out = np.zeros(n_rows, dtype=bool)
         is_out[order[number::_TENTHS]] = True
-        model = fit(candidate, task, held_out.params, (X[~is_out], y[~is_out]), seed=seed)
+        rows = X[~is_out], y[~is_out]
+        model = fit(candidate, task, held_out.params, rows, seed=seed, is_log=is_log)
         raw = raw_scores(model, X[is_out], n_classes)
         if n_classes:
             shares = held_out.calibration.probabilities(raw)

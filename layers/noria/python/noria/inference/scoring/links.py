@@ -1,9 +1,11 @@
 """Links: from raw scores to class probabilities or a predicted value."""
 
 from collections.abc import Callable
-from math import exp, log
+from math import exp, inf, log
 
 from noria.records.bundle import Model
+
+_MOST = 709.0  # the greatest whole number whose exponential is a number
 
 
 def _softmax(scores: list[float], model: Model) -> list[float]:
@@ -30,8 +32,14 @@ def _identity(scores: list[float], _: Model) -> list[float]:
     return scores
 
 
+def _exp(scores: list[float], _: Model) -> list[float]:
+    """A predicted logarithm; what is too large for a number is infinite, and then refused."""
+    return [exp(score) if score < _MOST else inf for score in scores]
+
+
 LINKS: dict[str, Callable[[list[float], Model], list[float]]] = {
     "softmax": _softmax,
     "log_shares": _log_shares,
     "identity": _identity,
+    "exp": _exp,
 }
