@@ -139,3 +139,27 @@ def test_labels_of_the_window_alone_are_judged_once():
     _, performance, _ = decided(p, _labelled(p))
     report = _report(p, performance)
     assert (report.recent, report.n_recent_labels) == ({}, 600)
+
+
+def test_class_shares_of_the_window_are_estimated_without_labels():
+    """Half of the rows were "yes" in training; of these answers nine tenths are."""
+    p = Production()
+    rows = loan_rows(3000, seed=80)
+    truth = p.truth(rows, seed=5)
+    yes = [row for row, is_yes in zip(rows, truth, strict=True) if is_yes]
+    no = [row for row, is_yes in zip(rows, truth, strict=True) if not is_yes]
+    p.log(yes[:900] + no[:100], START + timedelta(minutes=5))
+    _, performance, _, report = whole_check(p, START + timedelta(hours=1))
+    shares = _report(p, performance).class_shares
+    assert (shares.n_rows, shares.training["yes"]) == (1000, pytest.approx(0.5, abs=0.03))
+    assert shares.estimated["yes"] == pytest.approx(0.9, abs=0.04)
+    assert shares.p_value < 1e-6
+    assert "estimated without labels (right as long as" in p.store.get(report.report_key).decode()
+
+
+def test_too_few_answers_have_no_class_shares():
+    """Insufficient data is said by saying nothing."""
+    p = Production()
+    p.log(loan_rows(60), START + timedelta(minutes=5))
+    _, performance, _ = decided(p, START + timedelta(hours=1))
+    assert _report(p, performance).class_shares is None

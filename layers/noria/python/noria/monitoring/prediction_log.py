@@ -66,6 +66,43 @@ def read_chunks(
             yield hour, reference.read(json.loads(gzip.decompress(store.get(found.key))))
 
 
+def read_outputs(
+    store: SearchableStore,
+    subject: tuple[str, str],
+    start: datetime,
+    end: datetime,
+    *,
+    most: int,
+) -> Any:
+    """Return the outputs of a model version's newest answers in whole hours touching [start, end).
+
+    Parameters
+    ----------
+    subject : (project, model version)
+    most : int
+        About so many answers are enough: hours are read from the newest on, each whole.
+
+    Returns
+    -------
+    array of shape (n, n_outputs), or (0, 0)
+    """
+    project, model_version = subject
+    found: list[tuple[float, ...]] = []
+    for hour in reversed([*hours_between(start, end)]):
+        if len(found) >= most:
+            break
+        for answer in _answers_of(store, project, hour):
+            if answer.model_version == model_version:
+                found.append(answer.outputs)
+    return np.array(found, dtype=np.float64).reshape(len(found), -1 if found else 0)
+
+
+def _answers_of(store: SearchableStore, project: str, hour: str) -> Iterator[FiledAnswer]:
+    for item in store.under(answers_prefix(project, hour)):
+        for row in decode_rows(store.get(item.key)):
+            yield FiledAnswer(**{**row, "outputs": tuple(row["outputs"])})
+
+
 class Outcomes(NamedTuple):
     """Labelled answers of one model version."""
 
@@ -172,7 +209,7 @@ class LabelledLog:
         self._matched: set[tuple[str, str]] = set()
         joined: dict[tuple[str, str], tuple[FiledAnswer, Any]] = {}
         for hour in hours:
-            for answer in self._answers(hour):
+            for answer in _answers_of(self._store, self._project, hour):
                 label = answer.true_label if hour >= first else None
                 for kind in _IDS:
                     key = (kind, getattr(answer, kind) or "")
@@ -183,11 +220,6 @@ class LabelledLog:
                     unit = answer.record_id or answer.prediction_id
                     joined[unit, answer.model_version] = (answer, label)
         return list(joined.values())
-
-    def _answers(self, hour: str) -> Iterator[FiledAnswer]:
-        for item in self._store.under(answers_prefix(self._project, hour)):
-            for row in decode_rows(self._store.get(item.key)):
-                yield FiledAnswer(**{**row, "outputs": tuple(row["outputs"])})
 
 
 def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]:

@@ -24,6 +24,16 @@ class Performance:
 
 
 @dataclass(frozen=True)
+class ClassShares:
+    """How frequent classes are among the answers of the window, estimated without labels."""
+
+    n_rows: int  # the newest answers, that were looked at
+    training: Mapping[str, float]  # share of each class
+    estimated: Mapping[str, float]
+    p_value: float  # of "as in training"
+
+
+@dataclass(frozen=True)
 class PerformanceReport:
     """One performance check of one champion (`performance.json`)."""
 
@@ -42,6 +52,7 @@ class PerformanceReport:
     # enough and others came too: a collapse of the last day is not to hide among earlier labels.
     recent: Mapping[str, Performance] = field(default_factory=dict)
     n_recent_labels: int = 0
+    class_shares: ClassShares | None = None  # of a classification with enough answers
     n_unmatched_labels: int = 0  # they belong to no answer, an hour after they came
     n_waiting_labels: int = 0  # they came later and have no answer yet
     worst: str | None = None  # metric that has dropped most, of those that are degraded

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from noria.evaluation.decisions import watched_metrics
+from noria.monitoring.class_shares import estimated_shares
 from noria.monitoring.performance import drop, estimated, judged, outside_columns, realised
 from noria.monitoring.prediction_log import (
     LabelledLog,
     Outcomes,
+    read_outputs,
     read_reference,
     read_window,
 )
@@ -16,10 +18,16 @@ from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import Clock, ModelAliases, SearchableStore
 from noria.records.codec import to_bytes
-from noria.records.performance import Performance, PerformanceReport, PerformanceVerdict
+from noria.records.performance import (
+    ClassShares,
+    Performance,
+    PerformanceReport,
+    PerformanceVerdict,
+)
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import PERFORMANCE, check_key
 
+_MOST_ANSWERS = 20_000  # of which class shares are estimated; more change no digit
 _GRAVITY: tuple[PerformanceVerdict, ...] = ("insufficient_data", "good", "degraded")
 
 
@@ -81,6 +89,7 @@ def check_performance(
         n_unknown_labels=outcomes.n_unknown,
         recent=recent,
         n_recent_labels=newest.n,
+        class_shares=_class_shares(spec, store, reference, (champion, start, at)),
         n_unmatched_labels=log.n_unmatched,
         n_waiting_labels=log.n_waiting,
         n_rows=window.n_rows,
@@ -132,6 +141,28 @@ def _guessed(
     guessed = {name: value for name, value in found.items() if value is not None}
     outside = outside_columns(window, reference, monitoring.max_outside_fraction)
     return (guessed if outside else _judged(spec, guessed)), outside
+
+
+def _class_shares(
+    spec: ProjectSpec,
+    store: SearchableStore,
+    reference: Reference,
+    what: tuple[str, datetime, datetime],  # model version, start, end
+) -> ClassShares | None:
+    """Return how frequent the classes seem to be in the window; None for too few answers."""
+    if not reference.classes:
+        return None
+    champion, start, end = what
+    outputs = read_outputs(store, (spec.name, champion), start, end, most=_MOST_ANSWERS)
+    if len(outputs) < spec.monitoring.min_rows:
+        return None
+    expected = reference.out_of_fold.expected.sum(axis=1)
+    known = expected / expected.sum()
+    shares, p_value = estimated_shares(outputs, known)
+    then, now = (
+        dict(zip(reference.classes, values.tolist(), strict=True)) for values in (known, shares)
+    )
+    return ClassShares(len(outputs), then, now, p_value)
 
 
 def _judged(spec: ProjectSpec, found: dict[str, Performance]) -> dict[str, Performance]:
