@@ -26,6 +26,7 @@ from noria.analysis.rows import (
     compared,
     kept_columns,
     read_cells,
+    recognised,
     training_files,
 )
 from noria.batch.files import RowsFile, opened_rows
@@ -76,6 +77,7 @@ def analyze(
         folder = output or Path("analyses") / work.analysis_id
         if is_far or spark:
             report = work.on_spark(rows[0] if is_far else work.uploaded(rows), workers)
+            report = recognised(report, tuple(work.trained_on(rows)))
         else:
             report = work.here(rows, folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,19 +111,18 @@ class Analysis:
                     total.add(analyzer.profile(cells, n_rows, faults))
                     if self._has_features:
                         written.add(analyzer.features(cells, n_rows, kept))
-        report = compared(
-            self._spec,
-            analyzer.reference,
-            total,
-            self._version,
-            trained_on=tuple(self._trained_on(rows)),
-        )
+        report = compared(self._spec, analyzer.reference, total, self._version)
+        report = recognised(report, tuple(self.trained_on(rows)))
         return replace(report, rows=_named(rows), features=written.closed())
 
-    def _trained_on(self, rows: list[str]) -> Iterator[str]:
-        """Yield the files whose content the model was trained on."""
+    def trained_on(self, rows: list[str]) -> Iterator[str]:
+        """Yield the files, here or at an address, whose content the model was trained on."""
         known = training_files(self._target.artifacts, self._spec.name, self._version)
+        place = f"{_S3}{self._target.outputs['DataBucket']}/"
         for name in rows:
+            if name.startswith(_S3):
+                yield from (key for key in known if f"{place}{key}".startswith(name))
+                continue
             with Path(name).open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             if any(is_upload_of(key, digest) for key in known):

@@ -173,3 +173,6 @@ def test_the_training_file_itself_is_recognised_and_is_no_drift(tmp_path):
     other = tmp_path / "other.csv"
     other.write_bytes(b"\n".join(file.read_bytes().splitlines()[:-1]) + b"\n")
     assert work.here([str(other)], tmp_path).trained_on == ()
+    inbox = "s3://data/inbox/housing/"
+    assert [*work.trained_on([inbox])] == [key]
+    assert [*work.trained_on(["s3://data/inbox/customers/", "s3://other/inbox/housing/"])] == []

@@ -1,11 +1,12 @@
 """What is kept of rows, and what is said of them; whole models are in tests/training/projects."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from noria.analysis.rows import RowsProfile, compared, kept_columns
+from noria.analysis.rows import RowsProfile, compared, kept_columns, recognised
 from noria.records.drift import RefusedRows
 from tests.support.production import CLASSES, Production, loan_rows, records_of
 
@@ -32,6 +33,20 @@ def test_rows_are_stable_or_drifted_or_too_few_to_say(loans, n, shift, verdict):
     assert "z" not in found.drifted
     assert found.columns["x"].now.n == n
     assert bool(found.findings) == (verdict != "insufficient_data")
+
+
+def test_answers_to_rows_that_the_model_was_trained_on_are_not_compared(loans):
+    """It is surer of them; their columns are compared as ever."""
+    found = compared(loans.spec, loans.reference, _profile(loans, 2000, shift=1.0), "v1")
+    known = recognised(found, ("a.csv",))
+    assert (known.verdict, known.trained_on) == ("drift", ("a.csv",))
+    assert "x" in known.drifted
+    assert any(name.startswith("(") for name in found.drifted)
+    assert not any(name.startswith("(") for name in known.drifted)
+    of_answers = [part for part in found.findings if part.column.startswith("(")]
+    answers = replace(found, findings=tuple(of_answers), drifted=("(confidence)",))
+    assert recognised(answers, ("a.csv",)).verdict == "stable"
+    assert recognised(found, ()) is found
 
 
 def test_refused_rows_are_counted_by_field_with_one_reason_whatever_their_order(loans):

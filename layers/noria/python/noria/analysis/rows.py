@@ -7,7 +7,7 @@ to the last bit, because counts and sums are exact.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -236,18 +236,10 @@ def compared(
     reference: Reference,
     rows: RowsProfile,
     model_version: str,
-    *,
-    trained_on: tuple[str, ...] = (),
 ) -> AnalysisReport:
     """Return how rows differ from the reference profile.
 
     Fewer rows than `monitoring.min_rows` are "insufficient_data", never "stable".
-
-    Parameters
-    ----------
-    trained_on : tuple of str
-        Files among them that the model was trained on. It is surer of rows it has seen than of
-        new ones, so its answers are not compared then; the rows' columns are.
     """
     monitoring, window = spec.monitoring, rows.window
     is_sufficient = window.n_rows >= monitoring.min_rows
@@ -261,8 +253,6 @@ def compared(
         if is_sufficient
         else []
     )
-    if trained_on:
-        findings = [found for found in findings if found.column not in OUTPUTS]
     drifted = tuple(dict.fromkeys(f.column for f in findings if f.is_drifted))
     return AnalysisReport(
         project=spec.name,
@@ -277,7 +267,24 @@ def compared(
         },
         findings=tuple(findings),
         columns=then_and_now(reference.profile.columns, window.columns),
-        trained_on=trained_on,
+    )
+
+
+def recognised(report: AnalysisReport, trained_on: tuple[str, ...]) -> AnalysisReport:
+    """Return an analysis of rows some of which the model was trained on.
+
+    It is surer of rows it has seen than of new ones, so its answers are not compared; the rows'
+    columns are.
+    """
+    if not trained_on:
+        return report
+    findings = tuple(found for found in report.findings if found.column not in OUTPUTS)
+    drifted = tuple(dict.fromkeys(f.column for f in findings if f.is_drifted))
+    verdict = report.verdict
+    if verdict == "drift" and not drifted:
+        verdict = "stable"
+    return replace(
+        report, findings=findings, drifted=drifted, verdict=verdict, trained_on=trained_on
     )
 
 
