@@ -12,13 +12,7 @@ import typer
 
 from cli import analysis, batch, operations
 from cli import demo as demo_module
-from cli.display import (
-    console,
-    explanation_table,
-    history_table,
-    outcome_line,
-    table,
-)
+from cli.display import console, explanation_table, history_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
@@ -159,6 +153,13 @@ def train(
     refit: Annotated[
         bool, typer.Option(help="Use the parameters that the champion's run found; no search.")
     ] = False,
+    recalibrate: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrate",
+            help="Learn the champion's probabilities anew on rows new to it; train nothing.",
+        ),
+    ] = False,
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
@@ -173,7 +174,10 @@ def train(
             raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
         sources = _sources(checked(project), data)
         spec = load_spec(SPECS / f"{project}.toml")
-        champion = target.aliases.read(project).require_champion() if refit else None
+        if refit and recalibrate:
+            raise ValueError("--refit trains and --recalibrate does not: name one of them")
+        needs_champion = refit or recalibrate
+        champion = target.aliases.read(project).require_champion() if needs_champion else None
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
 
@@ -186,7 +190,15 @@ def train(
             if not data and project in NOTES:
                 console.print(f"note: {NOTES[project]}", markup=False)
             console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
-        end = run_training(target, project, keys, run, follow, refit_of=champion)
+        end = run_training(
+            target,
+            project,
+            keys,
+            run,
+            follow,
+            refit_of=champion if refit else None,
+            recalibrates=recalibrate,
+        )
         if end.status != "SUCCEEDED":
             raise RuntimeError(
                 f"run {run} {end.status}: {end.output['error']}: {end.output['cause']}\n"

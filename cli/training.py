@@ -60,10 +60,12 @@ def run_training(
     follow: Follow,
     *,
     refit_of: str | None = None,
+    recalibrates: bool = False,
 ) -> TrainingEnd:
     """Start a training, follow its states, and return how it ended."""
     message: dict[str, Any] = {"project": project, "source_keys": source_keys, "run_id": run_id}
     message |= {"refit_of": refit_of} if refit_of else {}
+    message |= {"how": "recalibrate"} if recalibrates else {}
     return follow_execution(target, "TrainingStateMachine", run_id, message, follow)
 
 

@@ -53,6 +53,9 @@ STEPS: dict[str, Step] = {
     ),
     "fit_feature_views": Step(_TRAIN_ROWS, ("runs/*",), is_heavy=True),
     "train_candidate": Step((*_TRAIN_ROWS, "runs/*", "models/*"), ("runs/*",), is_heavy=True),
+    "recalibrate_champion": Step(
+        (*_TRAIN_ROWS, "models/*"), ("runs/*",), ("dynamodb:GetItem",), is_heavy=True
+    ),
     "select_challenger": Step(("runs/*",), ("runs/*",)),
     "evaluate_challenger": Step(
         ("datasets/*", "runs/*", "models/*"), ("runs/*",), ("dynamodb:GetItem",), is_heavy=True

@@ -195,11 +195,12 @@ class _World:
         self.artifacts.put(key, out.getvalue().encode())
         return key
 
-    def train(self, keys: Sequence[str], run_id: str) -> Run:
+    def train(self, keys: Sequence[str], run_id: str, *, recalibrates: bool = False) -> Run:
         """Run the training's steps."""
         return run_training(
             self.spec, tuple(keys), run_id,
             artifacts=self.artifacts, aliases=self.aliases, clock=self.clock,
+            recalibrates=recalibrates,
         )  # fmt: skip
 
     def check(self, check_id: str) -> tuple[CheckReport, DecideRetrainingResult]:
@@ -374,7 +375,9 @@ def _block(
     outcome = ""
     if decision.retrain:
         world.clock.at += timedelta(minutes=5)
-        outcome = world.train(decision.source_keys, decision.run_id).outcome
+        outcome = world.train(
+            decision.source_keys, decision.run_id, recalibrates=decision.how == "recalibrate"
+        ).outcome
     return Block(
         block=name,
         n_rows=len(asked),
@@ -487,6 +490,9 @@ def main() -> None:
                    "trained", "river's", "promoted", "worse than the better"):  # fmt: skip
         summary.add_column(column)
     for found in results:
+        if not found.blocks:
+            summary.add_row(found.name, found.metric, *["–"] * 8, found.note)
+            continue
         greater = METRICS[found.metric].greater_is_better
         best = max(found.never, found.every) if greater else min(found.never, found.every)
         gap = (best - found.noria) if greater else (found.noria - best)
@@ -496,7 +502,7 @@ def main() -> None:
             found.name, found.metric, f"{found.noria:.3f}", f"{found.never:.3f}",
             f"{found.every:.3f}", f"{river[1][0]:.3f} {river[0]}" if river else "not installed",
             str(len(found.blocks)), str(found.n_retrained), str(river[1][1]) if river else "",
-            str(found.n_promoted), found.note or f"{gap:+.3f}",
+            str(found.n_promoted), f"{gap:+.3f}",
         )  # fmt: skip
     console.print(summary)
     path = results_file("judgement.json")

@@ -146,6 +146,8 @@ def test_every_alert_is_of_an_event_there_is():
         if event in ("{% $outcome %}", "{% $closed.event %}"):
             wanted = ENDS[key[0]] - {"RolloutSuperseded", "BatchDuplicate"}
             assert wanted <= set(EVENTS), key
+        elif event == "{% $report.event %}":
+            assert {"ModelUnhealthy", "CalibrationDegraded"} <= set(EVENTS), key
         else:
             assert event in EVENTS, key
 

@@ -18,6 +18,7 @@ from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_vi
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.prepare_refit import PrepareRefitRequest, prepare_refit
 from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
+from noria.steps.recalibrate_champion import RecalibrateChampionRequest, recalibrate_champion
 from noria.steps.register_model_version import RegisterModelVersionRequest, register_model_version
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
@@ -46,6 +47,7 @@ def run_training(
     aliases: ModelAliases,
     clock: Clock,
     packages: PackageRegistry | None = None,
+    recalibrates: bool = False,
 ) -> Run:
     """Run every step from source file to promotion; returns the outcome's name."""
     name = spec.name
@@ -55,7 +57,11 @@ def run_training(
     if not dataset.accepted or dataset.dataset_version is None:
         return Run("DatasetRejected", "; ".join(dataset.reasons))
     version = dataset.dataset_version
-    chosen = _trained(spec, run_id, version, artifacts, clock)
+    if recalibrates:
+        recalibration = RecalibrateChampionRequest(name, run_id, version)
+        chosen = recalibrate_champion(recalibration, aliases=aliases, code={}, **here).candidate
+    else:
+        chosen = _trained(spec, run_id, version, artifacts, clock)
     evaluation = evaluate_challenger(
         EvaluateChallengerRequest(name, run_id, version, chosen), aliases=aliases, **here
     )
@@ -74,7 +80,7 @@ def run_training(
     if decision.outcome != "promote":
         outcome = {"keep_champion": "ChampionKept", "refuse_challenger": "ChallengerRefused"}
         return Run(outcome[decision.outcome], decision.summary, model_version, chosen)
-    if dataset.plan.refits:
+    if dataset.plan.refits and not recalibrates:
         model_version = refitted(
             spec, run_id, version, chosen, model_version,
             artifacts=artifacts, clock=clock, packages=packages,

@@ -37,7 +37,7 @@ def test_a_changed_relation_is_seen_on_labels_only():
     assert drift.verdict == "stable"
     assert (performance.verdict, performance.estimated_verdict) == ("degraded", "good")
     assert decision.retrain
-    assert decision.codes == ("performance",)
+    assert (decision.codes, decision.how) == (("performance", "calibration"), "train")
 
 
 def test_too_few_labels_are_insufficient():

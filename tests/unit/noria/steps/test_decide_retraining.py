@@ -144,6 +144,48 @@ def test_labels_of_earlier_answers_do_not_speak_for_the_window():
     assert decision.retrain
 
 
+def _miscalibrated(**retraining):
+    """Return a project whose ranking holds and whose probabilities are far too unsure."""
+    p = Production(retraining=retraining, monitoring={"watch": ("calibration_error",)})
+    rows = loan_rows(600, seed=78)
+    ids = p.log(rows, START + timedelta(minutes=5))
+    at = START + timedelta(hours=1)
+    p.label(ids, ["yes" if row["x"] > 0 else "no" for row in rows], at)
+    new_file(p)
+    return p, at + timedelta(minutes=30)
+
+
+def test_a_calibration_that_alone_is_degraded_is_learned_anew():
+    """No new model is needed; people are told so by an event of its own."""
+    p, at = _miscalibrated()
+    _, performance, decision, report = whole_check(p, at)
+    assert performance.verdict == "degraded"
+    assert (decision.retrain, decision.how, decision.codes) == (
+        True,
+        "recalibrate",
+        ("calibration",),
+    )
+    assert decision.summary.startswith("recalibrating: calibration_error")
+    assert report.event == "CalibrationDegraded"
+
+
+def test_a_spec_may_always_train():
+    """The alert stays; the remedy is a whole training."""
+    p, at = _miscalibrated(how="train")
+    _, _, decision, report = whole_check(p, at)
+    assert (decision.retrain, decision.how) == (True, "train")
+    assert report.event == "CalibrationDegraded"
+
+
+def test_any_other_reason_trains_a_model():
+    """Recalibration mends nothing else."""
+    p, end = drifting()
+    new_file(p)
+    _, _, decision, report = whole_check(p, end + timedelta(hours=1))
+    assert (decision.retrain, decision.how) == (True, "train")
+    assert report.event == "ModelUnhealthy"
+
+
 def test_as_many_new_rows_as_it_was_trained_on_are_a_reason_where_the_spec_listens():
     """Small sets still learn from more rows."""
     p = Production(retraining={"on": ("growth",)})

@@ -5,7 +5,7 @@ old ones (nearly) where they were and a champion's training rows do not drift in
 Folds respect time where the split does.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +47,39 @@ def split_rows(
         held_out = _stratified(rows, places, split.test_fraction)
     train = [row for i, row in enumerate(rows) if i not in held_out]
     return train, [rows[i] for i in sorted(held_out)]
+
+
+def unseen_rows(
+    rows: Sequence[Row], seen: Sequence[Row], columns: Sequence[str], split: SplitSection
+) -> list[Row]:
+    """Return the rows that are new to a model, in their order.
+
+    Parameters
+    ----------
+    rows : sequence of rows
+        In time order under "time".
+    seen : sequence of rows
+        What the model was trained on.
+
+    Notes
+    -----
+    Under "time" those after the newest row that it was trained on; of 100 rows that were, the
+    last may be a later one that looks the same. Else those with other inputs.
+    """
+    if split.kind != "time":
+        known = {input_hash({name: row.get(name) for name in columns}, columns) for row in seen}
+        return [row for row in rows if input_hash(row, columns) not in known]
+    if not rows or not seen:
+        return list(rows)
+    both = sorted({*rows[0]} & {*seen[0]})
+    left = Counter(input_hash(row, both) for row in seen)
+    places = []
+    for place, row in enumerate(rows):
+        key = input_hash(row, both)
+        if left[key] > 0:
+            left[key] -= 1
+            places.append(place)
+    return list(rows[places[int(0.99 * (len(places) - 1))] + 1 :] if places else rows)
 
 
 def fold_indices(

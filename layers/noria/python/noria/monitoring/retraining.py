@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from noria.records.drift import DriftReport
 from noria.records.performance import PerformanceReport
-from noria.records.retraining import RetrainingReason
+from noria.records.retraining import RetrainingKind, RetrainingReason
 from noria.reporting.words import finding_text, performance_text
 from noria.spec.model import ProjectSpec
 
@@ -65,6 +65,13 @@ def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
         yield RetrainingReason(
             "new_file", f"{len(now.new_files)} new file(s) in the inbox: {names}"
         )
+
+
+def kind(spec: ProjectSpec, reasons: Sequence[RetrainingReason]) -> RetrainingKind:
+    """Return how to train: a calibration that alone is degraded needs no new model."""
+    codes = {reason.code for reason in reasons}
+    is_of_calibration = codes == {"calibration"} and spec.calibration.method != "none"
+    return "recalibrate" if is_of_calibration and spec.retraining.how == "auto" else "train"
 
 
 def obstacles(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:

@@ -41,6 +41,7 @@ from noria.storage.hashing import sha256_hex
 from noria.storage.keys import OUT_OF_FOLD, REFERENCE, RESULT, TEST, TRAIN, candidate_key
 
 _MIN_SLICE_ROWS = 10  # fewer say nothing
+_PROPER = "log_loss"  # what a recalibration betters: the same ranking, truer probabilities
 _SEED = 20_260  # of the bootstrap; any constant keeps evaluations repeatable
 
 
@@ -69,6 +70,7 @@ class _AgainstChampion:
 
     n_unseen: int = 0
     comparison: Comparison | None = None
+    primary: Comparison | None = None  # where the comparison is by another metric
     fault: str | None = None
     slices: tuple[SliceComparison, ...] = ()
     calibration_errors: tuple[float, float] | None = None  # (champion, challenger)
@@ -116,7 +118,9 @@ class ScoredTestRows:
         self._challenger = load_candidate(artifacts, spec.name, who.run_id, who.candidate)
         self._classes = list(self._challenger.classes)
         self._truth = self._numbers([row[TARGET] for row in self._test])
-        learned = learned_decision(artifacts.get(who.key(RESULT)))
+        result = artifacts.get(who.key(RESULT))
+        learned = learned_decision(result)
+        self._is_recalibrated = from_bytes(CandidateResult, result).recalibrated_from is not None
         self._outputs = [self._challenger.score(row) for row in self._test]
         self._answers = self._decided(self._challenger.classes, self._outputs, learned)
         self._decision = self._checked(spec.decision.rule)
@@ -167,6 +171,7 @@ class ScoredTestRows:
             champion=champion,
             n_unseen=found.n_unseen,
             against_champion=found.comparison,
+            primary_against_champion=found.primary,
             champion_fault=found.fault,
             decision=self._decision,
             replaced_decision=self._replaced,
@@ -282,7 +287,8 @@ class ScoredTestRows:
         known = predictor.columns
         return _AgainstChampion(
             len(unseen),
-            self._compare(ours, theirs, truth),
+            self._compare(ours, theirs, truth, by=_PROPER if self._is_recalibrated else None),
+            self._compare(ours, theirs, truth) if self._is_recalibrated else None,
             slices=self._slices_against(all_theirs, unseen),
             calibration_errors=errors,
             new_columns=tuple(
@@ -302,11 +308,17 @@ class ScoredTestRows:
         return [*columns, TARGET, TIME] if self._spec.split.kind == "time" else columns
 
     def _compare(
-        self, ours: Answers, theirs: Answers, truth: Any, *, n_tests: int = 1
+        self,
+        ours: Answers,
+        theirs: Answers,
+        truth: Any,
+        *,
+        n_tests: int = 1,
+        by: str | None = None,  # metric; the primary one else
     ) -> Comparison:
         settings = self._spec.evaluation
         return compare(
-            settings.primary_metric,
+            by or settings.primary_metric,
             truth,
             (ours, theirs),
             n_replicates=settings.bootstrap_replicates,

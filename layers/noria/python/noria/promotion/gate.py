@@ -104,7 +104,8 @@ def _champion_reasons(spec: ProjectSpec, evaluation: Evaluation) -> list[GateRea
             f"trained on, {least} required"
         )
         return [GateReason("comparable", False, text)]
-    needed = spec.promotion.min_improvement
+    is_primary = comparison.metric == spec.evaluation.primary_metric
+    needed = spec.promotion.min_improvement if is_primary else 0.0
     gained = comparison.improvement
     reasons = [
         GateReason(
@@ -116,6 +117,9 @@ def _champion_reasons(spec: ProjectSpec, evaluation: Evaluation) -> list[GateRea
             "improves_surely", comparison.low > 0.0, comparison_text("the champion", comparison)
         ),
     ]
+    if (primary := evaluation.primary_against_champion) is not None:
+        text = f"{primary.metric} not clearly worse: {comparison_text('the champion', primary)}"
+        reasons.append(GateReason("primary_holds", primary.high >= 0.0, text))
     off, slices = spec.promotion.off, evaluation.slices_against_champion
     if slices and "slices" not in off:
         worse = [part for part in slices if part.high < 0.0]

@@ -67,6 +67,12 @@ EVENTS: Mapping[str, Event] = {
         "the model has degraded or its data have drifted",
         "See the report: noria drift {project}. Labelled rows in the inbox let it train again.",
     ),
+    "CalibrationDegraded": Event(
+        "warning",
+        "the model's probabilities are no longer true",
+        "Its ranking holds. Labelled rows in the inbox let Noria learn the probabilities anew: "
+        "noria train {project} FILE --recalibrate",
+    ),
     "ModelSuspected": Event(
         "warning",
         "a suspicion of drift has waited for long",

@@ -130,6 +130,8 @@ class Evaluation:
     champion: str | None
     n_unseen: int = 0  # test rows that the champion was not trained on
     against_champion: Comparison | None = None  # on those; None: no comparison could be made
+    # Of a recalibrated champion, which is compared by its log-loss: the primary metric beside it.
+    primary_against_champion: Comparison | None = None
     champion_fault: str | None = None  # why the champion could not be loaded
     decision: DecisionCheck | None = None  # None: a regression decides nothing
     # What the spec's rule decided, where it was degenerate and the most probable class took over.
@@ -178,6 +180,7 @@ class Lineage:
     # The version whose evaluation this one serves on: the same procedure on fewer rows. None: this
     # one was evaluated itself.
     evaluated_as: str | None = None
+    recalibrated_from: str | None = None  # the version whose probabilities were learned anew
 
 
 @dataclass(frozen=True)

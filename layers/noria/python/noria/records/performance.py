@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+CALIBRATION = "calibration_error"  # the metric with a remedy of its own
 # "untrusted": an estimate without labels, of inputs that lie outside training.
 PerformanceVerdict = Literal["good", "degraded", "insufficient_data", "untrusted"]
 
@@ -60,7 +61,7 @@ class PerformanceReport:
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
         """Return each watched metric that is degraded, with the retraining trigger's name."""
-        found = [("performance", part) for part in self.recent.values()]
-        found += [("performance", part) for part in self.realised.values()]
+        measured = (*self.recent.values(), *self.realised.values())
+        found = [("calibration" if p.metric == CALIBRATION else "performance", p) for p in measured]
         found += [("estimated_performance", part) for part in self.estimated.values()]
         return tuple((code, part) for code, part in found if part.is_degraded)

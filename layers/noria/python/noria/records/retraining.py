@@ -1,6 +1,10 @@
 """Whether a champion is trained again, as a check decides it."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+# Every candidate anew, or the champion's probabilities alone.
+RetrainingKind = Literal["train", "recalibrate"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class RetrainingDecision:
     run_id: str
     source_keys: tuple[str, ...]
     retraining_key: str
+    how: RetrainingKind = "train"
 
 
 @dataclass(frozen=True)

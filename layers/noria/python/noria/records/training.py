@@ -72,6 +72,8 @@ class CandidateResult:
     trials: tuple[Trial, ...]
     subject: TrainingSubject
     code: Mapping[str, str] = field(default_factory=dict)  # versions of what trained
+    # Model version whose calibration and decision alone were learned anew.
+    recalibrated_from: str | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ TRIGGERS = frozenset(
         "confidence",
         "class_skew",
         "performance",
+        "calibration",
         "estimated_performance",
         "age",
         "new_rows",

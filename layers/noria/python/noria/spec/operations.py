@@ -60,7 +60,10 @@ class MonitoringSection(Section):
 class RetrainingSection(Section):
     """When a model is trained again; promotion still needs its evidence."""
 
-    on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance")
+    on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance", "calibration")
+    # "auto": where only the calibration is degraded, the champion's probabilities are learned anew
+    # on recent rows, which is cheap. "train": always a whole training.
+    how: Literal["auto", "train"] = "auto"
     # After a change, rows from before it teach a world that is gone.
     # Of files; a split by time finds the change among the rows (training.history).
     rows: Literal["all", "since_change"] = "all"

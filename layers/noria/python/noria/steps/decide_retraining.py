@@ -10,12 +10,17 @@ from fnmatch import fnmatch
 
 from noria.data.versions import read_dataset_manifest
 from noria.errors import ModelCorruptError
-from noria.monitoring.retraining import Situation, obstacles, triggers
+from noria.monitoring.retraining import Situation, kind, obstacles, triggers
 from noria.ports import ModelAliases, SearchableStore
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.drift import DriftReport
 from noria.records.performance import PerformanceReport
-from noria.records.retraining import RetrainingDecision, RetrainingReason, TrainingAttempt
+from noria.records.retraining import (
+    RetrainingDecision,
+    RetrainingKind,
+    RetrainingReason,
+    TrainingAttempt,
+)
 from noria.registry.versions import read_manifest
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import canonical_json, short_id
@@ -59,6 +64,7 @@ class DecideRetrainingResult:
     run_id: str
     source_keys: tuple[str, ...]
     retraining_key: str
+    how: RetrainingKind
 
 
 def decide_retraining(
@@ -96,6 +102,7 @@ def decide_retraining(
             against,
             retrain=retrain,
             wanted=wanted,
+            how=kind(spec, reasons),
             is_suspected=bool(situation.drift.suspected),
             is_good_on_labels=bool(situation.drift.confirmed) and situation.is_good_on_labels(spec),
         ),
@@ -103,6 +110,7 @@ def decide_retraining(
         run_id=_run_id(at),
         source_keys=tuple(sources),
         retraining_key=key,
+        how=kind(spec, reasons),
     )
     store.put(key, to_bytes(decision))
     return _result(decision)
@@ -117,6 +125,7 @@ def _result(decision: RetrainingDecision) -> DecideRetrainingResult:
         run_id=decision.run_id,
         source_keys=decision.source_keys,
         retraining_key=decision.retraining_key,
+        how=decision.how,
     )
 
 
@@ -134,12 +143,13 @@ def _summary(
     *,
     retrain: bool,
     wanted: bool,
+    how: RetrainingKind,
     is_suspected: bool,
     is_good_on_labels: bool,  # though something has moved
 ) -> str:
     why = "; ".join(reason.text for reason in reasons[:3])
     if retrain:
-        return f"training again: {why}"
+        return f"{'recalibrating' if how == 'recalibrate' else 'training again'}: {why}"
     if not reasons and is_good_on_labels:
         return "what has moved does not matter yet: on labels the model is as good as it was"
     if not reasons:

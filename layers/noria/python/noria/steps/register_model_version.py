@@ -81,16 +81,18 @@ def register_model_version(
     files[REFERENCE] = run_file(REFERENCE, fitted_in)
     evaluation = read_evaluation(artifacts, spec.name, request.run_id)
     version = f"{request.run_id}-{sha256_hex(files[BUNDLE_FILE])[:8]}"
+    result = from_bytes(CandidateResult, candidate_file(RESULT))
     lineage = Lineage(
         dataset_version=request.dataset_version,
         spec_sha256=spec_hash(spec),
-        code=from_bytes(CandidateResult, candidate_file(RESULT)).code,
+        code=result.code,
         parent_champion=evaluation.champion,
         run_id=request.run_id,
         execution_id=request.execution_id,
         backend=request.backend,
         candidate=request.candidate,
         evaluated_as=request.evaluated_as,
+        recalibrated_from=result.recalibrated_from,
     )
     facts = VersionFacts(clock.now().isoformat(), lineage, evaluation.metrics)
     write_version(artifacts, spec.name, version, files, facts)

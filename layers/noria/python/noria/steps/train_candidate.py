@@ -1,7 +1,6 @@
 """Search one candidate's parameters, refit the best, export its serving bundle."""
 
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,9 +25,8 @@ from noria.inference.postprocess import business_value
 from noria.monitoring.error_model import fit_error_model
 from noria.monitoring.reference import OutOfFoldFacts, as_answers, build_reference
 from noria.ports import ArtifactStore, Clock
-from noria.records.bundle import Bundle, Calibration, ColumnContract, Postprocessing
+from noria.records.bundle import Bundle, Calibration, Postprocessing
 from noria.records.codec import from_bytes, to_bytes
-from noria.records.prediction import Row
 from noria.records.training import (
     CandidateCalibration,
     CandidateDecision,
@@ -60,6 +58,7 @@ from noria.storage.keys import (
     fold_name,
     run_key,
 )
+from noria.training.contracts import column_contracts, max_gaps, typical_row
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
 from noria.training.search import ParameterSearch
@@ -140,15 +139,7 @@ def train_candidate(
 
     end = search.run(validation.evaluate, earlier=run.earlier_trials(subject), keep=keep)
     held_out = validation.out_of_fold(end.best.params)
-    X, y = run.all_rows(), run.targets["y"]
-    model = fit(
-        candidate,
-        spec.project.task,
-        held_out.params,
-        (X, y),
-        seed=spec.search.seed,
-        is_log=spec.target.transform == "log",
-    )
+    model = run.fitted(held_out)
     for name, body in run.bundle(model, held_out).items():
         run.put(name, body)
     run.put(GOLDEN, run.golden(model, held_out))
@@ -254,6 +245,17 @@ class _Run:
             return X
         return take_columns(X, self._kept[fold], sparse=self._view.is_sparse)
 
+    def fitted(self, held_out: OutOfFold) -> FittedModel:
+        """Return the candidate fitted on all rows."""
+        return fit(
+            self.candidate,
+            self._spec.project.task,
+            held_out.params,
+            (self.all_rows(), self.targets["y"]),
+            seed=self._spec.search.seed,
+            is_log=self._spec.target.transform == "log",
+        )
+
     def bundle(self, fitted: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
         kept = self._kept[-1] if self._kept is not None else range(self._view.width)
         view, places = self._view.narrowed(kept)
@@ -268,7 +270,7 @@ class _Run:
             project=self._spec.name,
             task=self._spec.project.task,
             classes=tuple(self.classes),
-            columns=self._columns(),
+            columns=column_contracts(self._spec, self._rows),
             missing=self._spec.dataset.missing,
             algorithm=self.candidate.algorithm,
             feature_view=view.data,
@@ -276,52 +278,12 @@ class _Run:
             precision=exported.precision,
             decision=held_out.decision,
             postprocess=self._postprocess(held_out),
-            reference=self._typical_row(),
+            reference=typical_row(self._spec, self._rows),
             watched=self._watched,
             target=target_contract(self._spec),
-            max_gaps=self._max_gaps(),
+            max_gaps=max_gaps(self._spec, self._rows),
         )
         return pack(description.to_dict(), exported.arrays)
-
-    def _columns(self) -> dict[str, ColumnContract]:
-        """Return what a request may send, with the range of each number in training."""
-        columns = {}
-        drops_gaps = self._spec.dataset.missing_rows == "drop"
-        for name, column in self._spec.dataset.columns.items():
-            known = [row[name] for row in self._rows if row[name] is not None]
-            is_number = column.type == "number" and known
-            columns[name] = ColumnContract(
-                type=column.type,
-                required=column.required,
-                min=column.min,
-                max=column.max,
-                max_length=column.max_length,
-                pii=column.pii,
-                seen=(min(known), max(known)) if is_number else None,
-                optional=column.optional,
-                missing="refuse" if drops_gaps and column.type == "number" else column.missing,
-            )
-        return columns
-
-    def _max_gaps(self) -> int:
-        """Return how many gaps a row to answer may have: what training took, serving takes."""
-        dataset = self._spec.dataset
-        names = [name for name, column in dataset.columns.items() if not column.optional]
-        in_training = max(sum(row[name] is None for name in names) for row in self._rows)
-        return max(int(len(names) * dataset.max_missing_fraction), in_training)
-
-    def _typical_row(self) -> Row:
-        """Return the median of each number, the most frequent category or time, no text."""
-        typical: dict[str, Any] = {}
-        for name, column in self._spec.dataset.columns.items():
-            known = sorted(row[name] for row in self._rows if row[name] is not None)
-            if column.type == "text" or not known:
-                typical[name] = None
-            elif column.type == "number":
-                typical[name] = float(statistics.median(known))
-            else:
-                typical[name] = statistics.mode(known)
-        return typical
 
     def _postprocess(self, held_out: OutOfFold) -> Postprocessing | None:
         settings = self._spec.postprocess

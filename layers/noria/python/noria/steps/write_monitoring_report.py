@@ -43,6 +43,7 @@ class WriteMonitoringReportResult:
     health: Health
     summary: str
     report_key: str
+    event: str  # of the alert, where the champion is unhealthy
     overdue: str | None = None  # since when a suspicion has waited for too long
 
 
@@ -77,7 +78,11 @@ def write_monitoring_report(
     store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
     store.put(monitoring_key(spec.name, CURRENT), body)
     return WriteMonitoringReportResult(
-        report.health, check_summary(report), report.report_key, _overdue(spec, report)
+        health=report.health,
+        summary=check_summary(report),
+        report_key=report.report_key,
+        event=_event(report),
+        overdue=_overdue(spec, report),
     )
 
 
@@ -88,6 +93,13 @@ def _health(drift: DriftReport, performance: PerformanceReport) -> Health:
     if verdicts & {"suspected", "untrusted"}:
         return "suspected"
     return "insufficient_data" if verdicts == {"insufficient_data"} else "healthy"
+
+
+def _event(report: CheckReport) -> str:
+    """Return what an unhealthy champion is told as: calibration alone has its own remedy."""
+    codes = {code for code, _ in report.performance.degraded()}
+    is_of_calibration = codes == {"calibration"} and not report.drift.confirmed
+    return "CalibrationDegraded" if is_of_calibration else "ModelUnhealthy"
 
 
 def _overdue(spec: ProjectSpec, report: CheckReport) -> str | None:

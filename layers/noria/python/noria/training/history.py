@@ -1,6 +1,5 @@
 """How far back the rows of a split by time reach, and which of them judge."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from noria.data.splits import input_hash
+from noria.data.splits import unseen_rows
 from noria.data.validation import TARGET
 from noria.data.versions import read_rows
 from noria.errors import ModelError, RegistryError, TrainingFailedError
@@ -248,7 +247,8 @@ class _ChampionOnNewRows:
         if lineage is None:
             raise ValueError("no lineage")
         seen = read_rows(artifacts, spec.name, lineage.dataset_version, TRAIN)
-        self._rows = rows[_n_seen(rows, seen) :][-_MOST_ROWS:]
+        columns = list(spec.dataset.columns)
+        self._rows = unseen_rows(rows, seen, columns, spec.split)[-_MOST_ROWS:]
         self.n_rows = len(self._rows)
         self._predictor = load_model_version(artifacts, spec.name, champion)
         self._reference = read_reference(artifacts, spec.name, champion)
@@ -281,19 +281,3 @@ class _ChampionOnNewRows:
         outputs = np.array([predictor.score(self._rows[i]) for i in known])
         outputs = outputs.reshape(-1, len(numbers))
         return known, truth, decide(outputs, predictor.decision)
-
-
-def _n_seen(rows: Sequence[Row], seen: Sequence[Row]) -> int:
-    """Return how many of the rows, in time order, reach to the newest one that was trained on.
-
-    Of 100 rows that were, the last may be a later one that looks the same.
-    """
-    both = sorted({*rows[0]} & {*seen[0]})
-    left = Counter(input_hash(row, both) for row in seen)
-    places = []
-    for place, row in enumerate(rows):
-        key = input_hash(row, both)
-        if left[key] > 0:
-            left[key] -= 1
-            places.append(place)
-    return places[int(0.99 * (len(places) - 1))] + 1 if places else 0

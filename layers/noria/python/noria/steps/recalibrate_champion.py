@@ -1,0 +1,231 @@
+"""Make a challenger of the champion itself: the same model, its probabilities learned anew."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, with_description
+from noria.data.schema_inference import spec_of_dataset
+from noria.data.splits import unseen_rows
+from noria.data.validation import TARGET
+from noria.data.versions import decode_rows, encode_rows, read_rows
+from noria.errors import ModelCorruptError, TrainingFailedError
+from noria.evaluation.decisions import decide, watched_metrics
+from noria.evaluation.metrics import Floats, measure
+from noria.evaluation.runs import packed_answers
+from noria.inference.predictor import Predictor
+from noria.monitoring.reference import OutOfFoldFacts, as_answers, build_reference
+from noria.ports import ArtifactStore, ModelAliases
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.prediction import Row
+from noria.records.training import (
+    CandidateCalibration,
+    CandidateDecision,
+    CandidateResult,
+    Selection,
+    TrainingSubject,
+)
+from noria.registry.versions import read_files, read_manifest
+from noria.spec.loader import spec_hash
+from noria.spec.model import ProjectSpec
+from noria.storage.keys import (
+    GOLDEN,
+    OUT_OF_FOLD,
+    REFERENCE,
+    RESULT,
+    SELECTION,
+    TRAIN,
+    candidate_key,
+    run_key,
+)
+from noria.training.calibration import fit_calibration
+from noria.training.decisions import learned_decision
+
+_MOST_ROWS = 20_000  # the newest; more change no digit
+_LEAST_PROBABILITY = 1e-12  # whose logarithm stays a number
+
+
+@dataclass(frozen=True)
+class RecalibrateChampionRequest:
+    """On which rows."""
+
+    project: str
+    run_id: str
+    dataset_version: str
+
+
+@dataclass(frozen=True)
+class RecalibrateChampionResult:
+    """The challenger, as `select_challenger` tells it."""
+
+    candidate: str
+    metric: str
+    cv_mean: float
+    n_failed: int = 0
+
+
+def recalibrate_champion(
+    request: RecalibrateChampionRequest,
+    *,
+    spec: ProjectSpec,
+    artifacts: ArtifactStore,
+    aliases: ModelAliases,
+    code: Mapping[str, str],
+) -> RecalibrateChampionResult:
+    """Learn the champion's calibration and decision on rows that it was not trained on.
+
+    Reads the champion and the dataset's training rows; writes what `train_candidate` and
+    `select_challenger` write of a run: the bundle with the same arrays and other probabilities,
+    golden rows, answers, reference profile, result and selection. The test rows then judge it.
+
+    Parameters
+    ----------
+    code : mapping
+        What computes here, kept as lineage.
+
+    Raises
+    ------
+    NoChampionError
+        There is nothing to recalibrate.
+    TrainingFailedError
+        The project does not calibrate, or too few rows are new to the champion.
+    """
+    champion = aliases.read(spec.name).require_champion()
+    subject = TrainingSubject(request.dataset_version, spec_hash(spec), None)
+    spec = spec_of_dataset(artifacts, spec, request.dataset_version)
+    if spec.project.task == "regression" or spec.calibration.method == "none":
+        raise TrainingFailedError(f"{spec.name}: its answers are no calibrated probabilities")
+    work = _Work(request, spec, artifacts, champion)
+    result = work.result(subject, code)
+    for name, body in work.files(result).items():
+        artifacts.put(candidate_key(spec.name, request.run_id, work.candidate, name), body)
+    selection = Selection(work.candidate, result.metric, (result,), ())
+    artifacts.put(run_key(spec.name, request.run_id, SELECTION), to_bytes(selection))
+    return RecalibrateChampionResult(work.candidate, result.metric, result.cv_mean)
+
+
+class _Work:
+    """The champion, and the rows that are new to it."""
+
+    def __init__(
+        self,
+        request: RecalibrateChampionRequest,
+        spec: ProjectSpec,
+        artifacts: ArtifactStore,
+        champion: str,
+    ) -> None:
+        self._spec, self._champion = spec, champion
+        lineage = read_manifest(artifacts, spec.name, champion).lineage
+        if lineage is None:
+            raise ModelCorruptError(f"{spec.name}: the manifest of {champion} has no lineage")
+        self.candidate = lineage.candidate
+        names = (BUNDLE_FILE, ARRAYS_FILE, GOLDEN, SELECTION)
+        self._files = read_files(artifacts, spec.name, champion, names)
+        self._predictor = Predictor(self._files)
+        rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
+        seen = read_rows(artifacts, spec.name, lineage.dataset_version, TRAIN)
+        self._rows, self._truth = self._new(rows, seen)
+        said = np.array([self._predictor.score(row) for row in self._rows])
+        self._raw = self._raw_of(said.reshape(-1, len(self._predictor.classes)))
+        self._calibration = fit_calibration(self._raw, self._truth)
+        shares = self._calibration.probabilities(self._raw)
+        self._decision = learned_decision(
+            spec.decision,
+            spec.evaluation.primary_metric,
+            self._truth,
+            shares,
+            classes=self._predictor.classes,
+        )
+        self._answers = decide(shares, self._decision._replace(share=None))
+
+    def _new(self, rows: list[Row], seen: list[Row]) -> tuple[list[Row], Any]:
+        """Return (rows that the champion has not seen, their class numbers), or refuse."""
+        numbers = {name: number for number, name in enumerate(self._predictor.classes)}
+        new = unseen_rows(rows, seen, list(self._spec.dataset.columns), self._spec.split)
+        kept = [row for row in new if row[TARGET] in numbers][-_MOST_ROWS:]
+        truth = np.array([numbers[row[TARGET]] for row in kept], dtype=np.int64)
+        least = self._spec.monitoring.min_labels
+        if len(kept) < least or len(set(truth.tolist())) < 2:
+            raise TrainingFailedError(
+                f"{self._spec.name}: {len(kept)} labelled rows are new to the champion; "
+                f"{least} of two classes are needed to learn its calibration"
+            )
+        return kept, truth
+
+    def _raw_of(self, probabilities: Floats) -> Floats:
+        """Return the scores before the calibration, up to a summand a row, which it ignores."""
+        calibration = self._predictor.model.calibration
+        logs = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
+        return np.asarray((logs - np.array(calibration.shift)) / calibration.slope)
+
+    def _scores(self) -> dict[str, float]:
+        evaluation = self._spec.evaluation
+        names = dict.fromkeys((*evaluation.metrics, *watched_metrics(self._spec)))
+        return {name: measure(name, self._truth, self._answers) for name in names}
+
+    def result(self, subject: TrainingSubject, code: Mapping[str, str]) -> CandidateResult:
+        """Return the challenger as a trained candidate."""
+        before = next(
+            found
+            for found in from_bytes(Selection, self._files[SELECTION]).candidates
+            if found.candidate == self.candidate
+        )
+        metric = self._spec.evaluation.primary_metric
+        score = measure(metric, self._truth, self._answers)
+        return CandidateResult(
+            candidate=self.candidate,
+            algorithm=before.algorithm,
+            metric=metric,
+            cv_mean=score,
+            cv_scores=(score,),
+            params=before.params,
+            calibration=CandidateCalibration(self._calibration.slope, self._calibration.shift),
+            decision=CandidateDecision(*self._decision),
+            stopped_by="trials",
+            trials=(),
+            subject=subject,
+            code=dict(code),
+            recalibrated_from=self._champion,
+        )
+
+    def files(self, result: CandidateResult) -> dict[str, bytes]:
+        """Return what a trained candidate leaves, the result last."""
+        bundle = self._files[BUNDLE_FILE]
+        model = json.loads(bundle)["model"] | {
+            "calibration": {
+                "slope": self._calibration.slope,
+                "shift": list(self._calibration.shift),
+            }
+        }
+        changed = {"model": model, **self._decision.to_dict()}
+        return {
+            BUNDLE_FILE: with_description(bundle, changed),
+            ARRAYS_FILE: self._files[ARRAYS_FILE],
+            GOLDEN: self._golden(),
+            OUT_OF_FOLD: packed_answers(self._answers, truth=self._truth),
+            REFERENCE: self._reference(),
+            RESULT: to_bytes(result),
+        }
+
+    def _golden(self) -> bytes:
+        """Return the champion's golden rows with what they are answered now."""
+        rows = decode_rows(self._files[GOLDEN])
+        if not rows:
+            return encode_rows(())
+        expected = self._calibration.probabilities(
+            self._raw_of(np.array([row["expected"] for row in rows]))
+        )
+        return encode_rows(
+            {"inputs": row["inputs"], "expected": answer}
+            for row, answer in zip(rows, expected.tolist(), strict=True)
+        )
+
+    def _reference(self) -> bytes:
+        classes = self._predictor.classes
+        answers = [*as_answers(classes, self._answers)]
+        facts = OutOfFoldFacts(tuple(classes), answers, self._scores())
+        watched = json.loads(self._files[BUNDLE_FILE])["watched"]
+        return build_reference(self._spec, self._rows, watched, facts).to_bytes()

@@ -1,0 +1,52 @@
+"""What a bundle says of the rows it takes: read off the rows it was trained on."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from noria.records.bundle import ColumnContract
+from noria.records.prediction import Row
+from noria.spec.model import ProjectSpec
+
+
+def column_contracts(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, ColumnContract]:
+    """Return what a request may send, with the range of each number in training."""
+    columns = {}
+    drops_gaps = spec.dataset.missing_rows == "drop"
+    for name, column in spec.dataset.columns.items():
+        known = [row[name] for row in rows if row[name] is not None]
+        is_number = column.type == "number" and known
+        columns[name] = ColumnContract(
+            type=column.type,
+            required=column.required,
+            min=column.min,
+            max=column.max,
+            max_length=column.max_length,
+            pii=column.pii,
+            seen=(min(known), max(known)) if is_number else None,
+            optional=column.optional,
+            missing="refuse" if drops_gaps and column.type == "number" else column.missing,
+        )
+    return columns
+
+
+def max_gaps(spec: ProjectSpec, rows: Sequence[Row]) -> int:
+    """Return how many gaps a row to answer may have: what training took, serving takes."""
+    dataset = spec.dataset
+    names = [name for name, column in dataset.columns.items() if not column.optional]
+    in_training = max(sum(row[name] is None for name in names) for row in rows)
+    return max(int(len(names) * dataset.max_missing_fraction), in_training)
+
+
+def typical_row(spec: ProjectSpec, rows: Sequence[Row]) -> Row:
+    """Return the median of each number, the most frequent category or time, no text."""
+    typical: dict[str, Any] = {}
+    for name, column in spec.dataset.columns.items():
+        known = sorted(row[name] for row in rows if row[name] is not None)
+        if column.type == "text" or not known:
+            typical[name] = None
+        elif column.type == "number":
+            typical[name] = float(statistics.median(known))
+        else:
+            typical[name] = statistics.mode(known)
+    return typical
