@@ -68,6 +68,44 @@ def test_thirty_drifting_days_train_once_a_cool_down():
     assert len(set(trained)) == 15
 
 
+def _tried_in_vain(p, at, *checks):
+    """Let checks decide to train, and each training end without a promotion."""
+    for number, hours in enumerate(checks):
+        new_file(p, f"new-{number}.csv")
+        decision = decided(p, at + timedelta(hours=hours), f"try-{number}")[2]
+        assert decision.retrain
+        p.store.put(f"runs/loans/{decision.run_id}/decision.json", b"{}")
+    new_file(p, "newest.csv")
+
+
+def test_trainings_that_promote_nothing_are_tried_ever_more_seldom():
+    """The same drift, the same rows and some more: the cool-down doubles each time."""
+    p, end = drifting(cool_down_hours=6, max_per_day=24)
+    _tried_in_vain(p, end, 1, 14)  # 12 hours after the first
+    early = decided(p, end + timedelta(hours=14 + 23), "early")[2]
+    assert early.codes == ("cool_down",)
+    assert "2 time(s) in vain since the promotion" in early.summary
+    assert decided(p, end + timedelta(hours=14 + 25), "late")[2].retrain
+
+
+def test_a_collapse_waits_for_one_cool_down_only():
+    """Labels that say disaster outrank trainings that were in vain."""
+    p, end = drifting(cool_down_hours=6, max_per_day=24)
+    _tried_in_vain(p, end, 1, 14)
+    rows = loan_rows(300, seed=92)
+    at = end + timedelta(hours=22)
+    ids = p.log(rows, at - timedelta(hours=1))
+    p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5, flip=True)], at)
+    assert decided(p, at + timedelta(minutes=30), "collapse")[2].retrain
+
+
+def test_what_the_spec_asks_for_beside_findings_waits_for_one_cool_down_only():
+    """A file that is to be trained on is trained on."""
+    p, end = drifting(cool_down_hours=6, max_per_day=24, on=("data_drift", "new_file"))
+    _tried_in_vain(p, end, 1, 8)
+    assert decided(p, end + timedelta(hours=15), "file")[2].retrain
+
+
 def test_a_decision_that_is_asked_for_again_is_the_same():
     """A step that is retried after its write must not count as a second training."""
     p, end = drifting()
@@ -117,7 +155,7 @@ def test_inputs_that_have_drifted_are_no_reason_while_labels_say_that_all_is_wel
     """The labels of the window know whether it matters. The drift is told all the same."""
     p, end = drifting()
     new_file(p)
-    rows = loan_rows(300, seed=90, shift=0.8)
+    rows = loan_rows(2000, seed=90, shift=0.8)
     ids = p.log(rows, end)
     truth = ["yes" if t else "no" for t in p.truth(rows, seed=5)]
     p.label(ids, truth, end + timedelta(minutes=20))
@@ -126,6 +164,19 @@ def test_inputs_that_have_drifted_are_no_reason_while_labels_say_that_all_is_wel
     assert not decision.retrain
     assert "on labels the model is as good as it was" in decision.summary
     assert report.health == "unhealthy"
+
+
+def test_few_good_labels_do_not_outrank_a_drift():
+    """They are good as far as one can see; the interval holds a drop that would matter."""
+    p, end = drifting()
+    new_file(p)
+    rows = loan_rows(80, seed=90, shift=0.8)
+    ids = p.log(rows, end)
+    truth = ["yes" if t else "no" for t in p.truth(rows, seed=5)]
+    p.label(ids, truth, end + timedelta(minutes=20))
+    _, performance, decision = decided(p, end + timedelta(hours=1))
+    assert performance.verdict == "good"
+    assert decision.retrain
 
 
 def test_labels_of_earlier_answers_do_not_speak_for_the_window():
@@ -214,7 +265,7 @@ def test_a_training_that_failed_leaves_its_rows_new():
     again = decided(p, end + timedelta(hours=8), "later")[2]
     assert (first.retrain, again.retrain) == (True, True)
     p.store.put(f"runs/loans/{again.run_id}/decision.json", b"{}")
-    done = decided(p, end + timedelta(hours=15), "done")[2]
+    done = decided(p, end + timedelta(hours=21), "done")[2]
     assert done.codes == ("no_new_rows",)
 
 

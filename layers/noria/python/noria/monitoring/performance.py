@@ -44,6 +44,13 @@ def drop(found: Performance) -> tuple[float, float]:
     )
 
 
+def largest_drop(found: Performance) -> float:
+    """Return how much worse than the reference it may be, by the interval."""
+    metric = METRICS[found.metric]
+    farthest = found.low if metric.greater_is_better else found.high
+    return drop(replace(found, value=farthest))[0]
+
+
 def judged(found: Performance, max_drop: float) -> Performance:
     """Return a performance with its verdict: worse by more than allowed, and surely worse."""
     seems, at_least = drop(found)

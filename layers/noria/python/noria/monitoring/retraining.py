@@ -4,13 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from noria.evaluation.decisions import watched_metrics
+from noria.monitoring.performance import drop, largest_drop
 from noria.records.drift import DriftReport
 from noria.records.performance import PerformanceReport
 from noria.records.retraining import RetrainingKind, RetrainingReason
 from noria.reporting.words import finding_text, performance_text
+from noria.spec.catalog import TRIGGERS
 from noria.spec.model import ProjectSpec
 
+_COLLAPSE = 4.0  # times the drop that is allowed
+_MOST_DOUBLINGS = 3  # of the cool-down, one for each training that promoted nothing
 # What labels of the same rows can answer: whether it matters.
+_FINDINGS = TRIGGERS - {"age", "new_rows", "new_file", "growth"}
 _OF_INPUTS = ("data_drift", "prediction_drift", "confidence")
 
 
@@ -27,15 +33,25 @@ class Situation:
     n_new_rows: int
     n_trained_rows: int  # of the champion
     attempts: Sequence[datetime]  # earlier automatic trainings
+    n_in_vain: int  # of them since the promotion: they ended and promoted nothing
     is_rollout_running: bool
 
     def is_good_on_labels(self, spec: ProjectSpec) -> bool:
-        """Return whether labels of the window itself say that the champion is as good as it was.
+        """Return whether labels say that the champion is surely as good as it was.
 
-        They know more than the inputs: what has moved may not matter.
+        They know more than the inputs: what has moved may not matter. Enough of them must be of
+        the window itself, and their intervals must lie within the drop that is allowed.
         """
-        enough = self.performance.n_recent_labels >= spec.monitoring.min_labels
-        return enough and self.performance.verdict == "good"
+        found, monitoring = self.performance, spec.monitoring
+        if found.verdict != "good" or found.n_recent_labels < monitoring.min_labels:
+            return False
+        names = [name for name in watched_metrics(spec) if name in found.realised]
+        return all(largest_drop(found.realised[n]) <= monitoring.max_drop for n in names)
+
+    def is_collapse(self, spec: ProjectSpec) -> bool:
+        """Return whether a metric on labels has dropped by far more than is allowed."""
+        measured = [part for code, part in self.performance.degraded() if not part.is_estimated]
+        return any(drop(part)[0] >= _COLLAPSE * spec.monitoring.max_drop for part in measured)
 
 
 def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
@@ -74,12 +90,20 @@ def kind(spec: ProjectSpec, reasons: Sequence[RetrainingReason]) -> RetrainingKi
     return "recalibrate" if is_of_calibration and spec.retraining.how == "auto" else "train"
 
 
-def obstacles(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
-    """Return what stands against training again now; nothing of it stops a forced training."""
-    return [*_obstacles(spec, now)]
+def obstacles(
+    spec: ProjectSpec, now: Situation, reasons: Sequence[RetrainingReason]
+) -> list[RetrainingReason]:
+    """Return what stands against training again now; nothing of it stops a forced training.
+
+    The cool-down doubles with each training since the promotion that promoted nothing, up to
+    eight times, where findings of a check are the only reasons and labels show no collapse.
+    """
+    return [*_obstacles(spec, now, reasons)]
 
 
-def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
+def _obstacles(
+    spec: ProjectSpec, now: Situation, reasons: Sequence[RetrainingReason]
+) -> Iterator[RetrainingReason]:
     if not now.new_files:
         yield RetrainingReason(
             "no_new_rows",
@@ -94,11 +118,16 @@ def _obstacles(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
         )
     if now.is_rollout_running:
         yield RetrainingReason("rollout_running", "a challenger is being rolled out")
-    cool_down = timedelta(hours=spec.retraining.cool_down_hours)
+    in_vain = now.n_in_vain
+    if now.is_collapse(spec) or not {reason.code for reason in reasons} <= _FINDINGS:
+        in_vain = 0
+    hours = spec.retraining.cool_down_hours * 2 ** min(in_vain, _MOST_DOUBLINGS)
+    cool_down = timedelta(hours=hours)
     if now.attempts and now.at - max(now.attempts) < cool_down:
         until = (max(now.attempts) + cool_down).isoformat(timespec="minutes")
+        why = f", {in_vain} time(s) in vain since the promotion" if in_vain else ""
         yield RetrainingReason(
-            "cool_down", f"trained at {max(now.attempts):%Y-%m-%d %H:%M}; not before {until}"
+            "cool_down", f"trained at {max(now.attempts):%Y-%m-%d %H:%M}{why}; not before {until}"
         )
     today = sum(attempt.date() == now.at.date() for attempt in now.attempts)
     if today >= spec.retraining.max_per_day:

@@ -85,7 +85,8 @@ def decide_retraining(
         return _result(from_bytes(RetrainingDecision, store.get(key)))
     at = datetime.fromisoformat(request.at)
     situation, sources = _situation(request, at, spec, store, aliases)
-    reasons, against = triggers(spec, situation), obstacles(spec, situation)
+    reasons = triggers(spec, situation)
+    against = obstacles(spec, situation, reasons)
     if request.forced:
         reasons, against = [RetrainingReason("manual", "requested by a person"), *reasons], []
     wanted = bool(reasons) and request.may_retrain
@@ -212,6 +213,7 @@ def _situation(
         else 0,
         n_trained_rows=manifest_of_rows.n_train,
         attempts=[datetime.fromisoformat(attempt.at) for attempt in attempts],
+        n_in_vain=sum(attempt.at > str(record.promoted_at) for attempt in tried),
         is_rollout_running=record.is_rolling_out(at),
     )
     return situation, sources
