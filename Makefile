@@ -82,7 +82,7 @@ bench: $(SETUP) ## Measure serving against scikit-learn + pandas + joblib: build
 	@$(BIN)/python -m tests.benchmarks.serving
 
 bench-quality: $(SETUP) ## Score the real sets of ../shared/data against their baselines: build/quality.json
-	@$(BIN)/python -m tests.benchmarks.quality
+	@$(BIN)/python -m tests.benchmarks.quality $(SETS)
 
 bench-training: $(SETUP) ## Measure a full search against refitting everything: build/training.json
 	@$(BIN)/python -m tests.benchmarks.training

@@ -128,8 +128,8 @@ def choose_history(
     then judges, so that most of them train; else half of the new rows do, but no more than the
     fraction of all. How far back training reaches is chosen by how well quick models that are
     fitted on the newest half, quarter, … of the rows predict the rows just before the test rows
-    [1]_: the longest history within one standard error of the best. The test rows are not
-    looked at.
+    [1]_: the longest history within one standard error of the best. Of the test rows only the
+    champion's errors are looked at, to find the change.
 
     References
     ----------
