@@ -157,7 +157,8 @@ def train(
         bool,
         typer.Option(
             "--recalibrate",
-            help="Learn the champion's probabilities anew on rows new to it; train nothing.",
+            help="Learn only the champion's probabilities anew, on rows new to it; "
+            "where those are too few, train.",
         ),
     ] = False,
     stage: Stage = LOCAL,

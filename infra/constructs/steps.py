@@ -45,7 +45,7 @@ _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 STEPS: dict[str, Step] = {
     # Where a split is by time, the champion is asked about rows that it has not seen.
     "prepare_dataset": Step(
-        ("inbox/*", "models/*", *_TRAIN_ROWS),
+        ("inbox/*", "models/*", "quarantine/*", *_TRAIN_ROWS),
         ("datasets/*", "quarantine/*"),
         ("dynamodb:GetItem",),
         is_heavy=True,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.samples.files import sample_files
-from noria.errors import AliasConflictError
+from noria.errors import AliasConflictError, TrainingFailedError
 from noria.ports import ArtifactStore, Clock, ModelAliases, PackageRegistry
 from noria.spec.model import ProjectSpec
 from noria.steps.check_refit import CheckRefitRequest, check_refit
@@ -59,8 +59,11 @@ def run_training(
     version = dataset.dataset_version
     if recalibrates:
         recalibration = RecalibrateChampionRequest(name, run_id, version)
-        chosen = recalibrate_champion(recalibration, aliases=aliases, code={}, **here).candidate
-    else:
+        try:
+            chosen = recalibrate_champion(recalibration, aliases=aliases, code={}, **here).candidate
+        except TrainingFailedError:
+            recalibrates = False
+    if not recalibrates:
         chosen = _trained(spec, run_id, version, artifacts, clock)
     evaluation = evaluate_challenger(
         EvaluateChallengerRequest(name, run_id, version, chosen), aliases=aliases, **here

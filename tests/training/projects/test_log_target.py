@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 from noria.columnar.engine import BatchPredictor
-from noria.errors import InvalidInputError
+from noria.errors import InvalidInputError, TrainingFailedError
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_model_version
 from noria.spec.loader import parse_spec
+from noria.training.cross_validation import CrossValidation, Fold
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
 from tests.support.pipeline import run_training
 from tests.support.production import START
@@ -97,3 +98,14 @@ def test_what_is_too_large_for_a_number_is_refused():
     with pytest.raises(InvalidInputError) as caught:
         predictor.answer({"rooms": 1e6, "age": 1.0})
     assert "too large to score" in str(caught.value.details)
+
+
+def test_a_candidate_that_predicts_infinity_has_failed():
+    """One row with a million rooms: an exponential of it is no number, and no score."""
+    spec = parse_spec(_SPEC.format(transform="log", algorithm="ridge"), source="prices.toml")
+    rooms = np.linspace(1.0, 8.0, 50).reshape(-1, 1)
+    later = np.array([[4.0], [1e6]])
+    fold = Fold(rooms, np.exp(rooms[:, 0]), later, np.array([50.0, 60.0]))
+    validation = CrossValidation(spec, spec.candidates[0], [fold], ())
+    with pytest.raises(TrainingFailedError, match="predicts no finite number"):
+        validation.evaluate({}, lambda *_: False)

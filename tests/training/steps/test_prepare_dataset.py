@@ -8,6 +8,7 @@ import pytest
 
 from noria.data.validation import TARGET
 from noria.data.versions import read_dataset_manifest, read_rows
+from noria.evaluation.runs import read_evaluation
 from noria.records.dataset import ValidationReport
 from noria.spec.loader import parse_spec
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
@@ -23,6 +24,7 @@ task = "{task}"
 description = "a relation that may turn round"
 [dataset]
 in_time_order = true
+duplicates = "keep"
 [dataset.columns]
 x = {{ type = "number" }}
 z = {{ type = "number" }}
@@ -208,3 +210,57 @@ def test_inputs_that_come_again_with_another_target_judge():
     world.keys.append("inbox/turning/1/b1.csv")
     world.here["artifacts"].put(world.keys[-1], "\n".join(turned).encode())
     assert world.train().outcome == "ChallengerPromoted"
+
+
+def test_a_run_that_is_started_again_splits_as_it_did():
+    """Its own promotion must not change what it was evaluated on."""
+    world = _World()
+    world.add(2000, is_turned=False)
+    world.train()
+    world.add(1000, is_turned=True)
+    first, again = world.train(), world.train()
+    assert first.outcome == "ChallengerPromoted"
+    assert again.model_version == first.model_version
+
+
+def test_a_champion_that_cannot_answer_the_rows_leaves_the_usual_split():
+    """A number has become a category: the comparison says so, and the rows are split."""
+    world = _World()
+    world.add(2000, is_turned=False)
+    world.train()
+    world.spec = parse_spec(
+        _SPEC.format(
+            task="classification", algorithm="logistic_regression", metric="accuracy",
+            history="auto",
+        ).replace('z = { type = "number" }', 'z = { type = "category" }')
+        .replace('columns = ["x", "z"]', 'columns = ["x"]')
+        + """
+[[features]]
+name = "kinds"
+kind = "categorical"
+columns = ["z"]
+""",
+        source="turning.toml",
+    )  # fmt: skip
+    world.keys.append("inbox/turning/1/b1.csv")
+    rows = [f"{n % 7 - 3},k{n % 3},{'up' if n % 7 > 3 else 'down'}" for n in range(1000)]
+    world.here["artifacts"].put(world.keys[-1], "\n".join(["x,z,y", *rows]).encode())
+    assert world.train().outcome == "ChampionKept"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_inputs_that_come_again_do_not_make_a_champion_look_bad(seed):
+    """Of few levels, rows come again; those that agree with the champion's count like others."""
+    world = _World()
+    rng = np.random.default_rng(seed)
+    for number in range(2):
+        x = rng.integers(0, 30, 1500)
+        y = np.where(rng.random(1500) < np.where(x % 2, 0.8, 0.2), "up", "down")
+        body = "\n".join(["x,z,y", *(f"{a},{a % 2},{b}" for a, b in zip(x, y, strict=True))])
+        world.keys.append(f"inbox/turning/{number}/b{number}.csv")
+        world.here["artifacts"].put(world.keys[-1], body.encode())
+        run = world.train()
+    assert run.outcome == "ChampionKept"
+    kept = read_evaluation(world.here["artifacts"], "turning", f"run-{len(world.keys)}")
+    assert kept.against_champion.other > 0.75
+    assert kept.n_unseen == kept.n_test

@@ -9,8 +9,10 @@ import pytest
 from noria.errors import NoChampionError, TrainingFailedError
 from noria.evaluation.runs import read_decision, read_evaluation
 from noria.inference.loading import load_model_version
+from noria.monitoring.lineage import trained_rows
 from noria.registry.versions import read_manifest
 from noria.spec.loader import parse_spec
+from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.recalibrate_champion import RecalibrateChampionRequest, recalibrate_champion
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
 from tests.support.pipeline import run_training
@@ -135,32 +137,102 @@ def test_the_same_run_again_is_the_same_version():
 
 
 def _recalibrated(world):
-    request = RecalibrateChampionRequest("offers", "r", "d")
+    prepared = prepare_dataset(
+        PrepareDatasetRequest("offers", "r", tuple(world.keys)), spec=world.spec, **world.here
+    )
+    request = RecalibrateChampionRequest("offers", "r", prepared.dataset_version)
     return recalibrate_champion(request, spec=world.spec, code={}, **world.here)
 
 
 def test_without_a_champion_there_is_nothing_to_recalibrate():
-    """It is said, and nothing is written."""
+    """It is said, and no candidate is written."""
     world = _World()
+    world.add(2000, shift=0.0)
     with pytest.raises(NoChampionError):
         _recalibrated(world)
-    assert not world.here["artifacts"].objects
+    assert not [key for key in world.here["artifacts"].objects if "candidates" in key]
 
 
 def test_rows_that_the_champion_was_trained_on_say_nothing_of_its_probabilities():
-    """49 new ones are too few."""
+    """Too few new ones refuse; the run then trains, as its state machine does."""
     world = _World()
     world.add(2000, shift=0.0)
     world.train()
+    world.add(60, shift=-2.0)
     with pytest.raises(TrainingFailedError, match="labelled rows are new to the champion; 50"):
-        world.train(recalibrates=True)
+        _recalibrated(world)
+    run, _ = world.train(recalibrates=True)
+    lineage = read_manifest(world.here["artifacts"], "offers", run.model_version).lineage
+    assert lineage.recalibrated_from is None
 
 
-def test_a_project_without_calibration_is_refused():
-    """Its answers were never said to be probabilities."""
-    world = _World(method="none")
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('method = "sigmoid"', 'method = "none"', "no calibrated probabilities"),
+        ('kind = "time"', 'kind = "stratified"', "without a split by time, old rows would judge"),
+    ],
+)
+def test_a_project_that_cannot_judge_it_is_refused(old, new, said):
+    """It calibrates nothing, or has no newer rows to judge with."""
+    world = _shifted()
+    text = _SPEC.format(method="sigmoid", algorithm="logistic_regression").replace(old, new)
+    if "stratified" in new:
+        text = text.replace("in_time_order = true", "")
+    world.spec = parse_spec(text, source="offers.toml")
+    with pytest.raises(TrainingFailedError, match=said):
+        _recalibrated(world)
+
+
+@pytest.mark.parametrize(("n", "shift"), [(120, -2.0), (120, 1.5), (600, -1.0), (1200, -1.0)])
+def test_golden_rows_with_hostile_numbers_are_answered_as_the_bundle_answers(n, shift):
+    """Numbers of a million give probabilities of 0 and 1, which tell no scores."""
+    world = _World()
     world.add(2000, shift=0.0)
     world.train()
-    world.add(1500, shift=-2.0)
-    with pytest.raises(TrainingFailedError, match="no calibrated probabilities"):
-        world.train(recalibrates=True)
+    world.add(n, shift=shift)
+    assert world.train(recalibrates=True)[0].outcome in ("ChallengerPromoted", "ChampionKept",
+                                                         "ChallengerRefused")  # fmt: skip
+
+
+def test_a_second_recalibration_remembers_what_the_first_champion_was_trained_on():
+    """Rows of the first training are not new, though the newer version's dataset lacks them."""
+    world = _shifted()
+    first = world.here["aliases"].read("offers").champion
+    recalibrated = world.train(recalibrates=True)[0].model_version
+    store = world.here["artifacts"]
+    seen = trained_rows(store, "offers", recalibrated)
+    assert len(seen) > len(trained_rows(store, "offers", first))
+    lineage = read_manifest(store, "offers", recalibrated).lineage
+    assert lineage.recalibrated_from == first
+
+
+def test_bands_of_worth_follow_the_new_probabilities():
+    """Their edges are quantiles of probability x amount."""
+    world = _World()
+    text = _SPEC.format(method="sigmoid", algorithm="logistic_regression")
+    world.spec = parse_spec(
+        text.replace("[[features]]", """[postprocess]
+kind = "business_value"
+amount = "a"
+[[features]]""", 1).replace(
+            'z = { type = "number" }', 'z = { type = "number" }\na = { type = "number" }'
+        ),
+        source="offers.toml",
+    )  # fmt: skip
+    for shift in (0.0, -2.0):
+        world.add(2000, shift=shift)
+        body = world.here["artifacts"].get(world.keys[-1]).decode().splitlines()
+        rows = [f"{line},{'a' if n == 0 else 100 + n % 50}" for n, line in enumerate(body)]
+        world.here["artifacts"].put(world.keys[-1], "\n".join(rows).encode())
+        run, _ = world.train(recalibrates=shift < 0)
+        assert run.outcome == "ChallengerPromoted", run.summary
+    store = world.here["artifacts"]
+    found = load_model_version(store, "offers", run.model_version)
+    rng = np.random.default_rng(3)
+    bands = [
+        found.answer({"x": x, "z": 0.0, "a": 120.0}).added["band"]
+        for x in rng.normal(size=600).tolist()
+    ]
+    shares = [bands.count(band) / len(bands) for band in sorted(set(bands))]
+    assert min(shares) > 0.2

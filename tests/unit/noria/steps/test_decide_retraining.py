@@ -195,9 +195,10 @@ def test_labels_of_earlier_answers_do_not_speak_for_the_window():
     assert decision.retrain
 
 
-def _miscalibrated(**retraining):
+def _miscalibrated(split="time", **retraining):
     """Return a project whose ranking holds and whose probabilities are far too unsure."""
-    p = Production(retraining=retraining, monitoring={"watch": ("calibration_error",)})
+    watch = {"watch": ("calibration_error",)}
+    p = Production(retraining=retraining, monitoring=watch, split={"kind": split})
     rows = loan_rows(600, seed=78)
     ids = p.log(rows, START + timedelta(minutes=5))
     at = START + timedelta(hours=1)
@@ -218,6 +219,12 @@ def test_a_calibration_that_alone_is_degraded_is_learned_anew():
     )
     assert decision.summary.startswith("recalibrating: calibration_error")
     assert report.event == "CalibrationDegraded"
+
+
+def test_without_a_split_by_time_a_model_is_trained():
+    """Old rows would judge what new ones teach."""
+    p, at = _miscalibrated(split="random")
+    assert decided(p, at)[2].how == "train"
 
 
 def test_a_spec_may_always_train():

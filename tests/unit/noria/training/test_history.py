@@ -47,3 +47,18 @@ def test_errors_that_come_in_runs_are_no_change():
 def test_few_rows_have_no_change():
     """A level needs 200 rows."""
     assert last_change(_losses((0.0, 199), (1.0, 199))) == 0
+
+
+@pytest.mark.parametrize("unit", [1e-6, 0.01, 1.0, 1000.0])
+def test_the_unit_of_the_losses_does_not_matter(unit):
+    """A rate in hundredths or a price in thousands: the change is at the same place."""
+    losses = _losses((0.1, 2000), (0.5, 600)) + 0.01 * np.random.default_rng(1).random(2600)
+    assert last_change(unit * losses) == last_change(losses) > 1900
+
+
+def test_a_loss_beyond_all_numbers_hides_no_change():
+    """It counts as the greatest of the others."""
+    losses = _losses((0.1, 2000), (0.5, 600))
+    losses[700] = np.inf
+    assert abs(last_change(losses) - 2000) < 50
+    assert last_change(np.full(1000, np.nan)) == 0

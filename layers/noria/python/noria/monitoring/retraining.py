@@ -86,7 +86,9 @@ def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
 def kind(spec: ProjectSpec, reasons: Sequence[RetrainingReason]) -> RetrainingKind:
     """Return how to train: a calibration that alone is degraded needs no new model."""
     codes = {reason.code for reason in reasons}
-    is_of_calibration = codes == {"calibration"} and spec.calibration.method != "none"
+    # Without time old rows would judge what was learned on new ones.
+    is_possible = spec.calibration.method != "none" and spec.split.kind == "time"
+    is_of_calibration = codes == {"calibration"} and is_possible
     return "recalibrate" if is_of_calibration and spec.retraining.how == "auto" else "train"
 
 

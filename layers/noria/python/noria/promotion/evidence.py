@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from noria.bundle.format import BUNDLE_FILE, with_description
-from noria.data.splits import input_hash
-from noria.data.validation import TARGET, TIME
+from noria.data.splits import input_hash, unseen_rows
+from noria.data.validation import TARGET
 from noria.data.versions import read_rows
-from noria.errors import ModelError, NoriaError, RegistryError
+from noria.errors import ModelError, ModelIncompatibleError, NoriaError, RegistryError
 from noria.evaluation.business_value import business_totals
 from noria.evaluation.comparison import compare
 from noria.evaluation.decisions import check_decisions, decide, watched_metrics
@@ -20,6 +20,7 @@ from noria.evaluation.runs import packed_answers
 from noria.features.derive import Deriver
 from noria.inference.loading import load_candidate, load_model_version
 from noria.inference.predictor import Predictor
+from noria.monitoring.lineage import trained_rows
 from noria.monitoring.reference import Reference, as_answers
 from noria.ports import ArtifactStore
 from noria.records.bundle import Decision
@@ -35,7 +36,6 @@ from noria.records.evaluation import (
 )
 from noria.records.prediction import Row
 from noria.records.training import CandidateResult
-from noria.registry.versions import read_manifest
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import OUT_OF_FOLD, REFERENCE, RESULT, TEST, TRAIN, candidate_key
@@ -257,26 +257,13 @@ class ScoredTestRows:
         if champion is None:
             return _AgainstChampion()
         try:
-            lineage = read_manifest(self._artifacts, self._spec.name, champion).lineage
-            if lineage is None:
-                return _AgainstChampion(fault="its manifest has no lineage")
             predictor = load_model_version(self._artifacts, self._spec.name, champion)
-            trained_rows = read_rows(
-                self._artifacts, self._spec.name, lineage.dataset_version, TRAIN
-            )
+            learned_from = trained_rows(self._artifacts, self._spec.name, champion)
             all_theirs = self._scored(predictor, self._test)
         except (ModelError, RegistryError, LookupError, TypeError, ValueError) as error:
             reason = error.message if isinstance(error, NoriaError) else repr(error)
             return _AgainstChampion(fault=reason)
-        columns = self._identity()
-        trained_on = {
-            input_hash({name: row.get(name) for name in columns}, columns) for row in trained_rows
-        }
-        unseen = [
-            i
-            for i, row in enumerate(self._test)
-            if input_hash({name: row.get(name) for name in columns}, columns) not in trained_on
-        ]
+        unseen = self._unseen(learned_from)
         if len(unseen) < self._spec.evaluation.min_test_rows:
             return _AgainstChampion(len(unseen))
         ours, theirs, truth = self._answers.at(unseen), all_theirs.at(unseen), self._truth[unseen]
@@ -298,14 +285,21 @@ class ScoredTestRows:
             ),
         )
 
-    def _identity(self) -> list[str]:
-        """Return what tells that a test row is one that a champion was trained on.
+    def _unseen(self, learned_from: Sequence[Row]) -> list[int]:
+        """Return the places of the test rows that the champion was not trained on.
 
-        Its inputs. Where time splits, its target and time too: equal inputs come again, and what
-        the champion knows of the earlier ones is what it is asked for.
+        Where time splits, those that came after its own: inputs may come again, and which of them
+        count must not hang on their targets. Else those with other inputs.
         """
-        columns = list(self._spec.dataset.columns)
-        return [*columns, TARGET, TIME] if self._spec.split.kind == "time" else columns
+        columns, n_test = list(self._spec.dataset.columns), len(self._test)
+        if self._spec.split.kind == "time":
+            rows = [*self._train, *self._test]
+            n_new = len(unseen_rows(rows, learned_from, columns, self._spec.split))
+            return [*range(max(n_test - n_new, 0), n_test)]
+        trained_on = {
+            input_hash({name: row.get(name) for name in columns}, columns) for row in learned_from
+        }
+        return [i for i, row in enumerate(self._test) if input_hash(row, columns) not in trained_on]
 
     def _compare(
         self,
@@ -336,6 +330,8 @@ class ScoredTestRows:
     ) -> Answers:
         raw = np.array(outputs, dtype=np.float64)
         if self._spec.project.task == "regression":
+            if not np.isfinite(raw).all():
+                raise ModelIncompatibleError("it predicts no finite number for a test row")
             return Answers(raw, None)
         for name in classes:
             if name not in self._classes:

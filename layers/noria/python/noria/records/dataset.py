@@ -33,8 +33,9 @@ class ValidationReport:
     reasons: Mapping[str, int]  # the most frequent reasons of rejection
     examples: tuple[RejectedExample, ...]
     n_outliers: int = 0
-    n_outdated: int = 0  # from before a change: the oldest, left out of a split by time
+    n_outdated: int = 0  # the oldest of a split by time, where training is better without them
     n_since_change: int | None = None  # newest rows, since the champion's errors changed
+    n_test: int | None = None  # rows that judge
     classes: Mapping[str, int] = field(default_factory=dict)  # accepted rows of each class
     rare_classes: Mapping[str, int] = field(default_factory=dict)  # too few rows: left out
     left_out: Mapping[str, str] = field(default_factory=dict)  # columns, with the reason

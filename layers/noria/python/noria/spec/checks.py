@@ -144,8 +144,8 @@ def _split_faults(spec: ProjectSpec) -> Iterator[str]:
         yield "dataset.in_time_order: dataset.time orders the rows already"
     if split.kind == "time" and spec.retraining.rows == "since_change":
         yield (
-            "retraining.rows: a split by time finds the change among the rows; leave it out, or "
-            "let training.history = 'all' keep every row"
+            "retraining.rows: a split by time finds the change among the rows (training.history); "
+            "leave it out"
         )
     if split.kind != "time" and spec.training.history == "all":
         yield "training.history: only split.kind = 'time' leaves old rows out"

@@ -60,6 +60,7 @@ class MonitoringSection(Section):
 class RetrainingSection(Section):
     """When a model is trained again; promotion still needs its evidence."""
 
+    # "growth": as many new rows as the champion was trained on; more rows still help small sets.
     on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance", "calibration")
     # "auto": where only the calibration is degraded, the champion's probabilities are learned anew
     # on recent rows, which is cheap. "train": always a whole training.
@@ -71,7 +72,6 @@ class RetrainingSection(Section):
     row_age_hours: float = Field(default=48.0, gt=0.0, le=8760.0)
     max_age_days: float = Field(default=7.0, gt=0.0)  # for "age"
     min_new_rows: int = Field(default=1000, ge=1)  # in the inbox, for "new_rows"
-    # "growth": as many new rows as the champion was trained on. More rows still help small sets.
     cool_down_hours: int = Field(default=24, ge=1, le=720)
     max_per_day: int = Field(default=2, ge=1, le=24)
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 
 from noria.data.versions import read_dataset_manifest
 from noria.errors import ModelCorruptError
+from noria.monitoring.lineage import lineages
 from noria.monitoring.retraining import Situation, kind, obstacles, triggers
 from noria.ports import ModelAliases, SearchableStore
 from noria.records.codec import from_bytes, to_bytes
@@ -175,7 +176,7 @@ def _situation(
         raise ModelCorruptError(f"{spec.name}: the manifest of {record.champion} has no lineage")
     version = manifest.lineage.dataset_version
     manifest_of_rows = read_dataset_manifest(store, spec.name, version)
-    trained_on = manifest_of_rows.offered
+    trained_on = _offered(store, spec.name, str(record.champion))
     attempts = [a for a in _attempts(spec.name, store) if a.check_id != request.check_id]
     tried = [a for a in attempts if _has_ended(spec.name, _run_id_of(a), store)]
     seen = {*trained_on, *(key for attempt in tried for key in attempt.source_keys)}
@@ -217,6 +218,16 @@ def _situation(
         is_rollout_running=record.is_rolling_out(at),
     )
     return situation, sources
+
+
+def _offered(store: SearchableStore, project: str, champion: str) -> list[str]:
+    """Return the files that the champion, or a version it was recalibrated from, was offered."""
+    found = (
+        key
+        for lineage in lineages(store, project, champion)
+        for key in read_dataset_manifest(store, project, lineage.dataset_version).offered
+    )
+    return [*dict.fromkeys(found)]
 
 
 def _first_seen(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from noria.data.outliers import without_outliers
 from noria.data.sources import SourceFiles
 from noria.data.splits import in_time_order, split_rows
-from noria.data.validation import ID, TIME, acceptance_faults, validation_report
+from noria.data.validation import ID, TIME, Validation, acceptance_faults, validation_report
 from noria.data.versions import write_dataset
 from noria.ports import ArtifactStore, ModelAliases
 from noria.records.codec import encode
@@ -18,7 +18,7 @@ from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
 from noria.spec.section import ColumnType
 from noria.storage.keys import QUARANTINE_REPORT, QUARANTINED, quarantine_key
-from noria.training.history import choose_history
+from noria.training.history import History, choose_history
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ def prepare_dataset(
     faults = (
         faults or list(column_faults(spec, are_final=True)) or acceptance_faults(validation, spec)
     )
-    split = _Split() if faults else _split(spec, validation.rows, artifacts, aliases)
+    report_key = quarantine_key(spec.name, request.run_id, QUARANTINE_REPORT)
+    before = _before(artifacts, report_key, validation)
+    split = _Split() if faults else _split(spec, validation.rows, artifacts, aliases, before)
     train, test = split.train, split.test
     if not faults and not (train and test):
         faults = ["the split leaves no rows to train on or none to test with; more rows are needed"]
@@ -90,6 +92,7 @@ def prepare_dataset(
         n_outliers=n_split - len(train),
         n_outdated=split.n_outdated,
         n_since_change=split.n_since_change,
+        n_test=len(test),
         left_out=seen.left_out,
         unusable_table_records=sources.unusable,
         project=spec.name,
@@ -97,7 +100,6 @@ def prepare_dataset(
         owner=spec.project.owner,
         sources=tuple(sources.keys),
     )
-    report_key = quarantine_key(spec.name, request.run_id, QUARANTINE_REPORT)
     rejected = validation.rejected.to_bytes()
     artifacts.put(quarantine_key(spec.name, request.run_id, QUARANTINED), rejected)
     shown = json.dumps(encode(report), ensure_ascii=False, indent=2)  # its owner opens it
@@ -131,13 +133,17 @@ class _Split:
 
 
 def _split(
-    spec: ProjectSpec, rows: Sequence[Row], artifacts: ArtifactStore, aliases: ModelAliases | None
+    spec: ProjectSpec,
+    rows: Sequence[Row],
+    artifacts: ArtifactStore,
+    aliases: ModelAliases | None,
+    before: History | None,  # as an earlier attempt of the run chose it
 ) -> _Split:
     if spec.split.kind != "time" or spec.training.history == "all":
         return _Split(*split_rows(rows, list(spec.dataset.columns), spec.split))
     ordered = in_time_order(rows)
     champion = aliases.read(spec.name).champion if aliases else None
-    history = choose_history(spec, ordered, artifacts, champion)
+    history = before or choose_history(spec, ordered, artifacts, champion)
     cut = len(ordered) - history.n_test
     return _Split(
         ordered[history.n_left_out : cut],
@@ -145,6 +151,20 @@ def _split(
         history.n_left_out,
         history.n_since_change,
     )
+
+
+def _before(artifacts: ArtifactStore, report_key: str, found: Validation) -> History | None:
+    """Return the history that an earlier attempt of the run chose for as many rows.
+
+    Its champion may be another one by now: a run that is started again splits as it did.
+    """
+    try:
+        report = json.loads(artifacts.get(report_key))
+    except KeyError:
+        return None
+    if not report["accepted"] or report["n_rows"] != len(found.rows) or not report.get("n_test"):
+        return None
+    return History(report["n_outdated"], report["n_test"], report["n_since_change"])
 
 
 def _plan(spec: ProjectSpec) -> TrainingPlan:

@@ -1,7 +1,7 @@
 """Make a challenger of the champion itself: the same model, its probabilities learned anew."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from noria.errors import ModelCorruptError, TrainingFailedError
 from noria.evaluation.decisions import decide, watched_metrics
 from noria.evaluation.metrics import Floats, measure
 from noria.evaluation.runs import packed_answers
+from noria.inference.postprocess import business_value
 from noria.inference.predictor import Predictor
-from noria.monitoring.reference import OutOfFoldFacts, as_answers, build_reference
+from noria.monitoring.lineage import trained_rows
+from noria.monitoring.reference import Reference, as_answers
 from noria.ports import ArtifactStore, ModelAliases
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.prediction import Row
@@ -45,7 +47,6 @@ from noria.training.calibration import fit_calibration
 from noria.training.decisions import learned_decision
 
 _MOST_ROWS = 20_000  # the newest; more change no digit
-_LEAST_PROBABILITY = 1e-12  # whose logarithm stays a number
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ def recalibrate_champion(
     spec = spec_of_dataset(artifacts, spec, request.dataset_version)
     if spec.project.task == "regression" or spec.calibration.method == "none":
         raise TrainingFailedError(f"{spec.name}: its answers are no calibrated probabilities")
+    if spec.split.kind != "time":
+        raise TrainingFailedError(
+            f"{spec.name}: without a split by time, old rows would judge what new ones teach"
+        )
     work = _Work(request, spec, artifacts, champion)
     result = work.result(subject, code)
     for name, body in work.files(result).items():
@@ -122,16 +127,17 @@ class _Work:
         if lineage is None:
             raise ModelCorruptError(f"{spec.name}: the manifest of {champion} has no lineage")
         self.candidate = lineage.candidate
-        names = (BUNDLE_FILE, ARRAYS_FILE, GOLDEN, SELECTION)
+        names = (BUNDLE_FILE, ARRAYS_FILE, GOLDEN, SELECTION, REFERENCE)
         self._files = read_files(artifacts, spec.name, champion, names)
         self._predictor = Predictor(self._files)
         rows = read_rows(artifacts, spec.name, request.dataset_version, TRAIN)
-        seen = read_rows(artifacts, spec.name, lineage.dataset_version, TRAIN)
+        if lost := sorted({*self._predictor.columns} - {*spec.dataset.columns}):
+            raise TrainingFailedError(f"{spec.name}: the rows lack {lost}, which {champion} reads")
+        seen = trained_rows(artifacts, spec.name, champion)
         self._rows, self._truth = self._new(rows, seen)
-        said = np.array([self._predictor.score(row) for row in self._rows])
-        self._raw = self._raw_of(said.reshape(-1, len(self._predictor.classes)))
-        self._calibration = fit_calibration(self._raw, self._truth)
-        shares = self._calibration.probabilities(self._raw)
+        raw = self._raw(self._rows)
+        self._calibration = fit_calibration(raw, self._truth)
+        shares = self._calibration.probabilities(raw)
         self._decision = learned_decision(
             spec.decision,
             spec.evaluation.primary_metric,
@@ -155,11 +161,17 @@ class _Work:
             )
         return kept, truth
 
-    def _raw_of(self, probabilities: Floats) -> Floats:
-        """Return the scores before the calibration, up to a summand a row, which it ignores."""
-        calibration = self._predictor.model.calibration
-        logs = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
-        return np.asarray((logs - np.array(calibration.shift)) / calibration.slope)
+    def _raw(self, rows: Sequence[Row]) -> Floats:
+        """Return what the champion's calibration is applied to, of shape (n_rows, n_classes)."""
+        predictor = self._predictor
+        scores = np.array(
+            [predictor.scorer.scores(predictor.view.transform(row)) for row in rows]
+        ).reshape(len(rows), -1)
+        if predictor.model.link == "log_shares":
+            scores = np.log(np.maximum(scores, predictor.model.floor))
+        if scores.shape[1] == 1:  # a single score stands against a 0
+            scores = np.column_stack([np.zeros(len(rows)), scores])
+        return np.asarray(scores)
 
     def _scores(self) -> dict[str, float]:
         evaluation = self._spec.evaluation
@@ -200,7 +212,7 @@ class _Work:
                 "shift": list(self._calibration.shift),
             }
         }
-        changed = {"model": model, **self._decision.to_dict()}
+        changed = {"model": model, **self._decision.to_dict(), **self._bands()}
         return {
             BUNDLE_FILE: with_description(bundle, changed),
             ARRAYS_FILE: self._files[ARRAYS_FILE],
@@ -215,17 +227,32 @@ class _Work:
         rows = decode_rows(self._files[GOLDEN])
         if not rows:
             return encode_rows(())
-        expected = self._calibration.probabilities(
-            self._raw_of(np.array([row["expected"] for row in rows]))
-        )
+        expected = self._calibration.probabilities(self._raw([row["inputs"] for row in rows]))
         return encode_rows(
             {"inputs": row["inputs"], "expected": answer}
             for row, answer in zip(rows, expected.tolist(), strict=True)
         )
 
     def _reference(self) -> bytes:
-        classes = self._predictor.classes
-        answers = [*as_answers(classes, self._answers)]
-        facts = OutOfFoldFacts(tuple(classes), answers, self._scores())
-        watched = json.loads(self._files[BUNDLE_FILE])["watched"]
-        return build_reference(self._spec, self._rows, watched, facts).to_bytes()
+        """Return the champion's reference with the answers to the new rows: inputs stay its own."""
+        answers = [*as_answers(self._predictor.classes, self._answers)]
+        reference = Reference.from_bytes(self._files[REFERENCE])
+        return reference.judged_by(answers, self._scores()).to_bytes()
+
+    def _bands(self) -> dict[str, object]:
+        """Return the postprocessor with the bands' edges of the new probabilities."""
+        settings = self._spec.postprocess
+        if settings is None:
+            return {}
+        found = [
+            business_value(
+                float(positive),
+                row[settings.contact] if settings.contact else 1.0,
+                row[settings.amount],
+            )
+            for row, positive in zip(self._rows, self._answers.outputs[:, -1], strict=True)
+        ]
+        values = sorted(value for value in found if value is not None)
+        held = json.loads(self._files[BUNDLE_FILE])["postprocess"]
+        edges = np.quantile(values, settings.band_quantiles).tolist() if values else []
+        return {"postprocess": held | {"edges": edges}}

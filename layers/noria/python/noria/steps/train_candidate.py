@@ -36,7 +36,7 @@ from noria.records.training import (
     TrainingSubject,
     Trial,
 )
-from noria.registry.versions import read_files
+from noria.registry.versions import read_files, read_manifest
 from noria.spec.loader import spec_hash
 from noria.spec.model import BusinessValueSection, CandidateSection, ProjectSpec
 from noria.storage.keys import (
@@ -194,11 +194,16 @@ class _Run:
         """Return the candidate with the parameters it had in the version to refit, if it had."""
         if self._request.refit_of is None:
             return candidate
-        files = read_files(self._artifacts, self._spec.name, self._request.refit_of, (SELECTION,))
-        for found in from_bytes(Selection, files[SELECTION]).candidates:
-            if found.candidate == candidate.name:
-                return candidate.model_copy(update={"params": dict(found.params), "space": {}})
-        return candidate
+        project, version = self._spec.name, str(self._request.refit_of)
+        while True:  # a recalibrated version's run knows the one candidate only
+            files = read_files(self._artifacts, project, version, (SELECTION,))
+            for found in from_bytes(Selection, files[SELECTION]).candidates:
+                if found.candidate == candidate.name:
+                    return candidate.model_copy(update={"params": dict(found.params), "space": {}})
+            lineage = read_manifest(self._artifacts, project, version).lineage
+            if lineage is None or lineage.recalibrated_from is None:
+                return candidate
+            version = lineage.recalibrated_from
 
     def get(self, name: str) -> bytes:
         return self._artifacts.get(run_key(self._spec.name, self._request.run_id, name))

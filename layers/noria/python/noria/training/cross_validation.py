@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from noria.errors import TrainingFailedError
 from noria.evaluation.decisions import decide
 from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.features.matrix import Matrix
@@ -131,7 +132,12 @@ class CrossValidation:
         model = fit(self._candidate, task, params, rows, seed=seed, watched=watched, is_log=is_log)
         if model.n_rounds is not None:
             self._rounds.setdefault(_key(params), []).append(model.n_rounds)
-        return raw_scores(model, fold.X_score, self._n_classes)
+        scores = raw_scores(model, fold.X_score, self._n_classes)
+        if not np.isfinite(scores).all():
+            raise TrainingFailedError(
+                f"{self._candidate.algorithm} with {dict(params)} predicts no finite number"
+            )
+        return scores
 
     def _watched(self, fold: Fold) -> tuple[tuple[Matrix, Any], tuple[Matrix, Any]]:
         """Return the rows to boost on and those to watch, all of them rows to fit on.

@@ -120,7 +120,8 @@ def raw_scores(fitted: FittedModel, X: Matrix, n_classes: int) -> Floats:
     model = fitted.estimator
     if fitted.classes is None:
         values: Floats = np.asarray(model.predict(X), dtype=np.float64)[:, None]
-        return np.exp(values) if fitted.is_log else values
+        with np.errstate(over="ignore"):  # infinite: whoever takes the scores refuses them
+            return np.exp(values) if fitted.is_log else values
     name = type(model).__name__
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # LightGBM's wrapper about feature names it made itself

@@ -9,20 +9,18 @@ from scipy.special import softmax
 
 from noria.data.splits import unseen_rows
 from noria.data.validation import TARGET
-from noria.data.versions import read_rows
 from noria.errors import ModelError, RegistryError, TrainingFailedError
 from noria.evaluation.decisions import decide
 from noria.evaluation.metrics import Answers, Floats
 from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
+from noria.monitoring.lineage import trained_rows
 from noria.monitoring.performance import judged, realised
 from noria.monitoring.prediction_log import read_reference
 from noria.ports import ArtifactStore
 from noria.records.prediction import Row
-from noria.registry.versions import read_manifest
 from noria.spec.model import CandidateSection, ProjectSpec
 from noria.spec.section import Task
-from noria.storage.keys import TRAIN
 from noria.training.estimators import fit, raw_scores
 from noria.training.fold_features import FoldFeatures, prepared_here
 
@@ -30,6 +28,7 @@ _MOST_ROWS = 20_000  # the newest, that are looked at
 _LEAST_ROWS = 300  # that a history may have
 _BATCH = 50  # rows: errors of neighbours go together, means of batches hardly do
 _CHANGE_Z = 4.5  # of the greatest of all places: by chance in fewer than 1 of 100 searches
+_LEAST_SPREAD = 0.05  # of the losses' own
 _LEAST_REGIME = 4 * _BATCH
 _SEED = 20_263
 # Quick learners that tell what a history teaches: one without interactions, one with.
@@ -85,7 +84,10 @@ def last_change(losses: Floats) -> int:
     >>> last_change(np.tile([0.0, 1.0], 1000))
     0
     """
-    start = 0
+    is_known = np.isfinite(losses)
+    if not is_known.any():
+        return 0
+    losses, start = np.where(is_known, losses, losses[is_known].max()), 0
     while (place := _change(losses[start:])) > 0:
         start += place
     return start
@@ -104,7 +106,8 @@ def _change(losses: Floats) -> int:
     place = int(places[best])
     rest = losses - np.where(np.arange(n) < place, before[best], after[best])
     batches = rest[: n // _BATCH * _BATCH].reshape(-1, _BATCH).mean(axis=1)
-    spread = max(float(np.sqrt(_BATCH) * batches.std()), 0.03)  # equal losses have none
+    # Losses that hardly vary within their levels have no error to speak of.
+    spread = max(float(np.sqrt(_BATCH) * batches.std()), _LEAST_SPREAD * float(losses.std()))
     return place if abs(after[best] - before[best]) > _CHANGE_Z * spread * scale[best] else 0
 
 
@@ -141,11 +144,11 @@ def choose_history(
         return whole
     try:
         looked_at = _ChampionOnNewRows(spec, rows, artifacts, champion)
+        if looked_at.n_rows < spec.evaluation.min_test_rows:
+            return whole
+        since = looked_at.n_since_change()
     except (ModelError, RegistryError, LookupError, TypeError, ValueError):
         return whole  # the comparison will say what is wrong with it
-    if looked_at.n_rows < spec.evaluation.min_test_rows:
-        return whole
-    since = looked_at.n_since_change()
     fraction, least = spec.split.test_fraction, spec.evaluation.min_test_rows
     wanted = looked_at.n_rows // 2 if since is None else round(since * fraction)
     n_test = min(max(wanted, least), whole.n_test)
@@ -243,10 +246,7 @@ class _ChampionOnNewRows:
         self, spec: ProjectSpec, rows: Sequence[Row], artifacts: ArtifactStore, champion: str
     ) -> None:
         self._spec = spec
-        lineage = read_manifest(artifacts, spec.name, champion).lineage
-        if lineage is None:
-            raise ValueError("no lineage")
-        seen = read_rows(artifacts, spec.name, lineage.dataset_version, TRAIN)
+        seen = trained_rows(artifacts, spec.name, champion)
         columns = list(spec.dataset.columns)
         self._rows = unseen_rows(rows, seen, columns, spec.split)[-_MOST_ROWS:]
         self.n_rows = len(self._rows)
