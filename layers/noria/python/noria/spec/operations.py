@@ -63,7 +63,7 @@ class RetrainingSection(Section):
     # "growth": as many new rows as the champion was trained on; more rows still help small sets.
     on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance", "calibration")
     # "auto": where only the calibration is degraded, the champion's probabilities are learned anew
-    # on recent rows, which is cheap. "train": always a whole training.
+    # on recent rows, which is cheap, if the split is by time. "train": always a whole training.
     how: Literal["auto", "train"] = "auto"
     # After a change, rows from before it teach a world that is gone.
     # Of files; a split by time finds the change among the rows (training.history).
