@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from noria.data.splits import fold_indices, split_rows
+from noria.data.splits import fold_indices, split_rows, unseen_rows
 from noria.data.validation import TARGET, TIME
 from noria.spec.model import SplitSection
 
@@ -66,3 +66,32 @@ def test_time_folds_only_look_back():
     folds = fold_indices(_rows(100), COLUMNS, SplitSection(kind="time"), 4)
     assert all(max(fit) < min(score) for fit, score in folds)
     assert [len(fit) for fit, _ in folds] == [20, 40, 60, 80]
+
+
+def _numbered(start, end):
+    return [{"x": float(n), TARGET: "a"} for n in range(start, end)]
+
+
+def test_rows_after_those_of_a_model_are_new_to_it():
+    """Where time splits; the rows before them, which it was not trained on, are not."""
+    split = SplitSection(kind="time")
+    rows = _numbered(0, 3000)
+    assert unseen_rows(rows, rows[500:2000], ["x"], split) == rows[2000:]
+    assert unseen_rows(rows, rows, ["x"], split) == []
+    assert unseen_rows(rows, _numbered(5000, 5100), ["x"], split) == rows
+    assert unseen_rows(rows, [], ["x"], split) == rows
+
+
+def test_later_rows_that_look_like_a_trained_one_stay_new():
+    """A few of 2,000: they happen to come again."""
+    seen = _numbered(0, 2000)
+    rows = [*seen[:1995], *_numbered(2000, 3000), *seen[1995:], *_numbered(3000, 3500)]
+    new = unseen_rows(rows, seen, ["x"], SplitSection(kind="time"))
+    assert len(new) == len(rows) - 1980
+    assert new[-1] == rows[-1]
+
+
+def test_without_time_rows_with_other_inputs_are_new():
+    """Whatever their target."""
+    rows = [{"x": 1.0, TARGET: "a"}, {"x": 1.0, TARGET: "b"}, {"x": 2.0, TARGET: "a"}]
+    assert unseen_rows(rows, rows[:1], ["x"], SplitSection(kind="random")) == rows[2:]

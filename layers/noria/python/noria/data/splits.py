@@ -63,8 +63,9 @@ def unseen_rows(
 
     Notes
     -----
-    Under "time" those after the newest row that it was trained on; of 100 rows that were, the
-    last may be a later one that looks the same. Else those with other inputs.
+    Under "time" those after the newest row that it was trained on. Later rows may look the same
+    as such a row: where the last 1 of 100 lie scattered, they do not count. Else those with other
+    inputs.
     """
     if split.kind != "time":
         known = {input_hash({name: row.get(name) for name in columns}, columns) for row in seen}
@@ -79,7 +80,12 @@ def unseen_rows(
         if left[key] > 0:
             left[key] -= 1
             places.append(place)
-    return list(rows[places[int(0.99 * (len(places) - 1))] + 1 :] if places else rows)
+    if not places:
+        return list(rows)
+    sure = int(0.99 * (len(places) - 1))
+    n_last = len(places) - 1 - sure
+    is_dense = places[-1] - places[sure] <= 2 * n_last
+    return list(rows[(places[-1] if is_dense else places[sure]) + 1 :])
 
 
 def fold_indices(
