@@ -127,8 +127,11 @@ def test_a_collapse_of_the_last_day_does_not_hide_among_earlier_labels():
     assert performance.verdict == "degraded"
     assert report.recent["accuracy"].value < 0.3 < report.realised["accuracy"].value
     assert report.n_recent_labels == 400
-    codes = [code for code, _ in report.degraded()]
-    assert "performance" in codes
+    assert next((code, part.metric) for code, part in report.degraded()) == (
+        "performance",
+        "accuracy",
+    )
+    assert {part.n_rows for _, part in report.degraded()} == {400}
     calm, usual = _two_days(flip_second_day=False)
     assert (calm.verdict, usual.recent["accuracy"].is_degraded) == ("good", False)
 

@@ -60,8 +60,15 @@ class PerformanceReport:
     outside: tuple[str, ...] = ()  # columns with many values outside training
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
-        """Return each watched metric that is degraded, with the retraining trigger's name."""
-        measured = (*self.recent.values(), *self.realised.values())
-        found = [("calibration" if p.metric == CALIBRATION else "performance", p) for p in measured]
-        found += [("estimated_performance", part) for part in self.estimated.values()]
-        return tuple((code, part) for code, part in found if part.is_degraded)
+        """Return each watched metric that is degraded, with the retraining trigger's name.
+
+        A metric that is degraded on recent labels is told by those.
+        """
+        parts = (*self.realised.values(), *self.recent.values())
+        measured = {part.metric: part for part in parts if part.is_degraded}
+        found = [
+            ("calibration" if name == CALIBRATION else "performance", part)
+            for name, part in measured.items()
+        ]
+        estimated = [part for part in self.estimated.values() if part.is_degraded]
+        return (*found, *(("estimated_performance", part) for part in estimated))

@@ -297,7 +297,7 @@ def performance(found: Mapping[str, Performance]) -> str:
         metric = next(iter(found.values())).metric
         axes.set_yticks([])
         axes.set_ylim(-0.6, len(found) - 0.4)
-        axes.set_xlabel(f"{metric}: dot and interval now, bar out of fold in training")
+        axes.set_xlabel(f"{metric}: dot and interval now, bar before")
 
     return _drawn(1.1 + 0.5 * len(found), draw)
 
