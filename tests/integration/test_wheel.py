@@ -263,3 +263,22 @@ def test_layers_are_unpacked_once(target):
     """As AWS mounts them, not once per worker: the functions' processes hold none of their own."""
     assert any(LAYERS.iterdir())
     assert not list((target.emulator.folder / "work").rglob("sklearn"))
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(("n_rows", "seed"), [(500, 11), (300, 0)], ids=["new rows", "known rows"])
+def test_a_champion_is_recalibrated_on_new_rows_or_trained_anew(target, n_rows, seed):
+    """By the deployed machine: rows that it was trained on teach its probabilities nothing."""
+    champion, entered = target.aliases.read(PROJECT).champion, []
+    files = rows(n_rows, seed=seed) if seed else noisy_rows()
+    if not seed:
+        train(target, files, run_id="known")
+    end = train(
+        target, files, recalibrates=True, follow=lambda state, what, _: entered.append(state)
+    )
+    assert end.status == "SUCCEEDED", end.output
+    assert "RecalibrateChampion" in entered
+    assert ("TrainCandidates" in entered) == (seed == 0)
+    manifest = json.loads(target.artifacts.get(model_key(PROJECT, end.output["model_version"], "manifest.json")))  # fmt: skip
+    expected = champion if seed else None
+    assert manifest["lineage"]["recalibrated_from"] == expected

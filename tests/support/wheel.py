@@ -28,10 +28,14 @@ def train(
     project: str = PROJECT,
     run_id: str | None = None,
     follow: Callable[..., None] | None = None,
+    recalibrates: bool = False,
 ) -> TrainingEnd:
     """Upload the files and train on them by the state machine."""
     keys = upload(target, project, files)
-    return run_training(target, project, keys, run_id or new_run_id(), follow or (lambda *_: None))
+    return run_training(
+        target, project, keys, run_id or new_run_id(), follow or (lambda *_: None),
+        recalibrates=recalibrates,
+    )  # fmt: skip
 
 
 def promote(target: Target, version: str) -> None:
