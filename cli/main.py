@@ -16,7 +16,7 @@ from cli.display import console, explanation_table, history_table, outcome_line,
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import Source, new_run_id, run_training, upload
+from cli.training import Source, champion_to_refit, new_run_id, run_training, upload
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
 from infra.local.deploy import deploy
@@ -175,10 +175,7 @@ def train(
             raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
         sources = _sources(checked(project), data)
         spec = load_spec(SPECS / f"{project}.toml")
-        if refit and recalibrate:
-            raise ValueError("--refit trains and --recalibrate does not: name one of them")
-        needs_champion = refit or recalibrate
-        champion = target.aliases.read(project).require_champion() if needs_champion else None
+        refit_of = champion_to_refit(target, spec, refit=refit, recalibrate=recalibrate)
         keys = upload(target, project, sources)
         run = run_id or new_run_id()
 
@@ -192,13 +189,7 @@ def train(
                 console.print(f"note: {NOTES[project]}", markup=False)
             console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
         end = run_training(
-            target,
-            project,
-            keys,
-            run,
-            follow,
-            refit_of=champion if refit else None,
-            recalibrates=recalibrate,
+            target, project, keys, run, follow, refit_of=refit_of, recalibrates=recalibrate
         )
         if end.status != "SUCCEEDED":
             raise RuntimeError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.target import Target
+from noria.spec.model import ProjectSpec
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import inbox_key
 
@@ -50,6 +51,28 @@ def upload(target: Target, project: str, sources: Sequence[Source]) -> list[str]
             target.artifacts.put(key, content)
         keys.append(key)
     return keys
+
+
+def champion_to_refit(
+    target: Target, spec: ProjectSpec, *, refit: bool, recalibrate: bool
+) -> str | None:
+    """Return the version whose parameters are used again, if so asked.
+
+    Raises
+    ------
+    NoChampionError
+        There is none to refit or recalibrate.
+    ValueError
+        Both are asked for, or the project cannot recalibrate.
+    """
+    if refit and recalibrate:
+        raise ValueError("--refit trains and --recalibrate does not: name one of them")
+    if recalibrate and not spec.can_recalibrate:
+        raise ValueError(f"{spec.name}: recalibration needs calibrated classes and a split by time")
+    champion = None
+    if refit or recalibrate:
+        champion = target.aliases.read(spec.name).require_champion()
+    return champion if refit else None
 
 
 def run_training(

@@ -54,7 +54,10 @@ STEPS: dict[str, Step] = {
     "fit_feature_views": Step(_TRAIN_ROWS, ("runs/*",), is_heavy=True),
     "train_candidate": Step((*_TRAIN_ROWS, "runs/*", "models/*"), ("runs/*",), is_heavy=True),
     "recalibrate_champion": Step(
-        (*_TRAIN_ROWS, "models/*"), ("runs/*",), ("dynamodb:GetItem",), is_heavy=True
+        (*_TRAIN_ROWS, "runs/*", "models/*"),
+        ("runs/*",),
+        ("dynamodb:GetItem",),
+        is_heavy=True,
     ),
     "select_challenger": Step(("runs/*",), ("runs/*",)),
     "evaluate_challenger": Step(

@@ -279,6 +279,8 @@ def test_a_champion_is_recalibrated_on_new_rows_or_trained_anew(target, n_rows, 
     assert end.status == "SUCCEEDED", end.output
     assert "RecalibrateChampion" in entered
     assert ("TrainCandidates" in entered) == (seed == 0)
+    told = "trained, not recalibrated: messages: 0 labelled rows are new to the champion"
+    assert end.output["summary"].startswith(told) == (seed == 0), end.output
     manifest = json.loads(target.artifacts.get(model_key(PROJECT, end.output["model_version"], "manifest.json")))  # fmt: skip
     expected = champion if seed else None
     assert manifest["lineage"]["recalibrated_from"] == expected

@@ -1,8 +1,5 @@
 """A champion whose ranking holds and whose probabilities do not: learned anew, judged, served."""
 
-import csv
-import io
-
 import numpy as np
 import pytest
 
@@ -10,84 +7,36 @@ from noria.errors import NoChampionError, TrainingFailedError
 from noria.evaluation.runs import read_decision, read_evaluation
 from noria.inference.loading import load_model_version
 from noria.monitoring.lineage import trained_rows
-from noria.registry.versions import read_manifest
-from noria.spec.loader import parse_spec
-from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+from noria.registry.versions import read_manifest, verify_version
 from noria.steps.recalibrate_champion import RecalibrateChampionRequest, recalibrate_champion
-from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
-from tests.support.pipeline import run_training
-from tests.support.production import START
+from tests.support.killing import cuts_of, faults_after
+from tests.support.streams import Stream, as_csv, stream_spec
 
-_SPEC = """
-[project]
-name = "offers"
-task = "classification"
-description = "who takes an offer"
-[dataset]
-in_time_order = true
-[dataset.columns]
-x = {{ type = "number" }}
-z = {{ type = "number" }}
-[target]
-column = "y"
-positive = "yes"
-[split]
-kind = "time"
-[calibration]
-method = "{method}"
-[[features]]
-name = "numbers"
-kind = "numeric"
-columns = ["x", "z"]
-[[candidates]]
-name = "{algorithm}"
-algorithm = "{algorithm}"
-[evaluation]
-primary_metric = "roc_auc"
-metrics = ["roc_auc", "log_loss", "calibration_error"]
-folds = 3
-bootstrap_replicates = 500
-"""
+_METRICS = ("log_loss", "calibration_error")
 
 
-def _file(n, *, shift, seed):
-    """Return rows; `shift` moves the log-odds of all: the ranking stays, the shares do not."""
-    rng = np.random.default_rng(seed)
-    x, z = rng.normal(size=(2, n))
-    is_yes = rng.random(n) < 1.0 / (1.0 + np.exp(-(1.5 * x + shift)))
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["x", "z", "y"])
-    writer.writerows(
-        zip(x.tolist(), z.tolist(), np.where(is_yes, "yes", "no").tolist(), strict=True)
-    )
-    return out.getvalue().encode()
+class _Offers(Stream):
+    """Who takes an offer; the shares may move while the ranking stays."""
 
-
-class _World:
-    def __init__(self, method="sigmoid", algorithm="logistic_regression"):
-        text = _SPEC.format(method=method, algorithm=algorithm)
-        self.spec = parse_spec(text, source="offers.toml")
-        self.here = {"artifacts": MemoryArtifacts(), "aliases": MemoryAliases()}
-        self.keys = []
-
-    def add(self, n, *, shift):
-        self.keys.append(f"inbox/offers/{len(self.keys)}/p{len(self.keys)}.csv")
-        self.here["artifacts"].put(self.keys[-1], _file(n, shift=shift, seed=len(self.keys)))
-
-    def train(self, **how):
-        run_id = f"run-{len(self.keys)}"
-        run = run_training(
-            self.spec, self.keys, run_id, clock=FixedClock(START), **how, **self.here
+    def __init__(self, algorithm="logistic_regression", **tables):
+        super().__init__(
+            stream_spec(algorithm, "roc_auc", _METRICS, target='positive = "yes"', **tables)
         )
-        return run, run_id
+
+    def add(self, n, *, shift, more=None):
+        """Put a file; `shift` moves the log-odds of all its rows."""
+        rng = np.random.default_rng(len(self.keys) + 1)
+        x, z = rng.normal(size=(2, n))
+        y = np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-(1.5 * x + shift))), "yes", "no")
+        amounts = () if more is None else (more,)
+        self.put(as_csv("x,z,y" + ",a" * len(amounts), x, z, y, *amounts))
 
 
-def _shifted(algorithm="logistic_regression", shift=-2.0):
-    world = _World(algorithm=algorithm)
+def _shifted(algorithm="logistic_regression", shift=-2.0, n=1500):
+    world = _Offers(algorithm)
     world.add(2000, shift=0.0)
-    assert world.train()[0].outcome == "ChallengerPromoted"
-    world.add(1500, shift=shift)
+    assert world.train().outcome == "ChallengerPromoted"
+    world.add(n, shift=shift)
     return world
 
 
@@ -95,13 +44,10 @@ def _shifted(algorithm="logistic_regression", shift=-2.0):
 def test_probabilities_become_true_again_and_the_ranking_stays(algorithm):
     """The same arrays, whatever the link; the golden rows verify what the bundle answers."""
     world = _shifted(algorithm)
-    before = world.here["aliases"].read("offers").champion
-    run, run_id = world.train(recalibrates=True)
+    before = world.champion
+    run = world.train(recalibrates=True)
     assert run.outcome == "ChallengerPromoted", run.summary
-    store = world.here["artifacts"]
-    old, new = (
-        load_model_version(store, "offers", version) for version in (before, run.model_version)
-    )
+    old, new = (load_model_version(world.store, "stream", v) for v in (before, run.model_version))
     assert new.arrays == old.arrays
     rows = [{"x": x, "z": 0.0} for x in np.random.default_rng(9).normal(size=400).tolist()]
     ours, theirs = ([m.answer(row).probabilities["yes"] for row in rows] for m in (new, old))
@@ -109,21 +55,20 @@ def test_probabilities_become_true_again_and_the_ranking_stays(algorithm):
     assert np.mean(theirs) == pytest.approx(0.5, abs=0.06)
     true = np.mean([1 / (1 + np.exp(2.0 - 1.5 * row["x"])) for row in rows])
     assert np.mean(ours) == pytest.approx(true, abs=0.04)
-    found = read_evaluation(store, "offers", run_id)
+    found = read_evaluation(world.store, "stream", world.run_id)
     assert found.against_champion.metric == "log_loss"
     assert found.against_champion.low > 0.0
     assert found.primary_against_champion.improvement == pytest.approx(0.0, abs=1e-9)
     assert found.metrics["calibration_error"] < 0.08
-    lineage = read_manifest(store, "offers", run.model_version).lineage
+    lineage = read_manifest(world.store, "stream", run.model_version).lineage
     assert (lineage.recalibrated_from, lineage.evaluated_as) == (before, None)
 
 
 def test_probabilities_that_are_true_already_are_not_replaced():
     """The control: nothing has changed, so nothing is surely better."""
     world = _shifted(shift=0.0)
-    run, run_id = world.train(recalibrates=True)
-    assert run.outcome == "ChampionKept"
-    reasons = read_decision(world.here["artifacts"], "offers", run_id).reasons
+    assert world.train(recalibrates=True).outcome == "ChampionKept"
+    reasons = read_decision(world.store, "stream", world.run_id).reasons
     codes = {reason.code: reason.passed for reason in reasons}
     assert not codes["improves_surely"]
     assert codes["primary_holds"]
@@ -132,107 +77,121 @@ def test_probabilities_that_are_true_already_are_not_replaced():
 def test_the_same_run_again_is_the_same_version():
     """Equal rows, equal bytes."""
     first, second = _shifted(), _shifted()
-    versions = {world.train(recalibrates=True)[0].model_version for world in (first, second)}
+    versions = {world.train(recalibrates=True).model_version for world in (first, second)}
     assert len(versions) == 1
 
 
 def _recalibrated(world):
-    prepared = prepare_dataset(
-        PrepareDatasetRequest("offers", "r", tuple(world.keys)), spec=world.spec, **world.here
-    )
-    request = RecalibrateChampionRequest("offers", "r", prepared.dataset_version)
-    return recalibrate_champion(request, spec=world.spec, code={}, **world.here)
+    version = world.prepared("r").dataset_version
+    request = RecalibrateChampionRequest("stream", "r", version)
+    return recalibrate_champion(request, spec=world.spec, code={}, **vars(world.state))
 
 
 def test_without_a_champion_there_is_nothing_to_recalibrate():
     """It is said, and no candidate is written."""
-    world = _World()
+    world = _Offers()
     world.add(2000, shift=0.0)
     with pytest.raises(NoChampionError):
         _recalibrated(world)
-    assert not [key for key in world.here["artifacts"].objects if "candidates" in key]
+    assert not [key for key in world.store.objects if "candidates" in key]
 
 
 def test_rows_that_the_champion_was_trained_on_say_nothing_of_its_probabilities():
     """Too few new ones refuse; the run then trains, as its state machine does."""
-    world = _World()
-    world.add(2000, shift=0.0)
-    world.train()
-    world.add(60, shift=-2.0)
+    world = _shifted(n=60)
     with pytest.raises(TrainingFailedError, match="labelled rows are new to the champion; 50"):
         _recalibrated(world)
-    run, _ = world.train(recalibrates=True)
-    lineage = read_manifest(world.here["artifacts"], "offers", run.model_version).lineage
+    run = world.train(recalibrates=True)
+    lineage = read_manifest(world.store, "stream", run.model_version).lineage
     assert lineage.recalibrated_from is None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('method = "sigmoid"', 'method = "none"', "no calibrated probabilities"),
-        ('kind = "time"', 'kind = "stratified"', "without a split by time, old rows would judge"),
-    ],
+    ("table", "settings"), [("calibration", {"method": "none"}), ("split", {"kind": "random"})]
 )
-def test_a_project_that_cannot_judge_it_is_refused(old, new, said):
+def test_a_project_that_cannot_judge_it_is_refused(table, settings):
     """It calibrates nothing, or has no newer rows to judge with."""
     world = _shifted()
-    text = _SPEC.format(method="sigmoid", algorithm="logistic_regression").replace(old, new)
-    if "stratified" in new:
-        text = text.replace("in_time_order = true", "")
-    world.spec = parse_spec(text, source="offers.toml")
-    with pytest.raises(TrainingFailedError, match=said):
+    section = getattr(world.spec, table).model_copy(update=settings)
+    world.spec = world.spec.model_copy(update={table: section})
+    with pytest.raises(TrainingFailedError, match="needs calibrated classes and a split by time"):
         _recalibrated(world)
 
 
 @pytest.mark.parametrize(("n", "shift"), [(120, -2.0), (120, 1.5), (600, -1.0), (1200, -1.0)])
 def test_golden_rows_with_hostile_numbers_are_answered_as_the_bundle_answers(n, shift):
     """Numbers of a million give probabilities of 0 and 1, which tell no scores."""
-    world = _World()
-    world.add(2000, shift=0.0)
-    world.train()
-    world.add(n, shift=shift)
-    assert world.train(recalibrates=True)[0].outcome in ("ChallengerPromoted", "ChampionKept",
-                                                         "ChallengerRefused")  # fmt: skip
+    world = _shifted(n=n, shift=shift)
+    assert world.train(recalibrates=True).model_version  # the bundle was verified on the way
 
 
-def test_a_second_recalibration_remembers_what_the_first_champion_was_trained_on():
-    """Rows of the first training are not new, though the newer version's dataset lacks them."""
+def test_a_recalibrated_version_remembers_what_the_first_champion_was_trained_on():
+    """Rows of the first training are not new, though the newer version's dataset may lack them."""
     world = _shifted()
-    first = world.here["aliases"].read("offers").champion
-    recalibrated = world.train(recalibrates=True)[0].model_version
-    store = world.here["artifacts"]
-    seen = trained_rows(store, "offers", recalibrated)
-    assert len(seen) > len(trained_rows(store, "offers", first))
-    lineage = read_manifest(store, "offers", recalibrated).lineage
-    assert lineage.recalibrated_from == first
+    first = world.champion
+    recalibrated = world.train(recalibrates=True).model_version
+    old, both = (trained_rows(world.store, "stream", v) for v in (first, recalibrated))
+    assert len(both) > len(old)
+    assert both[-len(old) :] == old
 
 
 def test_bands_of_worth_follow_the_new_probabilities():
-    """Their edges are quantiles of probability x amount."""
-    world = _World()
-    text = _SPEC.format(method="sigmoid", algorithm="logistic_regression")
-    world.spec = parse_spec(
-        text.replace("[[features]]", """[postprocess]
-kind = "business_value"
-amount = "a"
-[[features]]""", 1).replace(
-            'z = { type = "number" }', 'z = { type = "number" }\na = { type = "number" }'
-        ),
-        source="offers.toml",
-    )  # fmt: skip
+    """Their edges are quantiles of probability x amount; by the old ones 9 of 10 would be low."""
+    world = _Offers(
+        dataset__columns='a = { type = "number" }',
+        postprocess='kind = "business_value"\namount = "a"',
+    )
     for shift in (0.0, -2.0):
-        world.add(2000, shift=shift)
-        body = world.here["artifacts"].get(world.keys[-1]).decode().splitlines()
-        rows = [f"{line},{'a' if n == 0 else 100 + n % 50}" for n, line in enumerate(body)]
-        world.here["artifacts"].put(world.keys[-1], "\n".join(rows).encode())
-        run, _ = world.train(recalibrates=shift < 0)
+        world.add(2000, shift=shift, more=100 + np.arange(2000) % 50)
+        run = world.train(recalibrates=shift < 0)
         assert run.outcome == "ChallengerPromoted", run.summary
-    store = world.here["artifacts"]
-    found = load_model_version(store, "offers", run.model_version)
-    rng = np.random.default_rng(3)
-    bands = [
-        found.answer({"x": x, "z": 0.0, "a": 120.0}).added["band"]
-        for x in rng.normal(size=600).tolist()
-    ]
-    shares = [bands.count(band) / len(bands) for band in sorted(set(bands))]
-    assert min(shares) > 0.2
+    found = load_model_version(world.store, "stream", run.model_version)
+    rows = [{"x": x, "z": 0.0, "a": 120.0} for x in np.random.default_rng(3).normal(size=600)]
+    bands = [found.answer({**row, "x": float(row["x"])}).added["band"] for row in rows]
+    assert min(bands.count(band) for band in set(bands)) > 0.2 * len(bands)
+    assert len(set(bands)) == 3
+
+
+def _holds(world, expected):
+    """Return what must hold after any death, and after the run was started again."""
+
+    def check(state, again):
+        for version in state.artifacts.objects:
+            if version.startswith("models/") and version.endswith("manifest.json"):
+                verify_version(state.artifacts, "stream", version.split("/")[2])
+        if again is not None:
+            assert (again.outcome, again.model_version) == (
+                expected.outcome,
+                expected.model_version,
+            )
+            assert state.aliases.read("stream").champion == expected.model_version
+            assert state.aliases.read("stream").revision == 2
+
+    return check
+
+
+def _faults(world):
+    """Return the faults of a recalibration that dies anywhere and is started again, and the cuts."""
+
+    def start(state):
+        return world.train(state, recalibrates=True)
+
+    expected = start(world.state.copied())
+    assert expected.outcome == "ChallengerPromoted"
+    cuts = cuts_of(world.state.copied(), start)
+    return faults_after(cuts, start, _holds(world, expected)), cuts
+
+
+def test_a_recalibration_killed_at_any_call_and_started_again_ends_as_if_never_killed():
+    """Its own promotion must not become what it recalibrates."""
+    faults, cuts = _faults(_shifted())
+    assert not faults
+    assert sum(write.startswith("aliases.apply") for write in cuts.writes) == 1
+    assert len(cuts.writes) >= 20
+
+
+def test_a_recalibration_that_forgets_what_it_did_would_be_found(monkeypatch):
+    """Control: after its promotion no row is new to the champion, and it trains instead."""
+    monkeypatch.setattr("noria.steps.recalibrate_champion._done", lambda *_: None)
+    faults, _ = _faults(_shifted())
+    assert any("aliases.apply" in cut for cut in faults)

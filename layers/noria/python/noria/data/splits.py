@@ -7,6 +7,7 @@ Folds respect time where the split does.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from noria.data.validation import TARGET, TIME
@@ -15,6 +16,15 @@ from noria.spec.model import SplitSection
 from noria.storage.hashing import canonical_json, sha256_hex
 
 _SPAN = float(1 << 64)
+
+
+@dataclass(frozen=True)
+class History:
+    """Which rows, in time order, train and which judge; those before them are left out."""
+
+    n_left_out: int  # the oldest
+    n_test: int  # the newest
+    n_since_change: int | None = None  # the newest, since the champion's errors changed
 
 
 def input_hash(row: Row, columns: Sequence[str]) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from noria.evaluation.decisions import watched_metrics
-from noria.monitoring.performance import drop, largest_drop
 from noria.records.drift import DriftReport
 from noria.records.performance import PerformanceReport
 from noria.records.retraining import RetrainingKind, RetrainingReason
@@ -13,10 +11,9 @@ from noria.reporting.words import finding_text, performance_text
 from noria.spec.catalog import TRIGGERS
 from noria.spec.model import ProjectSpec
 
-_COLLAPSE = 4.0  # times the drop that is allowed
 _MOST_DOUBLINGS = 3  # of the cool-down, one for each training that promoted nothing
+_FINDINGS = TRIGGERS - {"age", "new_rows", "new_file", "growth"}  # of a check
 # What labels of the same rows can answer: whether it matters.
-_FINDINGS = TRIGGERS - {"age", "new_rows", "new_file", "growth"}
 _OF_INPUTS = ("data_drift", "prediction_drift", "confidence")
 
 
@@ -36,23 +33,6 @@ class Situation:
     n_in_vain: int  # of them since the promotion: they ended and promoted nothing
     is_rollout_running: bool
 
-    def is_good_on_labels(self, spec: ProjectSpec) -> bool:
-        """Return whether labels say that the champion is surely as good as it was.
-
-        They know more than the inputs: what has moved may not matter. Enough of them must be of
-        the window itself, and their intervals must lie within the drop that is allowed.
-        """
-        found, monitoring = self.performance, spec.monitoring
-        if found.verdict != "good" or found.n_recent_labels < monitoring.min_labels:
-            return False
-        names = [name for name in watched_metrics(spec) if name in found.realised]
-        return all(largest_drop(found.realised[n]) <= monitoring.max_drop for n in names)
-
-    def is_collapse(self, spec: ProjectSpec) -> bool:
-        """Return whether a metric on labels has dropped by far more than is allowed."""
-        measured = [part for code, part in self.performance.degraded() if not part.is_estimated]
-        return any(drop(part)[0] >= _COLLAPSE * spec.monitoring.max_drop for part in measured)
-
 
 def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
     """Return every reason to train again that the spec listens to, whatever stands against it."""
@@ -61,7 +41,7 @@ def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
 
 def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
     for finding in now.drift.confirmed:
-        if finding.code in _OF_INPUTS and now.is_good_on_labels(spec):
+        if finding.code in _OF_INPUTS and now.performance.is_surely_good:
             continue
         text = f"{finding_text(finding)}, in {finding.n_windows} window(s)"
         yield RetrainingReason(finding.code, text)
@@ -86,9 +66,7 @@ def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
 def kind(spec: ProjectSpec, reasons: Sequence[RetrainingReason]) -> RetrainingKind:
     """Return how to train: a calibration that alone is degraded needs no new model."""
     codes = {reason.code for reason in reasons}
-    # Without time old rows would judge what was learned on new ones.
-    is_possible = spec.calibration.method != "none" and spec.split.kind == "time"
-    is_of_calibration = codes == {"calibration"} and is_possible
+    is_of_calibration = codes == {"calibration"} and spec.can_recalibrate
     return "recalibrate" if is_of_calibration and spec.retraining.how == "auto" else "train"
 
 
@@ -121,7 +99,7 @@ def _obstacles(
     if now.is_rollout_running:
         yield RetrainingReason("rollout_running", "a challenger is being rolled out")
     in_vain = now.n_in_vain
-    if now.is_collapse(spec) or not {reason.code for reason in reasons} <= _FINDINGS:
+    if now.performance.has_collapsed or not {reason.code for reason in reasons} <= _FINDINGS:
         in_vain = 0
     hours = spec.retraining.cool_down_hours * 2 ** min(in_vain, _MOST_DOUBLINGS)
     cool_down = timedelta(hours=hours)

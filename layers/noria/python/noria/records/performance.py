@@ -53,6 +53,9 @@ class PerformanceReport:
     # enough and others came too: a collapse of the last day is not to hide among earlier labels.
     recent: Mapping[str, Performance] = field(default_factory=dict)
     n_recent_labels: int = 0
+    # Labels rule out a drop above monitoring.max_drop, enough of them on recent answers.
+    is_surely_good: bool = False
+    has_collapsed: bool = False  # a metric on labels has dropped by far more than is allowed
     class_shares: ClassShares | None = None  # of a classification with enough answers
     n_unmatched_labels: int = 0  # they belong to no answer, an hour after they came
     n_waiting_labels: int = 0  # they came later and have no answer yet

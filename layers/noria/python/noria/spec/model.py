@@ -349,6 +349,20 @@ class ProjectSpec(Section):
         return self.project.name
 
     @property
+    def fits_logarithm(self) -> bool:
+        """Whether models fit the logarithm of a regression's target."""
+        return self.target.transform == "log"
+
+    @property
+    def can_recalibrate(self) -> bool:
+        """Whether a champion's probabilities can be learned anew and judged.
+
+        They are to be calibrated, and time splits: else old rows would judge what new ones teach.
+        """
+        has_classes = self.project.task == "classification"
+        return has_classes and self.calibration.method != "none" and self.split.kind == "time"
+
+    @property
     def serves_refitted(self) -> bool:
         """Whether what serves is fitted again on all rows, once its procedure has won."""
         if self.training.serve == "auto":

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 
 from noria.evaluation.decisions import watched_metrics
 from noria.monitoring.class_shares import estimated_shares
-from noria.monitoring.performance import drop, estimated, judged, outside_columns, realised
+from noria.monitoring.performance import (
+    drop,
+    estimated,
+    judged,
+    largest_drop,
+    outside_columns,
+    realised,
+)
 from noria.monitoring.prediction_log import (
     LabelledLog,
     Outcomes,
@@ -27,6 +34,7 @@ from noria.records.performance import (
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import PERFORMANCE, check_key
 
+_COLLAPSE = 4.0  # times the drop that is allowed
 _MOST_ANSWERS = 20_000  # of which class shares are estimated; more change no digit
 _GRAVITY: tuple[PerformanceVerdict, ...] = ("insufficient_data", "good", "degraded")
 
@@ -89,6 +97,12 @@ def check_performance(
         n_unknown_labels=outcomes.n_unknown,
         recent=recent,
         n_recent_labels=newest.n,
+        is_surely_good=newest.n >= monitoring.min_labels
+        and _is_surely_good(spec, measured, recent),
+        has_collapsed=any(
+            part.is_degraded and drop(part)[0] >= _COLLAPSE * monitoring.max_drop
+            for part in (*measured.values(), *recent.values())
+        ),
         class_shares=_class_shares(spec, store, reference, (champion, start, at)),
         n_unmatched_labels=log.n_unmatched,
         n_waiting_labels=log.n_waiting,
@@ -175,6 +189,16 @@ def _verdict(found: Mapping[str, Performance]) -> PerformanceVerdict:
     if not found:
         return "insufficient_data"
     return "degraded" if any(part.is_degraded for part in found.values()) else "good"
+
+
+def _is_surely_good(
+    spec: ProjectSpec, measured: Mapping[str, Performance], recent: Mapping[str, Performance]
+) -> bool:
+    """Return whether labels rule out a drop that would matter: they know more than the inputs."""
+    if "degraded" in (_verdict(measured), _verdict(recent)) or not measured:
+        return False
+    watched = [part for name, part in measured.items() if name in watched_metrics(spec)]
+    return all(largest_drop(part) <= spec.monitoring.max_drop for part in watched)
 
 
 def _worst(found: Mapping[str, Performance]) -> str | None:

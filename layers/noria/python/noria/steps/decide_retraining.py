@@ -106,7 +106,8 @@ def decide_retraining(
             wanted=wanted,
             how=kind(spec, reasons),
             is_suspected=bool(situation.drift.suspected),
-            is_good_on_labels=bool(situation.drift.confirmed) and situation.is_good_on_labels(spec),
+            is_good_on_labels=bool(situation.drift.confirmed)
+            and situation.performance.is_surely_good,
         ),
         execution_name=f"retrain-{spec.name}-{bucket}-{short_id(subject.encode())[:8]}",
         run_id=_run_id(at),

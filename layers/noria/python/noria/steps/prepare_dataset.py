@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from noria.data.outliers import without_outliers
 from noria.data.sources import SourceFiles
-from noria.data.splits import in_time_order, split_rows
-from noria.data.validation import ID, TIME, Validation, acceptance_faults, validation_report
+from noria.data.splits import History, in_time_order, split_rows
+from noria.data.validation import ID, TIME, acceptance_faults, validation_report
 from noria.data.versions import write_dataset
 from noria.ports import ArtifactStore, ModelAliases
 from noria.records.codec import encode
@@ -18,7 +18,6 @@ from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
 from noria.spec.section import ColumnType
 from noria.storage.keys import QUARANTINE_REPORT, QUARANTINED, quarantine_key
-from noria.training.history import History, choose_history
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def prepare_dataset(
         faults or list(column_faults(spec, are_final=True)) or acceptance_faults(validation, spec)
     )
     report_key = quarantine_key(spec.name, request.run_id, QUARANTINE_REPORT)
-    before = _before(artifacts, report_key, validation)
-    split = _Split() if faults else _split(spec, validation.rows, artifacts, aliases, before)
+    split = _Split() if faults else _split(spec, validation.rows, artifacts, aliases, report_key)
     train, test = split.train, split.test
     if not faults and not (train and test):
         faults = ["the split leaves no rows to train on or none to test with; more rows are needed"]
@@ -137,13 +135,18 @@ def _split(
     rows: Sequence[Row],
     artifacts: ArtifactStore,
     aliases: ModelAliases | None,
-    before: History | None,  # as an earlier attempt of the run chose it
+    report_key: str,  # of the run: an earlier attempt may have chosen already
 ) -> _Split:
     if spec.split.kind != "time" or spec.training.history == "all":
         return _Split(*split_rows(rows, list(spec.dataset.columns), spec.split))
     ordered = in_time_order(rows)
-    champion = aliases.read(spec.name).champion if aliases else None
-    history = before or choose_history(spec, ordered, artifacts, champion)
+    history = _before(artifacts, report_key, len(rows))
+    if history is None:
+        # Its learners take seconds to import, and most runs need none.
+        from noria.training.history import choose_history
+
+        champion = aliases.read(spec.name).champion if aliases else None
+        history = choose_history(spec, ordered, artifacts, champion)
     cut = len(ordered) - history.n_test
     return _Split(
         ordered[history.n_left_out : cut],
@@ -153,7 +156,7 @@ def _split(
     )
 
 
-def _before(artifacts: ArtifactStore, report_key: str, found: Validation) -> History | None:
+def _before(artifacts: ArtifactStore, report_key: str, n_rows: int) -> History | None:
     """Return the history that an earlier attempt of the run chose for as many rows.
 
     Its champion may be another one by now: a run that is started again splits as it did.
@@ -162,7 +165,7 @@ def _before(artifacts: ArtifactStore, report_key: str, found: Validation) -> His
         report = json.loads(artifacts.get(report_key))
     except KeyError:
         return None
-    if not report["accepted"] or report["n_rows"] != len(found.rows) or not report.get("n_test"):
+    if not report["accepted"] or report["n_rows"] != n_rows or not report.get("n_test"):
         return None
     return History(report["n_outdated"], report["n_test"], report["n_since_change"])
 

@@ -16,7 +16,6 @@ from noria.errors import ModelCorruptError, TrainingFailedError
 from noria.evaluation.decisions import decide, watched_metrics
 from noria.evaluation.metrics import Floats, measure
 from noria.evaluation.runs import packed_answers
-from noria.inference.postprocess import business_value
 from noria.inference.predictor import Predictor
 from noria.monitoring.lineage import trained_rows
 from noria.monitoring.reference import Reference, as_answers
@@ -44,6 +43,7 @@ from noria.storage.keys import (
     run_key,
 )
 from noria.training.calibration import fit_calibration
+from noria.training.contracts import band_edges
 from noria.training.decisions import learned_decision
 
 _MOST_ROWS = 20_000  # the newest; more change no digit
@@ -80,7 +80,9 @@ def recalibrate_champion(
 
     Reads the champion and the dataset's training rows; writes what `train_candidate` and
     `select_challenger` write of a run: the bundle with the same arrays and other probabilities,
-    golden rows, answers, reference profile, result and selection. The test rows then judge it.
+    golden rows, answers, reference profile, result and selection, the last of all. The test rows
+    then judge it. A run that is started again keeps what it has made: its own promotion must not
+    become what it recalibrates.
 
     Parameters
     ----------
@@ -92,16 +94,18 @@ def recalibrate_champion(
     NoChampionError
         There is nothing to recalibrate.
     TrainingFailedError
-        The project does not calibrate, or too few rows are new to the champion.
+        The project cannot (`ProjectSpec.can_recalibrate`), or too few rows are new to the champion.
     """
     champion = aliases.read(spec.name).require_champion()
     subject = TrainingSubject(request.dataset_version, spec_hash(spec), None)
+    if (
+        done := _done(artifacts, run_key(spec.name, request.run_id, SELECTION), subject)
+    ) is not None:
+        return RecalibrateChampionResult(done.candidate, done.metric, done.cv_mean)
     spec = spec_of_dataset(artifacts, spec, request.dataset_version)
-    if spec.project.task == "regression" or spec.calibration.method == "none":
-        raise TrainingFailedError(f"{spec.name}: its answers are no calibrated probabilities")
-    if spec.split.kind != "time":
+    if not spec.can_recalibrate:
         raise TrainingFailedError(
-            f"{spec.name}: without a split by time, old rows would judge what new ones teach"
+            f"{spec.name}: recalibration needs calibrated classes and a split by time"
         )
     work = _Work(request, spec, artifacts, champion)
     result = work.result(subject, code)
@@ -110,6 +114,18 @@ def recalibrate_champion(
     selection = Selection(work.candidate, result.metric, (result,), ())
     artifacts.put(run_key(spec.name, request.run_id, SELECTION), to_bytes(selection))
     return RecalibrateChampionResult(work.candidate, result.metric, result.cv_mean)
+
+
+def _done(
+    artifacts: ArtifactStore, selection_key: str, subject: TrainingSubject
+) -> CandidateResult | None:
+    """Return the challenger that an earlier attempt of the run made of the same rows."""
+    try:
+        selection = from_bytes(Selection, artifacts.get(selection_key))
+    except KeyError:
+        return None
+    (*_, found) = selection.candidates
+    return found if found.recalibrated_from is not None and found.subject == subject else None
 
 
 class _Work:
@@ -244,15 +260,6 @@ class _Work:
         settings = self._spec.postprocess
         if settings is None:
             return {}
-        found = [
-            business_value(
-                float(positive),
-                row[settings.contact] if settings.contact else 1.0,
-                row[settings.amount],
-            )
-            for row, positive in zip(self._rows, self._answers.outputs[:, -1], strict=True)
-        ]
-        values = sorted(value for value in found if value is not None)
         held = json.loads(self._files[BUNDLE_FILE])["postprocess"]
-        edges = np.quantile(values, settings.band_quantiles).tolist() if values else []
-        return {"postprocess": held | {"edges": edges}}
+        edges = band_edges(settings, self._rows, self._answers.outputs[:, -1])
+        return {"postprocess": held | {"edges": list(edges)}}

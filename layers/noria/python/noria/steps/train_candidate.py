@@ -21,7 +21,6 @@ from noria.features.matrix import Matrix, stack_rows, take_columns
 from noria.features.matrix import from_bytes as matrix_from_bytes
 from noria.features.view import FeatureView
 from noria.inference.golden import golden_inputs
-from noria.inference.postprocess import business_value
 from noria.monitoring.error_model import fit_error_model
 from noria.monitoring.reference import OutOfFoldFacts, as_answers, build_reference
 from noria.ports import ArtifactStore, Clock
@@ -38,7 +37,7 @@ from noria.records.training import (
 )
 from noria.registry.versions import read_files, read_manifest
 from noria.spec.loader import spec_hash
-from noria.spec.model import BusinessValueSection, CandidateSection, ProjectSpec
+from noria.spec.model import CandidateSection, ProjectSpec
 from noria.storage.keys import (
     ALL_ROWS,
     FEATURE_VIEW,
@@ -58,7 +57,7 @@ from noria.storage.keys import (
     fold_name,
     run_key,
 )
-from noria.training.contracts import column_contracts, max_gaps, typical_row
+from noria.training.contracts import band_edges, column_contracts, max_gaps, typical_row
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
 from noria.training.search import ParameterSearch
@@ -258,7 +257,7 @@ class _Run:
             held_out.params,
             (self.all_rows(), self.targets["y"]),
             seed=self._spec.search.seed,
-            is_log=self._spec.target.transform == "log",
+            is_log=self._spec.fits_logarithm,
         )
 
     def bundle(self, fitted: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
@@ -294,27 +293,15 @@ class _Run:
         settings = self._spec.postprocess
         if settings is None:
             return None
-        values = sorted(self._business_values(settings, held_out))
+        rows = [self._rows[place] for place in self._scored_places(held_out)]
         return Postprocessing(
             kind=settings.kind,
             positive=len(self.classes) - 1,
             contact=settings.contact,
             amount=settings.amount,
             bands=settings.bands,
-            edges=tuple(np.quantile(values, settings.band_quantiles).tolist()) if values else (),
+            edges=band_edges(settings, rows, joined(held_out.answers).outputs[:, -1]),
         )
-
-    def _business_values(self, settings: BusinessValueSection, held_out: OutOfFold) -> list[float]:
-        values = []
-        for number, answers in enumerate(held_out.answers):
-            for place, positive in zip(
-                self.targets[f"score_{number}"], answers.outputs[:, -1], strict=True
-            ):
-                row = self._rows[place]
-                contact = row[settings.contact] if settings.contact else 1.0
-                value = business_value(float(positive), contact, row[settings.amount])
-                values += [] if value is None else [value]
-        return values
 
     def golden(self, model: FittedModel, held_out: OutOfFold) -> bytes:
         types = {name: column.type for name, column in self._spec.dataset.columns.items()}
@@ -362,7 +349,7 @@ class _Run:
             (self.all_rows(), self.targets["y"]),
             n_classes=len(self.classes),
             seed=self._spec.search.seed,
-            is_log=self._spec.target.transform == "log",
+            is_log=self._spec.fits_logarithm,
         )
         self.put(USUAL_ANSWERS, packed_answers(answers))
         return answers

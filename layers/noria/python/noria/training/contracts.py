@@ -4,9 +4,13 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from noria.evaluation.metrics import Floats
+from noria.inference.postprocess import business_value
 from noria.records.bundle import ColumnContract
 from noria.records.prediction import Row
-from noria.spec.model import ProjectSpec
+from noria.spec.model import BusinessValueSection, ProjectSpec
 
 
 def column_contracts(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, ColumnContract]:
@@ -50,3 +54,25 @@ def typical_row(spec: ProjectSpec, rows: Sequence[Row]) -> Row:
         else:
             typical[name] = statistics.mode(known)
     return typical
+
+
+def band_edges(
+    settings: BusinessValueSection, rows: Sequence[Row], positives: Floats
+) -> tuple[float, ...]:
+    """Return the business values between two bands; none where no row has a value.
+
+    Parameters
+    ----------
+    positives : array of shape (n_rows,)
+        Probabilities of the positive class, by a model that was not fitted on the rows.
+    """
+    found = [
+        business_value(
+            float(positive),
+            row[settings.contact] if settings.contact else 1.0,
+            row[settings.amount],
+        )
+        for row, positive in zip(rows, positives, strict=True)
+    ]
+    values = sorted(value for value in found if value is not None)
+    return tuple(np.quantile(values, settings.band_quantiles).tolist()) if values else ()

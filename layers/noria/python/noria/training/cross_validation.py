@@ -128,7 +128,7 @@ class CrossValidation:
         rows, watched = (fold.X_fit, fold.y_fit), None
         if "early_stopping_rounds" in params:
             rows, watched = self._watched(fold)
-        is_log = self._spec.target.transform == "log"
+        is_log = self._spec.fits_logarithm
         model = fit(self._candidate, task, params, rows, seed=seed, watched=watched, is_log=is_log)
         if model.n_rounds is not None:
             self._rounds.setdefault(_key(params), []).append(model.n_rounds)

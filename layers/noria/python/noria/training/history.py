@@ -1,13 +1,12 @@
 """How far back the rows of a split by time reach, and which of them judge."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
-from noria.data.splits import unseen_rows
+from noria.data.splits import History, unseen_rows
 from noria.data.validation import TARGET
 from noria.errors import ModelError, RegistryError, TrainingFailedError
 from noria.evaluation.decisions import decide
@@ -32,29 +31,13 @@ _LEAST_SPREAD = 0.05  # of the losses' own
 _LEAST_REGIME = 4 * _BATCH
 _SEED = 20_263
 # Quick learners that tell what a history teaches: one without interactions, one with.
-_LEARNERS: dict[Task, tuple[CandidateSection, ...]] = {
-    "classification": (
-        CandidateSection(name="linear", algorithm="logistic_regression"),
-        CandidateSection(
-            name="trees", algorithm="lightgbm", params={"n_estimators": 60, "num_leaves": 15}
-        ),
-    ),
-    "regression": (
-        CandidateSection(name="linear", algorithm="ridge"),
-        CandidateSection(
-            name="trees", algorithm="lightgbm", params={"n_estimators": 60, "num_leaves": 15}
-        ),
-    ),
+_TREES = CandidateSection(
+    name="trees", algorithm="lightgbm", params={"n_estimators": 60, "num_leaves": 15}
+)
+_LEARNERS: dict[Task, tuple[CandidateSection, CandidateSection]] = {
+    "classification": (CandidateSection(name="linear", algorithm="logistic_regression"), _TREES),
+    "regression": (CandidateSection(name="linear", algorithm="ridge"), _TREES),
 }
-
-
-@dataclass(frozen=True)
-class History:
-    """Which rows, in time order, train and which judge; those before them are left out."""
-
-    n_left_out: int  # the oldest
-    n_test: int  # the newest
-    n_since_change: int | None = None  # the newest, since the champion's errors changed
 
 
 def last_change(losses: Floats) -> int:
