@@ -7,7 +7,8 @@ thresholds, export - and the held-out rows are scored once, one by one, by the e
 "At or above" is a recorded baseline (the better of quick and strong) less 0.01, or plus 2 % for
 an RMSE. Of each classification set a second table shows what its decisions are worth: accuracy and
 macro-F1 of the spec's rule, of the most probable class, and of always the commonest class in
-training. Other rows with the same columns are read from the folder `NORIA_DATA`. Searches are off:
+training; and the log-loss of its held-out answers under other class shares, as they are and
+corrected without labels (`noria.training.prior_shift`). Other rows with the same columns are read from the folder `NORIA_DATA`. Searches are off:
 candidates have the fixed parameters of the spec; `TRIALS=20` turns them on. `SETS="customers"`
 measures only the sets and protocols that hold such a word.
 """
@@ -48,6 +49,7 @@ from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_vi
 from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import REFERENCE, candidate_key
+from noria.training.prior_shift import check_correction
 from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.data import data_files
 from tests.benchmarks.size import results_file, sized
@@ -187,6 +189,17 @@ class DecisionScore:
 
 
 @dataclass(frozen=True)
+class ShiftScore:
+    """How true probabilities are on one set under other class shares."""
+
+    data: str
+    protocol: str
+    n_rows: int
+    kept: float  # log-loss, mean over several class shares
+    corrected: float
+
+
+@dataclass(frozen=True)
 class Part:
     """The held-out rows of one fold."""
 
@@ -199,7 +212,7 @@ class Part:
 
 def main() -> None:
     """Score every set that is there, print the tables and write `build/quality.json`."""
-    scores, decisions = [], []
+    scores, decisions, shifts = [], [], []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for measurement in sized(MEASUREMENTS, smoke=_SMALLEST):
             what = f"{measurement.files}, {measurement.protocol}"
@@ -209,15 +222,21 @@ def main() -> None:
             if not paths:
                 print(f"skipped: {measurement.files} is not there (set NORIA_DATA)")
                 continue
-            found, decided = _scores(measurement, paths, pool)
+            found, decided, shifted = _scores(measurement, paths, pool)
             for s in found:
                 print(f"{s.data}, {s.protocol}: {s.metric} {s.ours:.4g} ({s.model})", flush=True)
             scores += found
             decisions += decided
+            shifts += shifted
     _show(scores)
     _show_decisions(decisions)
+    _show_shifts(shifts)
     path = results_file("quality.json")
-    written: dict[str, Sequence[Any]] = {"scores": scores, "decisions": decisions}
+    written: dict[str, Sequence[Any]] = {
+        "scores": scores,
+        "decisions": decisions,
+        "prior_shift": shifts,
+    }
     listed = {name: [asdict(one) for one in found] for name, found in written.items()}
     path.write_text(json.dumps(listed, indent=2) + "\n")
     print(f"wrote {path.name}; {sum(not s.holds for s in scores)} of {len(scores)} are below")
@@ -225,7 +244,7 @@ def main() -> None:
 
 def _scores(
     measurement: Measurement, paths: Sequence[Path], pool: ProcessPoolExecutor
-) -> tuple[list[Score], list[DecisionScore]]:
+) -> tuple[list[Score], list[DecisionScore], list[ShiftScore]]:
     declared = changed(load_spec(measurement.spec), measurement.changes)
     few = declared.candidates[: sized(None, smoke=1)]
     declared = declared.model_copy(update={"candidates": few})
@@ -264,7 +283,7 @@ def _scores(
                 remark=_remark(metric, ours, guessing),
             )
         )
-    return found, [*_decisions(spec, measurement, parts)]
+    return found, [*_decisions(spec, measurement, parts)], [*_shifts(spec, measurement, parts)]
 
 
 def _decisions(
@@ -286,6 +305,23 @@ def _decisions(
         yield DecisionScore(
             measurement.files, measurement.protocol, spec.decision.rule, metric, *by_rule
         )
+
+
+def _shifts(
+    spec: ProjectSpec, measurement: Measurement, parts: Sequence[Part]
+) -> Iterator[ShiftScore]:
+    """Yield how true the held-out probabilities are under other class shares."""
+    if spec.project.task == "regression":
+        return
+    width = min(part.answers.outputs.shape[1] for part in parts)  # classes that all folds know
+    truth = np.concatenate([part.truth for part in parts])
+    outputs = np.concatenate([part.answers.outputs[:, :width] for part in parts])
+    known = np.concatenate([part.guessed.outputs[:, :width] for part in parts]).mean(axis=0)
+    is_known = (truth < width) & (outputs.sum(axis=1) > 0.0)
+    check = check_correction(truth[is_known], outputs[is_known], known)
+    yield ShiftScore(
+        measurement.files, measurement.protocol, check.n_rows, check.kept, check.corrected
+    )
 
 
 def _pooled(parts: Sequence[Answers]) -> Answers:
@@ -454,6 +490,15 @@ def _show_decisions(found: Sequence[DecisionScore]) -> None:
     for d in found:
         numbers = [f"{value:.3f}" for value in (d.ours, d.most_probable, d.commonest)]
         table.add_row(d.data, d.protocol, d.rule, d.metric, *numbers)
+    Console(width=150).print(table)
+
+
+def _show_shifts(found: Sequence[ShiftScore]) -> None:
+    table = Table(title="Log-loss under other class shares")
+    for column in ("data", "protocol", "rows", "kept", "corrected"):
+        table.add_column(column)
+    for s in found:
+        table.add_row(s.data, s.protocol, str(s.n_rows), f"{s.kept:.3f}", f"{s.corrected:.3f}")
     Console(width=150).print(table)
 
 

@@ -71,6 +71,8 @@ def test_quality_writes_each_metric_beside_its_baseline():
     assert {score["metric"] for score in scores} == {"f1_macro", "accuracy"}
     assert all({"ours", "required", "interval", "holds"} <= set(score) for score in scores)
     assert all({"ours", "most_probable", "commonest"} <= set(one) for one in decisions)
+    (shift,) = found["prior_shift"]
+    assert 0.0 < shift["corrected"] < shift["kept"]
 
 
 @NEEDS_DATA

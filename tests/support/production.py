@@ -148,13 +148,13 @@ class Production:
         rng = np.random.default_rng(seed)
         return np.array([int(rng.random() < probability(row, flip=flip)) for row in rows])
 
-    def add_version(self, version: str) -> None:
-        """Register a version with this reference."""
+    def add_version(self, version: str, bundle: Mapping[str, bytes] | None = None) -> None:
+        """Register a version with this reference, and with a bundle where one is read."""
         write_version(
             self.store,
             "loans",
             version,
-            {REFERENCE: self.reference.to_bytes()},
+            {**(bundle or {}), REFERENCE: self.reference.to_bytes()},
             VersionFacts(START.isoformat(), Lineage("d1", "s", {}, None, "r", "e", "lambda", "c")),
         )
         manifest = DatasetManifest("loans", "d1", {}, 100, 0, offered=("inbox/loans/1/a.csv",))

@@ -83,6 +83,25 @@ def test_a_finished_candidate_is_not_trained_again():
     assert store.n_journals == 12
 
 
+def test_a_bundle_knows_the_class_shares_it_was_calibrated_for_where_correcting_helps():
+    """Batches are corrected by them; the result says on what evidence, the report shows it."""
+    decision = quick_tickets().decision.model_copy(update={"prior_shift": "correct"})
+    spec = quick_tickets().model_copy(update={"decision": decision})
+    store = MemoryArtifacts()
+    store.objects["inbox/rows.csv"] = ticket_csv(300)
+    run_training(
+        spec, "inbox/rows.csv", "run",
+        artifacts=store, aliases=MemoryAliases(), clock=SteppingClock(),
+    )  # fmt: skip
+    folder = "runs/quick/run/candidates/logistic"
+    result = json.loads(store.get(f"{folder}/result.json"))
+    bundle = json.loads(store.get(f"{folder}/bundle.json"))
+    found = result["prior_shift"]
+    assert found["n_rows"] > 200
+    assert (found["corrected"] < found["kept"]) == bool(bundle["decision_known_shares"])
+    assert bundle["decision_known_shares"] == result["decision"]["known_shares"]
+
+
 def test_golden_rows_that_overflow_a_model_are_left_out(housing):
     """A ratio of the greatest by the least number has no finite answer; serving refuses it."""
     derived = {"ratio": Derivation(**{"from": ["AGE", "RM"], "as": "ratio"})}

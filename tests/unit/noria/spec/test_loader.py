@@ -59,6 +59,21 @@ def test_every_deployed_spec_is_valid(name):
             "finds the change among the rows",
         ),
         ("[promotion]", '[training]\nhistory = "all"\n[promotion]', "leaves old rows out"),
+        (
+            "[promotion]",
+            '[decision]\nrule = "top_share"\nshare = 0.1\n[promotion]',
+            "target.positive: needed by decision.rule = 'threshold' and 'top_share'",
+        ),
+        (
+            "[promotion]",
+            '[decision]\nrule = "tuned"\nprior_shift = "correct"\n[promotion]',
+            "does not go with rule = 'tuned'",
+        ),
+        (
+            "[promotion]",
+            '[calibration]\nmethod = "none"\n[decision]\nprior_shift = "correct"\n[promotion]',
+            "decision.prior_shift: needs calibrated probabilities",
+        ),
         ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),
         ('name = "forest"', 'name = "logistic"', "used twice"),
         ("C = 5.0 }", "C = 5.0 }\nspace = { l1_ratio = [0, 1] }", "search.kind is 'none'"),

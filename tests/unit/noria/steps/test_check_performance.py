@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from noria.evaluation.metrics import measure
 from noria.records.codec import from_bytes
 from noria.records.performance import PerformanceReport
 from tests.support.checks import decided, new_file, whole_check
-from tests.support.production import START, Production, loan_rows
+from tests.support.production import START, Production, answers_of, loan_rows
+from tests.support.trained import tiny_bundle
 
 
 def test_performance_is_measured_on_labels_and_estimated_without():
@@ -158,6 +161,29 @@ def test_class_shares_of_the_window_are_estimated_without_labels():
     assert shares.estimated["yes"] == pytest.approx(0.9, abs=0.04)
     assert shares.p_value < 1e-6
     assert "estimated without labels (right as long as" in p.store.get(report.report_key).decode()
+
+
+def test_quality_is_estimated_for_the_class_shares_of_the_window_where_the_spec_says_so():
+    """The rare class costs macro-F1; probabilities for as many of each do not know of it."""
+    estimates, true = {}, 0.0
+    for known in ((0.5, 0.5), ()):
+        p = Production(decision={"prior_shift": "correct"})
+        bundle = tiny_bundle(task="classification", classes=["no", "yes"],
+                             decision_weights=[1.0, 1.0], decision_known_shares=list(known))  # fmt: skip
+        p.add_version("v2", bundle)
+        p.promote("v2", at=START)
+        rows = loan_rows(6000, seed=80)
+        truth = p.truth(rows, seed=5)
+        yes, no = (np.flatnonzero(truth == side).tolist() for side in (1, 0))
+        taken = [*yes[:1900], *no[:100]]
+        kept = [rows[place] for place in taken]
+        true = measure("f1_macro", truth[taken], answers_of(kept))
+        p.log(kept, START + timedelta(minutes=5), version="v2")
+        _, performance, _ = decided(p, START + timedelta(hours=1))
+        estimates[known] = _report(p, performance).estimated["f1_macro"].value
+    assert estimates[0.5, 0.5] == pytest.approx(true, abs=0.03)
+    # Control: a model of which training says that a correction does not help.
+    assert abs(estimates[()] - true) > 0.1
 
 
 def test_too_few_answers_have_no_class_shares():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -75,6 +76,16 @@ def test_a_batch_decided_by_rank_calls_its_best_rows_however_it_was_cut(n, form)
     assert [row["prediction"] for row in counts["head"]] == [r["prediction"] for r in rows[:20]]
 
 
+def test_the_best_rows_are_of_the_positive_class_whatever_its_name_is():
+    """The counts of a part hold the classes in the order of the alphabet, the model in its own."""
+    jobs = Jobs(_campaign(share=0.1, classes=["stay", "churn"]))
+    rows = jobs.answers(jobs.run(csv_file(250)))
+    called = [row for row in rows if row["prediction"] == "churn"]
+    others = [float(row["p_churn"]) for row in rows if row["prediction"] == "stay"]
+    assert len(called) == 25
+    assert min(float(row["p_churn"]) for row in called) >= max(others)
+
+
 def test_a_batch_decided_row_by_row_would_call_another_share():
     """Control: the threshold that single requests have follows no batch."""
     jobs = Jobs(_campaign(share=None))
@@ -82,14 +93,68 @@ def test_a_batch_decided_row_by_row_would_call_another_share():
     assert sum(row["prediction"] == "yes" for row in rows) != 25
 
 
-def _campaign(*, share):
-    """Return a model of two classes whose probability of "yes" grows with x."""
+def test_a_batch_of_other_class_shares_is_corrected_however_it_was_cut():
+    """Training had as many of each; here "yes" is rare, and the rows in doubt become "no"."""
+    body = _doubtful(n_yes=30, n_no=470)
+    jobs = Jobs(_graded(known=(0.5, 0.5)))
+    closed = jobs.run(body)
+    rows = jobs.answers(closed)
+    assert closed.summary.endswith("corrected for other class shares than in training")
+    outcome = json.loads(jobs.store.get(closed.summary_key))
+    shift, counts = outcome["prior_shift"], outcome["counts"]
+    assert (shift["n_rows"], shift["is_corrected"]) == (500, True)
+    assert shift["estimated"]["yes"] == pytest.approx(0.06, abs=0.03)
+    said = [row["prediction"] for row in rows]
+    assert counts["classes"] == {name: said.count(name) for name in ("no", "yes")}
+    assert sum(counts["histogram"]) == 500
+    for row in rows:
+        assert float(row["p_no"]) + float(row["p_yes"]) == pytest.approx(1.0)
+        assert float(row["confidence"]) == float(row[f"p_{row['prediction']}"])
+        assert row["prediction"] == ("yes" if float(row["p_yes"]) > 0.5 else "no")
+    whole = Jobs(_graded(known=(0.5, 0.5)), rows_per_part=1000)
+    assert whole.store.get(whole.run(body).result_key) == jobs.store.get(closed.result_key)
+
+
+def test_a_batch_of_the_same_class_shares_stays_as_it_is():
+    """Control: as if nothing had been asked for; so do too few rows, whatever they say."""
+    body = _doubtful(n_yes=250, n_no=250)
+    plain, asked = Jobs(_graded()), Jobs(_graded(known=(0.5, 0.5)))
+    closed = asked.run(body)
+    assert plain.answers(plain.run(body)) == asked.answers(closed)
+    assert "corrected" not in closed.summary
+    assert not json.loads(asked.store.get(closed.summary_key))["prior_shift"]["is_corrected"]
+    few = Jobs(_graded(known=(0.5, 0.5)))
+    closed = few.run(_doubtful(n_yes=0, n_no=99))
+    assert json.loads(few.store.get(closed.summary_key))["prior_shift"] is None
+
+
+def _doubtful(*, n_yes, n_no):
+    """Return a file of rows that lie as a calibrated model for equal shares says they do."""
+    rng = np.random.default_rng(1)
+    at = np.concatenate([rng.normal(6.5, 1.2, n_yes), rng.normal(3.5, 1.2, n_no)])
+    at = rng.permutation(np.clip(at, 0.0, 10.0))
+    lines = [f"i{number},{value:.6f}" for number, value in enumerate(at.tolist())]
+    return ("id,X\n" + "\n".join(lines) + "\n").encode()
+
+
+def _campaign(*, share, classes=("no", "yes"), calibration=(1.0, 0.0), known=()):
+    """Return a model of two classes; the second one's probability grows with x."""
+    slope, shift = calibration
     model = {"form": "linear", "link": "softmax", "n_outputs": 1,
-             "calibration": {"slope": 1.0, "shift": [0.0, 0.0]}}  # fmt: skip
+             "calibration": {"slope": slope, "shift": [0.0, shift]}}  # fmt: skip
     return tiny_bundle(
-        task="classification", classes=["no", "yes"], model=model,
-        decision_weights=[1.0, 1.0], decision_share=share,
+        task="classification", classes=list(classes), model=model,
+        decision_weights=[1.0, 1.0], decision_share=share, decision_known_shares=list(known),
     )  # fmt: skip
+
+
+def _graded(*, known=()):
+    """Return a model that is calibrated for as many rows of each class as `_doubtful` makes them.
+
+    The logarithm of the odds of two normals is (6.5 - 3.5) / 1.2² (x - 5); the score is 2 x + 1.
+    """
+    slope = 3.0 / 1.2**2 / 2.0
+    return _campaign(share=None, calibration=(slope, -11.0 * slope), known=known)
 
 
 def test_parts_scored_again_and_closed_again_change_nothing():

@@ -4,6 +4,7 @@ import pytest
 
 from noria.steps.write_batch_report import WriteBatchReportRequest, write_batch_report
 from tests.support.jobs import Jobs, csv_file
+from tests.support.trained import tiny_bundle
 
 
 @pytest.mark.parametrize("body", [csv_file(150, bad={3}), b"a,b\n1,2\n"], ids=["scored", "refused"])
@@ -16,3 +17,21 @@ def test_the_page_shows_the_outcome_and_runs_nothing(body):
     page = jobs.store.get(result.report_key).decode()
     assert closed.outcome.removeprefix("Batch") in page
     assert "<script" not in page
+
+
+def test_the_page_says_that_class_shares_differ_and_what_was_done_about_it():
+    """With the shares of training beside those of the batch."""
+    model = {"form": "linear", "link": "softmax", "n_outputs": 1,
+             "calibration": {"slope": 1.0, "shift": [0.0, -11.0]}}  # fmt: skip
+    bundle = tiny_bundle(
+        task="classification", classes=["no", "yes"], model=model,
+        decision_weights=[1.0, 1.0], decision_known_shares=[0.9, 0.1],
+    )  # fmt: skip
+    jobs = Jobs(bundle)
+    jobs.run(csv_file(500))
+    result = write_batch_report(
+        WriteBatchReportRequest("p", "j1"), spec=jobs.spec, artifacts=jobs.store
+    )
+    page = jobs.store.get(result.report_key).decode()
+    assert "they differ from training, and the probabilities are corrected for it" in page
+    assert '<tr><td>no</td><td class="n">90.0 %</td>' in page

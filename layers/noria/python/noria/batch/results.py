@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from numpy.typing import NDArray
 
 from noria.batch.reading import Records
 from noria.columnar.engine import BatchAnswers
@@ -145,15 +146,27 @@ def part_counts(
     )
     if predictor.task == "regression":
         return replace(counts, spread=_spread(answers.outputs[:, 0]))
-    classes = np.bincount(answers.decided, minlength=len(predictor.classes)).tolist()
+    classes, histogram = class_counts(predictor.classes, answers.outputs, answers.decided)
     is_binary = len(predictor.classes) == 2
-    shown = answers.outputs[:, 1] if is_binary else _top(answers.outputs)
     return replace(
         counts,
-        classes=dict(zip(predictor.classes, classes, strict=True)),
-        histogram=tuple(np.histogram(shown, N_BINS, (0.0, 1.0))[0].tolist()),
+        classes=classes,
+        histogram=histogram,
         histogram_of=f"probability of {predictor.classes[1]}" if is_binary else "confidence",
     )
+
+
+def class_counts(
+    classes: Sequence[str], outputs: Floats, decided: NDArray[np.int64]
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """Return rows by class decided for, and by probability in 20 bins over [0, 1].
+
+    The probability is the second one's of two classes, else the greatest.
+    """
+    counts = np.bincount(decided, minlength=len(classes)).tolist()
+    shown = outputs[:, 1] if len(classes) == 2 else _top(outputs)
+    bins = np.histogram(shown, N_BINS, (0.0, 1.0))[0].tolist()
+    return dict(zip(classes, counts, strict=True)), tuple(bins)
 
 
 def merged_counts(parts: Iterable[BatchCounts]) -> BatchCounts:
@@ -178,10 +191,15 @@ def merged_counts(parts: Iterable[BatchCounts]) -> BatchCounts:
         )
         if out.classes is not None and part.classes is not None:
             classes = {name: n + part.classes[name] for name, n in out.classes.items()}
-            bins = zip(out.histogram or (), part.histogram or (), strict=True)
-            out = replace(out, classes=classes, histogram=tuple(a + b for a, b in bins))
+            bins = added_bins(out.histogram or (), part.histogram or ())
+            out = replace(out, classes=classes, histogram=bins)
     known = [worth for worth in worths if worth is not None]
     return replace(out, spread=merged_spread(spreads), values=_merged_worth(known))
+
+
+def added_bins(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    """Return the sum of two histograms."""
+    return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
 def merged_spread(spreads: Sequence[Spread | None]) -> Spread | None:

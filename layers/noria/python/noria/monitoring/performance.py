@@ -1,7 +1,7 @@
 """How good the model is now: measured on labels, or estimated without them. With intervals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from noria.evaluation.metrics import (
     calibration_by_chance,
     measure,
 )
+from noria.evaluation.prior_shift import EstimatedShares
 from noria.monitoring.error_model import ErrorModel
 from noria.monitoring.profiles import Floats, LevelProfile, NumberProfile, TermProfile
 from noria.monitoring.reference import Reference
@@ -25,6 +26,31 @@ _REPLICATES = 500
 _SEED = 20_261  # any constant keeps checks repeatable
 _CONFIDENCE = 0.95
 _BOUNDED_ERRORS = ("brier", "calibration_error")  # in [0, 1], of two classes
+
+
+@dataclass(frozen=True)
+class ShiftedAnswers:
+    """The answers of a window under class shares that differ from training."""
+
+    shares: EstimatedShares
+    expected: Floats  # sum of corrected p(true class) by (class, decided class), of all answers
+
+    @classmethod
+    def of(
+        cls, shares: EstimatedShares, outputs: Floats, decided: Any, *, n_rows: int
+    ) -> "ShiftedAnswers":
+        """Return the answers of a window of `n_rows`, given all or the newest of them.
+
+        Parameters
+        ----------
+        outputs : array of shape (n, n_classes)
+            Probabilities as they were answered; n is at least 1.
+        decided : array of shape (n,)
+            Numbers of the classes decided for.
+        """
+        hits = np.eye(outputs.shape[1])[decided]
+        expected = shares.corrected(outputs).T @ hits * (n_rows / len(outputs))
+        return cls(shares, expected)
 
 
 def drop(found: Performance) -> tuple[float, float]:
@@ -134,8 +160,18 @@ def _share_beyond(now: NumberProfile, then: NumberProfile) -> float:
     return float(np.maximum(more, 0.0).sum())
 
 
-def estimated(metric: str, reference: Reference, window: WindowProfile) -> Performance | None:
+def estimated(
+    metric: str,
+    reference: Reference,
+    window: WindowProfile,
+    shifted: ShiftedAnswers | None = None,
+) -> Performance | None:
     """Return what a metric would be on a window's rows if they had labels; None if it cannot be.
+
+    Parameters
+    ----------
+    shifted : ShiftedAnswers
+        The answers with probabilities corrected for other class shares, where they are.
 
     Notes
     -----
@@ -155,7 +191,7 @@ def estimated(metric: str, reference: Reference, window: WindowProfile) -> Perfo
     if sample is None or window.n_rows == 0 or metric not in reference.scores:
         return None
     rng = np.random.default_rng(_SEED)
-    now, then = sample(window, rng), sample(reference.out_of_fold, rng)
+    now, then = sample(window, rng, shifted), sample(reference.out_of_fold, rng, None)
     bias = reference.scores[metric] - float(np.mean(then))
     value = float(np.mean(now)) + bias
     spread = now + bias + (then - np.mean(then))
@@ -169,25 +205,27 @@ def estimated(metric: str, reference: Reference, window: WindowProfile) -> Perfo
     )
 
 
-Sampler = Callable[[WindowProfile, np.random.Generator], Floats]
+Sampler = Callable[[WindowProfile, np.random.Generator, ShiftedAnswers | None], Floats]
 
 
 def _sampler(metric: str, reference: Reference) -> Sampler | None:
     if reference.errors is not None:
         draw = _ERRORS.get(metric)
         errors = reference.errors
-        return draw and (lambda window, rng: draw(errors, window, rng))
+        return draw and (lambda window, rng, _: draw(errors, window, rng))
     if metric == "roc_auc" and len(reference.classes) == 2:
         return _ranking
     if metric in TABLE_METRICS:
-        return lambda window, rng: _decisions(metric, window, rng)
+        return lambda window, rng, shifted: _decisions(
+            metric, window.expected if shifted is None else shifted.expected, rng
+        )
     return None
 
 
-def _decisions(metric: str, window: WindowProfile, rng: np.random.Generator) -> Floats:
+def _decisions(metric: str, expected: Floats, rng: np.random.Generator) -> Floats:
     """Draw confusion tables as the probabilities say, and measure each."""
-    n_decided = np.rint(window.expected.sum(axis=0)).astype(int)
-    shares = window.expected / np.maximum(window.expected.sum(axis=0), 1e-12)
+    n_decided = np.rint(expected.sum(axis=0)).astype(int)
+    shares = expected / np.maximum(expected.sum(axis=0), 1e-12)
     drawn = [
         rng.multinomial(n, _normalised(shares[:, decided]), size=_REPLICATES)
         for decided, n in enumerate(n_decided)
@@ -196,10 +234,14 @@ def _decisions(metric: str, window: WindowProfile, rng: np.random.Generator) -> 
     return np.array([TABLE_METRICS[metric](table) for table in tables])
 
 
-def _ranking(window: WindowProfile, rng: np.random.Generator) -> Floats:
+def _ranking(
+    window: WindowProfile, rng: np.random.Generator, shifted: ShiftedAnswers | None
+) -> Floats:
     """Draw the positives of each bin of probability; return the area under the curve of each."""
     profile = _numbers(window, POSITIVE)
     middles = np.concatenate([[0.0], profile.edges]) + 0.5 / (len(profile.edges) + 1)
+    if shifted is not None:
+        middles = shifted.shares.corrected(np.column_stack([1.0 - middles, middles]))[:, 1]
     hits = rng.binomial(profile.counts, middles, size=(_REPLICATES, len(middles)))
     others = profile.counts - hits
     below = np.cumsum(others, axis=1) - others / 2.0  # ties count half

@@ -83,7 +83,7 @@ def learned_decision(result: bytes) -> Decision:
     The bundle may hold another one already: an attempt that was cut off may have replaced it.
     """
     found = from_bytes(CandidateResult, result).decision
-    return Decision(found.weights, found.costs, found.share)
+    return Decision(found.weights, found.costs, found.share, found.known_shares)
 
 
 def judged_again(
@@ -119,10 +119,10 @@ class ScoredTestRows:
         self._classes = list(self._challenger.classes)
         self._truth = self._numbers([row[TARGET] for row in self._test])
         result = artifacts.get(who.key(RESULT))
-        learned = learned_decision(result)
+        self._learned = learned_decision(result)
         self._is_recalibrated = from_bytes(CandidateResult, result).recalibrated_from is not None
         self._outputs = [self._challenger.score(row) for row in self._test]
-        self._answers = self._decided(self._challenger.classes, self._outputs, learned)
+        self._answers = self._decided(self._challenger.classes, self._outputs, self._learned)
         self._decision = self._checked(spec.decision.rule)
         self._replaced: DecisionCheck | None = None
         if self._decision is not None and self._decision.is_degenerate:
@@ -146,7 +146,7 @@ class ScoredTestRows:
         """Let the most probable class decide, where the spec's rule learned something else."""
         if self._spec.decision.rule == "most_probable":
             return
-        plain = Decision((1.0,) * len(self._challenger.classes))
+        plain = self._learned.plain()
         self._answers = self._decided(self._challenger.classes, self._outputs, plain)
         self._replaced, self._decision = self._decision, self._checked("most_probable")
         key = self._who.key(BUNDLE_FILE)

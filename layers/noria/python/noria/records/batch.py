@@ -51,6 +51,28 @@ class BandEdges:
 
 
 @dataclass(frozen=True)
+class WholeDecision:
+    """How rows are decided together, once every part is scored."""
+
+    classes: tuple[str, ...]  # in the order of the model's outputs
+    share: float | None = None  # of the rows: the best are of the last class
+    # Class shares in training, and how probabilities that are corrected for others are decided.
+    known_shares: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+    costs: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class PriorShift:
+    """How frequent the classes seem to be in a batch, without labels."""
+
+    n_rows: int  # that were looked at
+    training: Mapping[str, float]  # share of each class
+    estimated: Mapping[str, float]
+    is_corrected: bool  # the rows say more for other shares than chance does
+
+
+@dataclass(frozen=True)
 class BatchPlan:
     """What a job will score, and with which model (`plan.json`)."""
 
@@ -66,7 +88,7 @@ class BatchPlan:
     layout: FileLayout | None = None
     n_bytes: int = 0
     edges: BandEdges | None = None
-    top_share: float | None = None  # of the rows: the batch is decided by rank when it is whole
+    whole: WholeDecision | None = None  # None: each row is decided alone
 
 
 @dataclass(frozen=True)
@@ -136,6 +158,7 @@ class BatchOutcome:
     n_bytes: int = 0
     edges: BandEdges | None = None
     counts: BatchCounts | None = None
+    prior_shift: PriorShift | None = None  # where the spec asks for it
     result_key: str | None = None
     refused_key: str | None = None
     has_many_refused: bool = False  # more than batch.max_refused_fraction

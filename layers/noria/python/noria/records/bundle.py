@@ -49,6 +49,13 @@ class Decision(NamedTuple):
     weights: tuple[float, ...]  # each class's probability is weighted before deciding
     costs: tuple[tuple[float, ...], ...] = ()  # of (true, said): the cheapest is said instead
     share: float | None = None  # of a batch: so many rows, the best, are of the last class
+    # Class shares in training. Batches with other shares are corrected for them; empty: they are
+    # not.
+    known_shares: tuple[float, ...] = ()
+
+    def plain(self) -> "Decision":
+        """Return the decision for the most probable class, of the same probabilities."""
+        return Decision((1.0,) * len(self.weights), known_shares=self.known_shares)
 
     def to_dict(self) -> dict[str, object]:
         """Return the decision's parts of a bundle's description."""
@@ -56,6 +63,7 @@ class Decision(NamedTuple):
             "decision_weights": list(self.weights),
             "decision_costs": [list(row) for row in self.costs],
             "decision_share": self.share,
+            "decision_known_shares": list(self.known_shares),
         }
 
 
@@ -178,6 +186,7 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
             tuple(data["decision_weights"]),
             tuple(map(tuple, data.get("decision_costs", ()))),
             data.get("decision_share"),
+            tuple(data.get("decision_known_shares", ())),
         ),
         postprocess=post
         and Postprocessing(

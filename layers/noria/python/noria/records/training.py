@@ -54,6 +54,21 @@ class CandidateDecision:
     weights: tuple[float, ...]
     costs: tuple[tuple[float, ...], ...] = ()
     share: float | None = None
+    known_shares: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PriorShiftCheck:
+    """What correcting for other class shares does to out-of-fold answers (`[decision]`)."""
+
+    n_rows: int
+    kept: float  # log-loss of the probabilities as they are, mean over several class shares
+    corrected: float  # of the corrected ones
+
+    @property
+    def helps(self) -> bool:
+        """Whether batches and windows may be corrected."""
+        return self.corrected < self.kept
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ class CandidateResult:
     code: Mapping[str, str] = field(default_factory=dict)  # versions of what trained
     # Model version whose calibration and decision alone were learned anew.
     recalibrated_from: str | None = None
+    prior_shift: PriorShiftCheck | None = None  # where the spec asks for a correction
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ from noria.spec.features import (
     NumericFeature,
     TextFeature,
 )
-from noria.spec.model import CandidateSection, GateSection, ProjectSpec, SearchRange
+from noria.spec.model import (
+    TWO_CLASS_RULES,
+    CandidateSection,
+    GateSection,
+    ProjectSpec,
+    SearchRange,
+)
 
 
 def contradictions(spec: ProjectSpec) -> Iterator[str]:
@@ -21,6 +27,7 @@ def contradictions(spec: ProjectSpec) -> Iterator[str]:
     yield from _dataset_faults(spec)
     yield from column_faults(spec, are_final=not spec.dataset.infer)
     yield from _task_faults(spec)
+    yield from _decision_faults(spec)
     yield from _split_faults(spec)
     yield from _candidate_faults(spec)
     yield from _metric_faults(spec)
@@ -113,19 +120,31 @@ def _task_faults(spec: ProjectSpec) -> Iterator[str]:
         yield "target.transform: 'log' belongs to regression"
     elif target.transform == "log" and (target.min is None or target.min <= 0.0):
         yield "target.min: must be above 0 for transform = 'log'; 0 has no logarithm"
-    if task == "regression" and spec.decision.rule != "most_probable":
-        yield "decision.rule: a regression decides nothing"
     bands = spec.postprocess.bands if spec.postprocess else ()
     if strangers := sorted(set(spec.batch.priorities) - set(bands)):
         yield f"batch.priorities: {strangers} are no bands of postprocess: {sorted(bands)}"
-    if (spec.decision.rule == "threshold" or spec.postprocess) and target.positive is None:
-        yield "target.positive: needed by decision.rule = 'threshold' and by postprocess"
     unknown = sorted(set(target.map.values()) - set(target.labels)) if target.labels else []
     if unknown:
         yield f"target.map: {unknown} are not in target.labels"
     known = {*target.labels, *target.map.values()}
     if target.positive is not None and known and target.positive not in known:
         yield f"target.positive: '{target.positive}' is no class; allowed: {sorted(known)}"
+
+
+def _decision_faults(spec: ProjectSpec) -> Iterator[str]:
+    decision = spec.decision
+    if spec.project.task == "regression":
+        if decision.rule != "most_probable":
+            yield "decision.rule: a regression decides nothing"
+        if decision.prior_shift == "correct":
+            yield "decision.prior_shift: a regression has no classes"
+    if (decision.rule in TWO_CLASS_RULES or spec.postprocess) and spec.target.positive is None:
+        rules = " and ".join(f"'{rule}'" for rule in sorted(TWO_CLASS_RULES))
+        yield f"target.positive: needed by decision.rule = {rules} and by postprocess"
+    if decision.prior_shift == "correct" and spec.calibration.method == "none":
+        yield "decision.prior_shift: needs calibrated probabilities (calibration.method)"
+    if decision.prior_shift == "correct" and spec.postprocess:
+        yield "decision.prior_shift: business values are of uncorrected probabilities"
 
 
 def _split_faults(spec: ProjectSpec) -> Iterator[str]:

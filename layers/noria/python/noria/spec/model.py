@@ -208,6 +208,11 @@ class DecisionSection(Section):
     # Predicted share of a class over its true share, or the reverse: beyond it the decision is
     # degenerate, and the most probable class decides.
     max_share_ratio: float = Field(default=3.0, gt=1.0)
+    # What is done where classes are more or less frequent than in training, told without labels.
+    # "correct": the probabilities of a batch, and what they decide, are those for its own class
+    # shares; estimates of quality likewise. Training must show that it helps. Single requests are
+    # answered as they are.
+    prior_shift: Literal["keep", "correct"] = "keep"
 
     @model_validator(mode="after")
     def _settings_belong(self) -> "DecisionSection":
@@ -218,6 +223,11 @@ class DecisionSection(Section):
         ):
             if (value is not None) != (self.rule == rule):
                 raise ValueError(f"rule = '{rule}' and {name} need each other")
+        if self.prior_shift == "correct" and self.rule in ("tuned", "top_share"):
+            raise ValueError(
+                f"prior_shift = 'correct' does not go with rule = '{self.rule}', which does not "
+                "decide by what is probable; take most_probable, threshold or cost"
+            )
         return self
 
 

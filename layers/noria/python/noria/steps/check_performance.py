@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 
-from noria.evaluation.decisions import watched_metrics
-from noria.monitoring.class_shares import estimated_shares
+from scipy.special import chdtrc
+
+from noria.evaluation.decisions import decide, watched_metrics
+from noria.evaluation.metrics import Floats
+from noria.evaluation.prior_shift import EstimatedShares, estimated_shares
+from noria.inference.loading import load_model_version
 from noria.monitoring.performance import (
+    ShiftedAnswers,
     drop,
     estimated,
     judged,
@@ -87,7 +93,10 @@ def check_performance(
     measured = _measured(spec, reference, outcomes, n_times=1 + has_others)
     recent = _measured(spec, reference, newest, n_times=2) if has_others else {}
     window = read_window(store, reference, (spec.name, champion), start, at)
-    guessed, outside = _guessed(spec, reference, window)
+    outputs = _newest_outputs(spec, store, reference, (champion, start, at))
+    shares = _shares(reference, outputs)
+    shifted = _shifted(spec, store, (champion, window.n_rows), outputs, shares)
+    guessed, outside = _guessed(spec, reference, window, shifted)
     report = PerformanceReport(
         project=spec.name,
         model_version=champion,
@@ -103,7 +112,7 @@ def check_performance(
             part.is_degraded and drop(part)[0] >= _COLLAPSE * monitoring.max_drop
             for part in (*measured.values(), *recent.values())
         ),
-        class_shares=_class_shares(spec, store, reference, (champion, start, at)),
+        class_shares=None if shares is None else _class_shares(reference, shares),
         n_unmatched_labels=log.n_unmatched,
         n_waiting_labels=log.n_waiting,
         n_rows=window.n_rows,
@@ -142,7 +151,10 @@ def _measured(
 
 
 def _guessed(
-    spec: ProjectSpec, reference: Reference, window: WindowProfile
+    spec: ProjectSpec,
+    reference: Reference,
+    window: WindowProfile,
+    shifted: ShiftedAnswers | None,
 ) -> tuple[dict[str, Performance], list[str]]:
     """Return every metric that can be estimated, and the columns that lie outside training.
 
@@ -151,32 +163,63 @@ def _guessed(
     monitoring = spec.monitoring
     if window.n_rows < monitoring.min_rows:
         return {}, []
-    found = {name: estimated(name, reference, window) for name in reference.scores}
+    found = {name: estimated(name, reference, window, shifted) for name in reference.scores}
     guessed = {name: value for name, value in found.items() if value is not None}
     outside = outside_columns(window, reference, monitoring.max_outside_fraction)
     return (guessed if outside else _judged(spec, guessed)), outside
 
 
-def _class_shares(
+def _newest_outputs(
     spec: ProjectSpec,
     store: SearchableStore,
     reference: Reference,
     what: tuple[str, datetime, datetime],  # model version, start, end
-) -> ClassShares | None:
-    """Return how frequent the classes seem to be in the window; None for too few answers."""
+) -> Floats | None:
+    """Return the probabilities of a window's newest answers; None for too few or a regression."""
     if not reference.classes:
         return None
     champion, start, end = what
     outputs = read_outputs(store, (spec.name, champion), start, end, most=_MOST_ANSWERS)
-    if len(outputs) < spec.monitoring.min_rows:
+    return None if len(outputs) < spec.monitoring.min_rows else outputs
+
+
+def _shares(reference: Reference, outputs: Floats | None) -> EstimatedShares | None:
+    """Return how frequent the classes seem to be among answers."""
+    if outputs is None:
         return None
     expected = reference.out_of_fold.expected.sum(axis=1)
-    known = expected / expected.sum()
-    shares, p_value = estimated_shares(outputs, known)
+    return estimated_shares(outputs, expected / expected.sum())
+
+
+def _shifted(
+    spec: ProjectSpec,
+    store: SearchableStore,
+    what: tuple[str, int],  # model version, rows of the window
+    outputs: Floats | None,
+    shares: EstimatedShares | None,
+) -> ShiftedAnswers | None:
+    """Return the answers under other class shares, where they differ and the model allows it.
+
+    Training says whether a correction helps: `noria.training.prior_shift`.
+    """
+    if outputs is None or shares is None or not shares.is_evident:
+        return None
+    if spec.decision.prior_shift != "correct":
+        return None
+    champion, n_rows = what
+    decision = load_model_version(store, spec.name, champion).decision
+    if not decision.known_shares:
+        return None
+    return ShiftedAnswers.of(shares, outputs, decide(outputs, decision).decided, n_rows=n_rows)
+
+
+def _class_shares(reference: Reference, found: EstimatedShares) -> ClassShares:
     then, now = (
-        dict(zip(reference.classes, values.tolist(), strict=True)) for values in (known, shares)
+        dict(zip(reference.classes, values.tolist(), strict=True))
+        for values in (found.known, found.shares)
     )
-    return ClassShares(len(outputs), then, now, p_value)
+    p_value = float(chdtrc(len(found.known) - 1, 2.0 * found.gain))
+    return ClassShares(found.n_rows, then, now, p_value if isfinite(p_value) else 1.0)
 
 
 def _judged(spec: ProjectSpec, found: dict[str, Performance]) -> dict[str, Performance]:

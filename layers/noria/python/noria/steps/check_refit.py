@@ -126,7 +126,7 @@ class _Refit:
             return
         if self._evaluation.replaced_decision is None and not self._is_degenerate():
             return
-        self._plain = Decision((1.0,) * len(self._model.classes))
+        self._plain = learned_decision(self._kept(RESULT)).plain()
         body = with_description(self._kept(BUNDLE_FILE), self._plain.to_dict())
         request = self._request
         key = candidate_key(self._spec.name, request.refit_run_id, request.candidate, BUNDLE_FILE)

@@ -4,16 +4,24 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
-from noria.batch.ranking import TopShare, read_stream
-from noria.batch.results import merged_counts, table_bytes
+from noria.batch.results import added_bins, class_counts, merged_counts, table_bytes
+from noria.batch.whole import decided_in, outputs_of, read_stream, whole_batch
 from noria.errors import ModelCorruptError
 from noria.ports import Clock, FileStore
-from noria.records.batch import BatchCounts, BatchEnd, BatchOutcome, BatchPlan
+from noria.records.batch import (
+    BatchCounts,
+    BatchEnd,
+    BatchOutcome,
+    BatchPlan,
+    PriorShift,
+    WholeDecision,
+)
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.prediction import Row
 from noria.spec.catalog import BATCH_SUFFIXES
@@ -116,6 +124,7 @@ class _End:
     result_key: str | None = None
     refused_key: str | None = None
     has_many_refused: bool = False
+    prior_shift: PriorShift | None = None
 
 
 class _Closing:
@@ -145,11 +154,14 @@ class _Closing:
             return _End("BatchRejected", summary, counts, None, refused_key, is_many)
         self._keep_values(counts)
         summary = f"{text}; by {self._plan.model_version}"
-        if self._plan.top_share is None:
+        shift = None
+        if self._plan.whole is None:
             key = self._results(self._bodies("answers"))
         else:
-            counts, key = self._ranked(counts, self._plan.top_share)
-        return _End("BatchCompleted", summary, counts, key, refused_key, is_many)
+            counts, key, shift = self._decided(counts, self._plan.whole)
+        if shift is not None and shift.is_corrected:
+            summary += "; corrected for other class shares than in training"
+        return _End("BatchCompleted", summary, counts, key, refused_key, is_many, shift)
 
     def _early_end(self, failure: str | None) -> _End | None:
         if self._store.exists(batch_key(self._spec.name, self._plan.job_id, CANCELLED)):
@@ -173,23 +185,33 @@ class _Closing:
             except KeyError as error:
                 raise ModelCorruptError(f"{key}: this part was never scored", key=key) from error
 
-    def _ranked(self, counts: BatchCounts, share: float) -> tuple[BatchCounts, str]:
-        """Write the results of a batch that is decided by rank; return its counts too."""
-        other, positive = counts.classes or {}
-        column = f"p_{positive}"
-        tables = (read_stream(body) for body in self._bodies("answers"))
-        best = TopShare(share, (other, positive), (table[column].to_numpy() for table in tables))
-        form, head = self._spec.batch.format, list[Row]()
+    def _decided(
+        self, counts: BatchCounts, decision: WholeDecision
+    ) -> tuple[BatchCounts, str, PriorShift | None]:
+        """Write the results of a batch that is decided when it is whole; return its counts too."""
+        names, form = decision.classes, self._spec.batch.format
+        whole = whole_batch(
+            decision,
+            lambda: (read_stream(body) for body in self._bodies("answers")),
+            n_rows=counts.n_answered,
+            least=self._spec.monitoring.min_rows,
+        )
+        found, head = list[tuple[dict[str, int], tuple[int, ...]]](), list[Row]()
 
         def bodies() -> Iterator[bytes]:
             for number, body in enumerate(self._bodies("answers")):
-                table = best.decided(read_stream(body))
+                table = whole.decided(read_stream(body))
                 head.extend(table.slice(0, len(counts.head) - len(head)).to_pylist())
+                found.append(
+                    class_counts(names, outputs_of(table, names), decided_in(table, names))
+                )
                 yield table_bytes(table, form, with_header=number == 0)
 
         key = self._results(bodies())
-        classes = {other: best.n_rows - best.n_positive, positive: best.n_positive}
-        return replace(counts, classes=classes, head=tuple(head)), key
+        classes = {name: sum(part[name] for part, _ in found) for name in names}
+        histogram = reduce(added_bins, (bins for _, bins in found))
+        counts = replace(counts, classes=classes, histogram=histogram, head=tuple(head))
+        return counts, key, whole.shift
 
     def _results(self, bodies: Iterator[bytes]) -> str:
         form = self._spec.batch.format

@@ -11,7 +11,14 @@ from noria.errors import DatasetSchemaError, NoChampionError
 from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
 from noria.ports import Clock, ModelAliases, SearchableStore
-from noria.records.batch import BandEdges, BatchPlan, JobOwner, PlannedPart, Spread
+from noria.records.batch import (
+    BandEdges,
+    BatchPlan,
+    JobOwner,
+    PlannedPart,
+    Spread,
+    WholeDecision,
+)
 from noria.records.codec import from_bytes, to_bytes
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
@@ -120,7 +127,7 @@ class _Planning:
             parts=parts,
             n_bytes=file.budget.taken,
             edges=self._edges(predictor),
-            top_share=predictor.decision.share,
+            whole=_whole(predictor),
         )
 
     def _written(self, file: RowsFile) -> Iterator[PlannedPart]:
@@ -146,3 +153,11 @@ class _Planning:
             return BandEdges("training", data.edges, data.bands)
         at = tuple(quantile(spread, share) for share in section.band_quantiles)
         return BandEdges(f"{len(found)} earlier batches", at, data.bands)
+
+
+def _whole(predictor: Predictor) -> WholeDecision | None:
+    """Return how the batch is decided when it is whole; None where rows are decided alone."""
+    weights, costs, share, known_shares = predictor.decision
+    if share is None and not known_shares:
+        return None
+    return WholeDecision(tuple(predictor.classes), share, known_shares, weights, costs)

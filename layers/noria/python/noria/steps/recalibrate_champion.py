@@ -45,6 +45,7 @@ from noria.storage.keys import (
 from noria.training.calibration import fit_calibration
 from noria.training.contracts import band_edges
 from noria.training.decisions import learned_decision
+from noria.training.prior_shift import corrected_decision
 
 _MOST_ROWS = 20_000  # the newest; more change no digit
 
@@ -154,12 +155,15 @@ class _Work:
         raw = self._raw(self._rows)
         self._calibration = fit_calibration(raw, self._truth)
         shares = self._calibration.probabilities(raw)
-        self._decision = learned_decision(
+        decision = learned_decision(
             spec.decision,
             spec.evaluation.primary_metric,
             self._truth,
             shares,
             classes=self._predictor.classes,
+        )
+        self._decision, self._shift = corrected_decision(
+            spec.decision, decision, self._truth, shares
         )
         self._answers = decide(shares, self._decision._replace(share=None))
 
@@ -217,6 +221,7 @@ class _Work:
             subject=subject,
             code=dict(code),
             recalibrated_from=self._champion,
+            prior_shift=self._shift,
         )
 
     def files(self, result: CandidateResult) -> dict[str, bytes]:

@@ -62,8 +62,8 @@ def score_part(
     answers = model.answer(records.cells, len(records.lines))
     table = part_table(records, answers, model.predictor, ids, _bands(plan, spec))
     counts = part_counts(records, answers, model.predictor, table)
-    # What is decided by rank is written by whoever sees all parts.
-    form = spec.batch.format if plan.top_share is None else "parquet"
+    # What is decided together is written by whoever sees all parts.
+    form = spec.batch.format if plan.whole is None else "parquet"
     artifacts.put(
         part_key(project, job_id, "answers", number),
         table_bytes(table, form, with_header=number == 0),

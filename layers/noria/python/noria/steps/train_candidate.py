@@ -159,6 +159,7 @@ def train_candidate(
         trials=end.trials,
         subject=subject,
         code=dict(code),
+        prior_shift=held_out.prior_shift,
     )
     run.put(RESULT, to_bytes(result))
     return TrainCandidateResult(candidate.name, metric, result.cv_mean, len(end.trials))

@@ -12,11 +12,12 @@ from noria.evaluation.decisions import decide
 from noria.evaluation.metrics import METRICS, Answers, Floats, measure
 from noria.features.matrix import Matrix
 from noria.records.bundle import Decision
-from noria.records.training import Params
+from noria.records.training import Params, PriorShiftCheck
 from noria.spec.model import CandidateSection, ProjectSpec
 from noria.training.calibration import Calibration, fit_calibration, no_calibration
 from noria.training.decisions import learned_decision, most_probable
 from noria.training.estimators import ABSENT_CLASS, fit, raw_scores
+from noria.training.prior_shift import corrected_decision
 from noria.training.search import Report
 
 _WATCHED_SHARE = 0.15  # of a fold's fit rows, where boosting may stop early
@@ -41,6 +42,7 @@ class OutOfFold:
     answers: tuple[Answers, ...]  # one per fold
     scores: tuple[float, ...]  # of the primary metric, one per fold
     params: Params  # to refit with: where boosting stopped early, its mean rounds
+    prior_shift: PriorShiftCheck | None = None  # where the spec asks for a correction
 
 
 class CrossValidation:
@@ -86,7 +88,7 @@ class CrossValidation:
         raw = self._raw.get(_key(params)) or [self._scored(params, fold) for fold in self._folds]
         rounds = self._rounds.get(_key(params))
         truth = np.concatenate([fold.y_score for fold in self._folds])
-        calibration, decision, answers = self._answers(np.concatenate(raw), truth)
+        calibration, decision, answers, check = self._answers(np.concatenate(raw), truth)
         edges = np.cumsum([0, *(len(fold.y_score) for fold in self._folds)])
         parts = tuple(answers.at(slice(start, end)) for start, end in pairwise(edges))
         scores = tuple(
@@ -96,11 +98,13 @@ class CrossValidation:
         final = {name: v for name, v in params.items() if name != "early_stopping_rounds"}
         if rounds:
             final["n_estimators"] = round(sum(rounds) / len(rounds))
-        return OutOfFold(calibration, decision, parts, scores, final)
+        return OutOfFold(calibration, decision, parts, scores, final, check)
 
-    def _answers(self, raw: Floats, truth: Any) -> tuple[Calibration, Decision, Answers]:
+    def _answers(
+        self, raw: Floats, truth: Any
+    ) -> tuple[Calibration, Decision, Answers, PriorShiftCheck | None]:
         if not self._n_classes:
-            return no_calibration(0), most_probable(0), Answers(raw, None)
+            return no_calibration(0), most_probable(0), Answers(raw, None), None
         # Of a class that a fold's model did not know, its scores say nothing.
         known = raw[np.arange(len(truth)), truth] != ABSENT_CLASS
         calibration = (
@@ -120,8 +124,11 @@ class CrossValidation:
             classes=self._classes,
             newest=newest,
         )
+        decision, check = corrected_decision(
+            self._spec.decision, decision, truth[known], shares[known]
+        )
         # Row by row, as requests are decided: a batch alone is decided by rank.
-        return calibration, decision, decide(shares, decision._replace(share=None))
+        return calibration, decision, decide(shares, decision._replace(share=None)), check
 
     def _scored(self, params: Params, fold: Fold) -> Floats:
         task, seed = self._spec.project.task, self._spec.search.seed
