@@ -51,7 +51,7 @@ STEPS: dict[str, Step] = {
         is_heavy=True,
         disk_mb=_JOIN_DISK_MB,
     ),
-    "fit_feature_views": Step(_TRAIN_ROWS, ("runs/*",), is_heavy=True),
+    "fit_feature_views": Step((*_TRAIN_ROWS, "runs/*"), ("runs/*",), is_heavy=True),
     "train_candidate": Step((*_TRAIN_ROWS, "runs/*", "models/*"), ("runs/*",), is_heavy=True),
     "recalibrate_champion": Step(
         (*_TRAIN_ROWS, "runs/*", "models/*"),

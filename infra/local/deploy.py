@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from infra.config import LOCAL_STAGE as STAGE
 from infra.config import ROOT, machine
-from infra.local.emulator import ACCOUNT, REGION, Emulator
+from infra.local.emulator import ACCOUNT, REGION, ZIPS, Emulator
 
 Report = Callable[[str], None]
 
@@ -45,11 +45,22 @@ def deploy(emulator: Emulator, report: Report) -> None:
     app = ["--app", str(out)]
     report("synthesizing the app (the first time builds the layers)")
     _cdk(emulator, ["synth", "--quiet", "--output", str(out), *context])
+    _share_zips(out)
     if not _is_bootstrapped(emulator):
         report("bootstrapping the account")
         _cdk(emulator, ["bootstrap", f"aws://{ACCOUNT}/{REGION}", *app])
     report("deploying the stacks")
     _cdk(emulator, ["deploy", "--all", "--require-approval", "never", "--concurrency", "2", *app])
+
+
+def _share_zips(out: Path) -> None:
+    """Let the CDK find the archives that it made for another emulator: by content, half a minute.
+
+    It looks for them in a folder of its output, and writes each under another name first.
+    """
+    ZIPS.mkdir(parents=True, exist_ok=True)
+    if not (out / ".cache").exists():
+        (out / ".cache").symlink_to(ZIPS)
 
 
 def _is_bootstrapped(emulator: Emulator) -> bool:

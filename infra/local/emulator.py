@@ -17,6 +17,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 REGION, ACCOUNT = "us-east-1", "000000000000"
 LAYERS = ROOT / ".noria" / "layers"  # unzipped once for all emulators, by content
+ZIPS = ROOT / ".noria" / "zips"  # of layers and functions, made once for all emulators
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 
 

@@ -72,7 +72,11 @@ def cuts_of(state: State, run: Callable[[State], Any]) -> Cuts:
 
 
 def faults_after(
-    cuts: Cuts, again: Callable[[State], Any], holds: Callable[[State, Any], None]
+    cuts: Cuts,
+    again: Callable[[State], Any],
+    holds: Callable[[State, Any], None],
+    *,
+    last: int | None = None,
 ) -> dict[str, str]:
     """Start the run again on every state; return what does not hold, by the write before it.
 
@@ -82,9 +86,11 @@ def faults_after(
         The run, started again on what a death has left.
     holds : callable
         Raises for a state and what `again` returned, or None for a state just after the death.
+    last : int
+        How many states to look at, from the last one back: a control knows where it breaks.
     """
     faults: dict[str, str] = {}
-    for number, state in enumerate(cuts.states):
+    for number, state in [*enumerate(cuts.states)][-(last or len(cuts.states)) :]:
         place = f"{number} {cuts.writes[number - 1] if number else 'before the first write'}"
         try:
             left = state.copied()

@@ -48,8 +48,12 @@ def run_training(
     clock: Clock,
     packages: PackageRegistry | None = None,
     recalibrates: bool = False,
+    reports: bool = False,
 ) -> Run:
-    """Run every step from source file to promotion; returns the outcome's name."""
+    """Run every step from source file to promotion; returns the outcome's name.
+
+    The report is written on request: drawing it takes longer than training a small model.
+    """
     name = spec.name
     keys = (sources,) if isinstance(sources, str) else tuple(sources)
     here: dict[str, Any] = {"spec": spec, "artifacts": artifacts}
@@ -70,9 +74,10 @@ def run_training(
     )
     verify_bundle(VerifyBundleRequest(name, run_id, chosen), artifacts=artifacts)
     decision = decide_promotion(DecidePromotionRequest(name, run_id), **here)
-    write_training_report(
-        WriteTrainingReportRequest(name, run_id, version, chosen), sink=None, **here
-    )
+    if reports:
+        write_training_report(
+            WriteTrainingReportRequest(name, run_id, version, chosen), sink=None, **here
+        )
     registered = register_model_version(
         RegisterModelVersionRequest(name, run_id, version, chosen, "local", "lambda"),
         clock=clock,

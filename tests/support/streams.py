@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Iterable
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from noria.spec.loader import parse_spec
 from noria.spec.model import ProjectSpec
@@ -97,6 +98,12 @@ class Stream:
     def champion(self) -> str | None:
         """The model version that serves."""
         return self.state.aliases.read("stream").champion
+
+    def copied(self) -> Self:
+        """Return the same project, apart."""
+        other = copy(self)
+        other.state, other.keys = self.state.copied(), [*self.keys]
+        return other
 
     def put(self, body: bytes) -> None:
         """Put the next file into the inbox."""

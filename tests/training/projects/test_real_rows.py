@@ -104,6 +104,7 @@ def test_a_correction_is_tuned_on_the_newest_month_and_only_where_it_surely_gain
     """What earlier months wanted said "yes" to 83 %."""
     project = _Project("customers", "logistic_regression")
     _with(project, "decision", rule="tuned", share=None)
+    _with(project, "training", serve="evaluated")
     assert project.train(*BANK).outcome == "ChallengerPromoted"
     found = _evaluation(project)
     assert found.metrics["accuracy"] > 0.9

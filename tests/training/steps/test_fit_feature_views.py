@@ -18,6 +18,7 @@ from noria.storage.hashing import sha256_hex
 from noria.storage.keys import (
     ALL_ROWS,
     FEATURE_LAYER,
+    FITTED,
     MANIFEST,
     PRIMARY_LAYER,
     TARGETS,
@@ -81,12 +82,41 @@ def test_features_fitted_again_are_equal_to_the_byte_and_read_no_test_row(prepar
     store = store.copied()
     before = dict(store.objects)
     del store.objects[dataset_key("quick", version, TEST)]
+    del store.objects[run_key("quick", "r", FITTED)]
     result = _fit(spec, store, version)
     assert result.n_folds == spec.evaluation.folds
     assert result.n_features == from_bytes(_file(store, ALL_ROWS)).shape[1]
     assert {key: store.objects.get(key) for key in before if "/test/" not in key} == {
         key: body for key, body in before.items() if "/test/" not in key
     }
+
+
+def test_a_run_that_is_started_again_keeps_whole_features_of_the_same_rows_only(prepared):
+    """Not those that an attempt on other rows has begun to write over: that says so first."""
+    spec, store, version = prepared
+    store, written = store.copied(), []
+    put = store.put
+
+    def counted(key, body, **more):
+        written.append(key)
+        if len(written) == dies_at:
+            raise InterruptedError
+        return put(key, body, **more)
+
+    store.put, dies_at = counted, 0
+    assert _fit(spec, store, version).n_features > 0
+    assert written == []
+    other = changed(spec, ("evaluation", "folds"), 3)
+    dies_at = 3
+    with pytest.raises(InterruptedError):
+        _fit(other, store, version)
+    assert written[0] == run_key("quick", "r", FITTED)
+    written.clear()
+    dies_at = 0
+    assert _fit(spec, store, version).n_folds == 2
+    assert len(written) > 5
+    assert _fit(spec, store, version) == _fit(spec, store, version)
+    assert written[-1] == run_key("quick", "r", FITTED)
 
 
 def _with_rows(store, version, rows):
@@ -96,6 +126,7 @@ def _with_rows(store, version, rows):
     hashes = {**manifest.files, TRAIN: sha256_hex(body)}
     store.put(dataset_key("quick", version, TRAIN), body)
     store.put(key, to_bytes(replace(manifest, files=hashes)))
+    del store.objects[run_key("quick", "r", FITTED)]  # of the same version, with other rows
     return store
 
 

@@ -1,5 +1,7 @@
 """Which rows train and judge once there is a champion, and time splits them."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -39,12 +41,17 @@ class _Turning(Stream):
         return read_dataset_manifest(self.store, "stream", version).report
 
 
-def _served(**settings):
-    """Return a project whose champion was trained on 2,000 rows."""
+@cache
+def _trained(**settings):
     world = _Turning(**settings)
     world.add(2000, is_turned=False)
     assert world.train().outcome == "ChallengerPromoted"
     return world
+
+
+def _served(**settings):
+    """Return a project whose champion was trained on 2,000 rows."""
+    return _trained(**settings).copied()
 
 
 @pytest.mark.parametrize("is_regression", [False, True])

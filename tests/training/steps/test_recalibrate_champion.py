@@ -1,5 +1,7 @@
 """A champion whose ranking holds and whose probabilities do not: learned anew, judged, served."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -32,10 +34,17 @@ class _Offers(Stream):
         self.put(as_csv("x,z,y" + ",a" * len(amounts), x, z, y, *amounts))
 
 
-def _shifted(algorithm="logistic_regression", shift=-2.0, n=1500):
+@cache
+def _served(algorithm, n):
+    """Return a project whose champion was trained on `n` rows; take a copy."""
     world = _Offers(algorithm)
-    world.add(2000, shift=0.0)
+    world.add(n, shift=0.0)
     assert world.train().outcome == "ChallengerPromoted"
+    return world
+
+
+def _shifted(algorithm="logistic_regression", shift=-2.0, n=1500, n_first=2000):
+    world = _served(algorithm, n_first).copied()
     world.add(n, shift=shift)
     return world
 
@@ -170,8 +179,8 @@ def _holds(world, expected):
     return check
 
 
-def _faults(world):
-    """Return the faults of a recalibration that dies anywhere and is started again, and the cuts."""
+def _faults(world, **where):
+    """Return the faults of a recalibration that dies and is started again, and the cuts."""
 
     def start(state):
         return world.train(state, recalibrates=True)
@@ -179,12 +188,12 @@ def _faults(world):
     expected = start(world.state.copied())
     assert expected.outcome == "ChallengerPromoted"
     cuts = cuts_of(world.state.copied(), start)
-    return faults_after(cuts, start, _holds(world, expected)), cuts
+    return faults_after(cuts, start, _holds(world, expected), **where), cuts
 
 
 def test_a_recalibration_killed_at_any_call_and_started_again_ends_as_if_never_killed():
     """Its own promotion must not become what it recalibrates."""
-    faults, cuts = _faults(_shifted())
+    faults, cuts = _faults(_shifted(n=400, n_first=500))
     assert not faults
     assert sum(write.startswith("aliases.apply") for write in cuts.writes) == 1
     assert len(cuts.writes) >= 20
@@ -193,5 +202,5 @@ def test_a_recalibration_killed_at_any_call_and_started_again_ends_as_if_never_k
 def test_a_recalibration_that_forgets_what_it_did_would_be_found(monkeypatch):
     """Control: after its promotion no row is new to the champion, and it trains instead."""
     monkeypatch.setattr("noria.steps.recalibrate_champion._done", lambda *_: None)
-    faults, _ = _faults(_shifted())
+    faults, _ = _faults(_shifted(n=400, n_first=500), last=2)
     assert any("aliases.apply" in cut for cut in faults)

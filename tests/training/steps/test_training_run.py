@@ -106,8 +106,9 @@ def _start(state):
     spec = quick_tickets()
     spec = spec.model_copy(update={"candidates": spec.candidates[:1]})
     return run_training(
-        spec, _CSV, "run", artifacts=state.artifacts, aliases=state.aliases, clock=SteppingClock()
-    )
+        spec, _CSV, "run", reports=True,
+        artifacts=state.artifacts, aliases=state.aliases, clock=SteppingClock(),
+    )  # fmt: skip
 
 
 def _versions(state):
@@ -140,13 +141,13 @@ def killed(monkeypatch):
     """Return what finds the faults of the run, wherever it dies: {cut: fault}, and the cuts."""
     monkeypatch.setattr("noria.steps.write_training_report.render", lambda *_: b"<!doctype html>")
 
-    def faults():
+    def faults(**where):
         state = State(MemoryArtifacts(), MemoryAliases())
         state.artifacts.put(_CSV, ticket_csv(150))
         expected = _start(state.copied())
         assert expected.outcome == "ChallengerPromoted"
         cuts = cuts_of(state, _start)
-        return faults_after(cuts, _start, _holds(expected)), cuts
+        return faults_after(cuts, _start, _holds(expected), **where), cuts
 
     return faults
 
@@ -172,7 +173,7 @@ def _manifest_first(artifacts, project, model_version, files, facts):
 def test_a_manifest_that_is_written_first_would_be_found(killed, monkeypatch):
     """Control: the version is there before its files are."""
     monkeypatch.setattr("noria.steps.register_model_version.write_version", _manifest_first)
-    faults, _ = killed()
+    faults, _ = killed(last=12)
     assert any("manifest.json" in cut for cut in faults)
 
 
@@ -187,5 +188,5 @@ def test_a_promotion_without_an_id_of_its_own_would_be_found(killed, monkeypatch
         return plain(self, change)
 
     monkeypatch.setattr(MemoryAliases, "apply", forgetful)
-    faults, _ = killed()
+    faults, _ = killed(last=2)
     assert any("aliases.apply" in cut for cut in faults)

@@ -53,7 +53,7 @@ def _run(spec, files, run_id="run"):
         artifacts.put(f"inbox/{name}", body)
     run = run_training(
         spec, [f"inbox/{name}" for name, _ in files], run_id,
-        artifacts=artifacts, aliases=MemoryAliases(), clock=SteppingClock(),
+        artifacts=artifacts, aliases=MemoryAliases(), clock=SteppingClock(), reports=True,
     )  # fmt: skip
     return artifacts, run
 

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.metrics import f1_score, r2_score
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from noria.features.view import Origin
 from noria.spec.model import SelectionStep
-from noria.training.selection import kept_columns
+from noria.training.selection import kept_columns, scores_alone
 
 NUMBERS = [Origin("numbers", False)] * 4
 
@@ -78,6 +81,29 @@ def test_gaps_are_no_obstacle(kind):
     X[::7, 0] = np.nan
     step = _step(kind, None if kind == "constant" else 0.5)
     assert 0 in kept_columns([step], (X[:, [0, 2, 3]], y), NUMBERS[:3], "classification")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_columns_alone_score_as_by_scikit_learns_cross_validation(task, gaps):
+    """Holes among the classes, gaps in a column, ties: the same trees, the same scores."""
+    rng = np.random.default_rng(4)
+    y = rng.choice([0, 2, 5], 300) if task == "classification" else rng.normal(size=300)
+    X = np.column_stack([y + rng.normal(0, s, 300) for s in (0.1, 1.0, 5.0)] + [np.round(y)])
+    if gaps:
+        X[::5, 1] = np.nan
+    is_class = task == "classification"
+    tree = DecisionTreeClassifier if is_class else DecisionTreeRegressor
+    folds = (StratifiedKFold if is_class else KFold)(3, shuffle=True, random_state=42)
+    expected = []
+    for place in range(X.shape[1]):
+        model = tree(min_samples_leaf=20, random_state=42)
+        said = cross_val_predict(model, X[:, [place]], y, cv=folds)
+        score = f1_score(y, said, average="weighted") if is_class else r2_score(y, said)
+        expected.append(score)
+    assert scores_alone(X, y, task) == pytest.approx(np.array(expected), abs=1e-12)
+    assert max(expected) > 0.9
+    assert min(expected) < 0.6
 
 
 def test_regressions_choose_by_r2():

@@ -32,6 +32,16 @@ class TrainingSubject:
 
 
 @dataclass(frozen=True)
+class FittedFeatures:
+    """The features of a run, once they are whole (`features/fitted.json`)."""
+
+    dataset_version: str
+    spec_sha256: str
+    n_folds: int
+    n_features: int
+
+
+@dataclass(frozen=True)
 class SearchProgress:
     """The finished trials of a search (`search.json`), so that it goes on where it was cut off."""
 

@@ -9,6 +9,7 @@ MANIFEST = "manifest.json"  # of a dataset version and of a model version, writt
 QUARANTINED, QUARANTINE_REPORT = "rows.jsonl.gz", "report.json"
 # A run: features and what is computed once for all candidates.
 FEATURE_VIEW, ALL_ROWS, TARGETS = "features/view", "features/all.npz", "features/targets.npz"
+FITTED = "features/fitted.json"  # written last: the features are whole
 SELECTIONS = "features/selections.json"
 PRIMARY_LAYER, FEATURE_LAYER = "layers/primary.jsonl.gz", "layers/features.csv.gz"
 WATCHED = "watched.json"  # the words of texts that monitoring counts
