@@ -4,18 +4,19 @@ They are set in `cdk.json` or with `cdk deploy -c noria:stage=prod`. Unknown key
 """
 
 import platform
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 PREFIX = "noria:"
 ROOT = Path(__file__).resolve().parent.parent
 SPECS = ROOT / "layers" / "projects" / "python" / "projects"
 LOCAL_STAGE = "local"  # the embedded emulator
-METRIC_NAMESPACE = "Noria"
+_PYTHON_312_FROM = (1, 9)  # of the prebuilt scikit-learn images, but for "-py312" of earlier ones
 API_STAGE = "v1"  # of API Gateway: the last part of the API's base URL
 PYTHON_VERSION = "3.13"  # of Lambda, of the layers, and of Glue 6.0 where heavy jobs go
 
@@ -31,6 +32,20 @@ Size = Literal["small", "medium", "large"]
 TRAINING_MEMORY_MB: dict[Size, int] = {"small": 3008, "medium": 6144, "large": 10240}
 
 
+def _fit_image(address: str | None) -> str | None:
+    """Refuse prebuilt scikit-learn images whose Python is too old for this code and its numpy."""
+    name, _, tag = (address or "").rpartition(":")
+    if not name.endswith("/sagemaker-scikit-learn"):
+        return address  # an image of one's own, or none
+    numbers = re.match(r"(\d+)\.(\d+)-", tag)
+    if "py312" in tag or (numbers and tuple(map(int, numbers.groups())) >= _PYTHON_312_FROM):
+        return address
+    raise ValueError(
+        f"the prebuilt image '{tag}' carries an older Python than 3.12, for which numpy has no "
+        "wheel of the pinned version; take 1.4-2-py312, or 1.9-0 and later"
+    )
+
+
 class Deployment(BaseModel):
     """One deployment of Noria in one account and region."""
 
@@ -42,7 +57,8 @@ class Deployment(BaseModel):
     alert_email: str | None = None  # subscribes this address to the alerts
     log_retention_days: RetentionDays = 30
     prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
-    sagemaker_image: str | None = None  # for projects whose candidates train there
+    # For projects whose candidates train there.
+    sagemaker_image: Annotated[str | None, AfterValidator(_fit_image)] = None
     # Model versions are put into groups of this name, a hyphen and the project.
     model_package_prefix: Annotated[
         str | None, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,29}$")
@@ -51,6 +67,11 @@ class Deployment(BaseModel):
     clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
     requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
+
+    @property
+    def metric_namespace(self) -> str:
+        """The namespace of its metrics: stages of one account keep apart."""
+        return f"Noria/{self.stage}"
 
     def stack_name(self, stack: str) -> str:
         """Return the name of one of the deployment's stacks."""

@@ -95,6 +95,6 @@ class Monitoring(Construct):
 
 def _every(hours: int) -> str:
     """Return the schedule: at five past the hour where hours divide the day, so that both meet."""
-    if 24 % hours == 0:
-        return f"cron(5 {'*' if hours == 1 else f'0/{hours}'} * * ? *)"
-    return f"rate({hours} hours)"
+    if 24 % hours:
+        return f"rate({hours} hours)"
+    return f"cron(5 {','.join(map(str, range(0, 24, hours))) if hours > 1 else '*'} * * ? *)"

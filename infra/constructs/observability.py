@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
@@ -10,7 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import METRIC_NAMESPACE, Deployment
+from infra.config import Deployment
 
 _FIVE_MINUTES = Duration.minutes(5)
 _SLOW_MS = 1000.0  # p95 of a predict request
@@ -33,31 +33,46 @@ class Observability(Construct):
         """`server_errors` count what the API could not answer, crashes and timeouts too."""
         super().__init__(scope, name)
         self._action = actions.SnsAction(alerts)
+        self._namespace = deployment.metric_namespace
         failed = {n: m.metric_failed(period=_FIVE_MINUTES) for n, m in machines.items()}
         depths = {
             name: queue.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES)
             for name, queue in dead_letters.items()
         }
         self._alarm("RequestsFailed", server_errors, 1, "the API answered 5xx")
-        self._alarm("SlowAnswers", _own("LatencyMs", "p95"), _SLOW_MS, "p95 of predict, ms")
-        self._alarm("LogLost", _own("PredictionsNotLogged"), 1, "predictions left no trace")
-        self._alarm("NoChampion", _own("NoChampion"), 1, "requests for a project without champion")
+        self._alarm("SlowAnswers", self._own("LatencyMs", "p95"), _SLOW_MS, "p95 of predict, ms")
+        self._alarm("LogLost", self._own("PredictionsNotLogged"), 1, "predictions left no trace")
+        self._alarm(
+            "NoChampion", self._own("NoChampion"), 1, "requests for a project without champion"
+        )
         for machine, metric in failed.items():
             self._alarm(f"{machine}Failed", metric, 1, f"{machine.lower()} executions failed")
         for queue, metric in depths.items():
             self._alarm(
                 f"{queue}DeadLetters", metric, 1, f"messages that could not be processed: {queue}"
             )
-        board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"noria-{deployment.stage}")
-        board.add_widgets(
-            _graph("Predictions", [_own("Predictions")]),
-            _graph("Latency, ms", [_own("LatencyMs", p) for p in ("p50", "p95", "p99")]),
-            _graph("Not answered", [_own("RequestsFailed"), _own("NoChampion")]),
+        # Dashboards have one name in an account, whatever the region.
+        board = cloudwatch.Dashboard(
+            self, "Dashboard", dashboard_name=f"noria-{deployment.stage}-{Stack.of(self).region}"
         )
         board.add_widgets(
-            _graph("Not logged", [_own("PredictionsNotLogged")]),
+            _graph("Predictions", [self._own("Predictions")]),
+            _graph("Latency, ms", [self._own("LatencyMs", p) for p in ("p50", "p95", "p99")]),
+            _graph("Not answered", [self._own("RequestsFailed"), self._own("NoChampion")]),
+        )
+        board.add_widgets(
+            _graph("Not logged", [self._own("PredictionsNotLogged")]),
             _graph("Failed executions", list(failed.values())),
             _graph("Dead letters", list(depths.values())),
+        )
+
+    def _own(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+        """Return one of the metrics that predict writes into its log."""
+        return cloudwatch.Metric(
+            namespace=self._namespace,
+            metric_name=name,
+            statistic=statistic,
+            period=_FIVE_MINUTES,
         )
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, text: str) -> None:
@@ -73,16 +88,6 @@ class Observability(Construct):
         )
         alarm.add_alarm_action(self._action)
         alarm.add_ok_action(self._action)
-
-
-def _own(name: str, statistic: str = "Sum") -> cloudwatch.Metric:
-    """Return one of the metrics that predict writes into its log."""
-    return cloudwatch.Metric(
-        namespace=METRIC_NAMESPACE,
-        metric_name=name,
-        statistic=statistic,
-        period=_FIVE_MINUTES,
-    )
 
 
 def _graph(title: str, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:

@@ -1,6 +1,8 @@
 """What training jobs need: the code they run, a role, and the state machine's right to start them."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
@@ -13,6 +15,8 @@ from infra.constructs.function import allow
 from infra.stacks.storage import StorageStack
 
 _NOWHERE = "not-configured"
+_RESOURCE = "arn:aws:states:::sagemaker:createTrainingJob.sync"
+_METRICS = "/aws/sagemaker/TrainingJobs"  # where a job's own metrics go
 _READS = ("datasets/*/train/*", "datasets/*/manifest.json", "runs/*", "models/*")
 
 
@@ -65,6 +69,11 @@ class SagemakerTraining(Construct):
                 ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
                 [logs],
             ),
+            iam.PolicyStatement(
+                actions=["cloudwatch:PutMetricData"],
+                resources=["*"],
+                conditions={"StringEquals": {"cloudwatch:namespace": _METRICS}},
+            ),
             # Of prebuilt images, which lie in AWS's own accounts.
             allow(
                 ["ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability",
@@ -79,9 +88,21 @@ class SagemakerTraining(Construct):
             "SagemakerSource": source.s3_object_url,
         }
 
-    def statements(self) -> list[iam.PolicyStatement]:
-        """Return what a state machine needs to run jobs and wait for them."""
-        if not self._image:
+    def offered(self, text: str) -> str:
+        """Return a machine's text as it is deployed: without states for jobs that nobody can run.
+
+        Step Functions refuses a machine that waits for training jobs and may not make the rule
+        that tells it of their end.
+        """
+        if self._image or _RESOURCE not in text:
+            return text
+        machine = json.loads(text)
+        _without_jobs(machine)
+        return json.dumps(machine, indent=2)
+
+    def statements(self, text: str) -> list[iam.PolicyStatement]:
+        """Return what a state machine needs to run the jobs of its text and wait for them."""
+        if _RESOURCE not in text:
             return []
         stack = Stack.of(self)
         jobs = stack.format_arn(
@@ -95,9 +116,22 @@ class SagemakerTraining(Construct):
         return [
             allow(
                 ["sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob",
-                 "sagemaker:StopTrainingJob", "sagemaker:AddTags"],
+                 "sagemaker:StopTrainingJob", "sagemaker:AddTags", "sagemaker:ListTags"],
                 [jobs],
             ),
             allow(["iam:PassRole"], [self._role.role_arn]),
             allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
         ]  # fmt: skip
+
+
+def _without_jobs(machine: dict[str, Any]) -> None:
+    """Drop the states that run training jobs, and the choices that lead to them."""
+    states = machine["States"]
+    gone = {name for name, state in states.items() if state.get("Resource") == _RESOURCE}
+    for name in gone:
+        del states[name]
+    for state in states.values():
+        if state["Type"] == "Choice":
+            state["Choices"] = [c for c in state["Choices"] if c["Next"] not in gone]
+        if state["Type"] == "Map":
+            _without_jobs(state["ItemProcessor"])

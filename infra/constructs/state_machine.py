@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra import bundling
 from infra.config import ROOT, Deployment
 from infra.constructs.function import allow, log_group
 from infra.constructs.glue_jobs import GlueJobs
@@ -31,7 +32,7 @@ class NoriaStateMachine(Construct):
         """`starts` are the machines it may start, by their name in the file."""
         super().__init__(scope, name)
         path = ROOT / "statemachines" / f"{name.lower()}.asl.json"
-        text = path.read_text(encoding="utf-8")
+        text = training_jobs.offered(path.read_text(encoding="utf-8"))
         known = {
             **steps.substitutions(),
             **training_jobs.substitutions,
@@ -42,7 +43,9 @@ class NoriaStateMachine(Construct):
         self.state_machine = sfn.StateMachine(
             self,
             "StateMachine",
-            definition_body=sfn.DefinitionBody.from_file(str(path)),
+            definition_body=sfn.DefinitionBody.from_file(
+                str(bundling.kept_file(path.name, text.encode()))
+            ),
             definition_substitutions=used,
             tracing_enabled=True,
             logs=sfn.LogOptions(
@@ -54,8 +57,7 @@ class NoriaStateMachine(Construct):
         functions = [value for key, value in used.items() if key.endswith("Function")]
         if functions:
             self.state_machine.add_to_role_policy(allow(["lambda:InvokeFunction"], functions))
-        own = training_jobs.statements() if "sagemaker:createTrainingJob" in text else ()
-        for statement in (*own, *glue_jobs.statements(text)):
+        for statement in (*training_jobs.statements(text), *glue_jobs.statements(text)):
             self.state_machine.add_to_role_policy(statement)
         if '"DISTRIBUTED"' in text:
             self._may_run_itself()

@@ -1,7 +1,8 @@
 """The functions of the state machines, each with the rights of its step and no others."""
 
+import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -10,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import Deployment
+from infra.config import ROOT, Deployment
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow
 from infra.stacks.storage import StorageStack
@@ -130,7 +131,7 @@ STEPS: dict[str, Step] = {
     # Of all.
     "raise_alert": Step((), (), CLAIMS, publishes=True),
 }
-_LIGHT_MEMORY_MB, _LIGHT_SECONDS, _HEAVY_SECONDS = 1024, 300, 900
+_LIGHT_MEMORY_MB, _UNATTENDED_SECONDS = 1024, 300
 _CORE_MB = 1769  # what Lambda gives one virtual CPU for
 UNATTENDED = frozenset(
     {"profile_log_chunk", "follow_approval", "raise_alert"}
@@ -153,13 +154,14 @@ class Steps(Construct):
     ) -> None:
         super().__init__(scope, name)
         self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        states = _seconds_of_states()
         self.functions: dict[str, lambda_.Function] = {
             step: NoriaFunction(
                 self,
                 step,
                 deployment=deployment,
                 layers=layers,
-                runtime=_runtime(rights, deployment),
+                runtime=_runtime(rights, deployment, _timeout(step, states)),
                 environment=environment,
                 statements=_statements(rights, storage, alerts),
                 dead_letters=self.dead_letters if step in UNATTENDED else None,
@@ -169,10 +171,7 @@ class Steps(Construct):
 
     def substitutions(self) -> dict[str, str]:
         """Return what the state machines call the functions."""
-        return {
-            "".join(word.capitalize() for word in step.split("_")) + "Function": f.function_arn
-            for step, f in self.functions.items()
-        }
+        return {_function_name(step): f.function_arn for step, f in self.functions.items()}
 
 
 def dead_letter_queue(scope: Construct, name: str) -> sqs.Queue:
@@ -186,15 +185,49 @@ def dead_letter_queue(scope: Construct, name: str) -> sqs.Queue:
     )
 
 
-def _runtime(step: Step, deployment: Deployment) -> Runtime:
+def _seconds_of_states() -> dict[str, int]:
+    """Return, by function, the shortest time in which a state of any machine waits for it."""
+    found: dict[str, int] = {}
+
+    def look(machine: Mapping[str, Any]) -> None:
+        for state in machine["States"].values():
+            if state["Type"] == "Map":
+                look(state["ItemProcessor"])
+            name = str(state.get("Resource", ""))
+            if name.startswith("${"):
+                seconds = int(state["TimeoutSeconds"])
+                found[name] = min(seconds, found.get(name, seconds))
+
+    for path in sorted((ROOT / "statemachines").glob("*.asl.json")):
+        look(json.loads(path.read_text(encoding="utf-8")))
+    return found
+
+
+def _timeout(step: str, states: Mapping[str, int]) -> int:
+    """Return a function's timeout: it ends before the state gives it up, or it would go on unseen.
+
+    What is given up and still commits later is a change that no machine knows of.
+    """
+    waits = states.get("${" + _function_name(step) + "}")
+    if waits is None:
+        return _UNATTENDED_SECONDS
+    return waits - (30 if waits >= 300 else 15)
+
+
+def _function_name(step: str) -> str:
+    """Return what the state machines call a step's function."""
+    return "".join(word.capitalize() for word in step.split("_")) + "Function"
+
+
+def _runtime(step: Step, deployment: Deployment, seconds: int) -> Runtime:
     layers: tuple[str, ...] = (step.layer,)
     if step.layer == "report_runtime" and deployment.mlflow_tracking_uri:
         layers += ("tracking_runtime",)
     if step.is_heavy:
-        return Runtime(layers, deployment.training_memory_mb, _HEAVY_SECONDS, step.disk_mb)
+        return Runtime(layers, deployment.training_memory_mb, seconds, step.disk_mb)
     if step.is_scoring:
-        return Runtime(layers, _CORE_MB, _HEAVY_SECONDS, step.disk_mb)
-    return Runtime(layers, _LIGHT_MEMORY_MB, _LIGHT_SECONDS, step.disk_mb)
+        return Runtime(layers, _CORE_MB, seconds, step.disk_mb)
+    return Runtime(layers, _LIGHT_MEMORY_MB, seconds, step.disk_mb)
 
 
 def _statements(step: Step, storage: StorageStack, alerts: sns.ITopic) -> list[iam.PolicyStatement]:

@@ -150,6 +150,7 @@ def _environment(deployment: Deployment, storage: StorageStack, alerts: Alerts) 
         "NORIA_DATA_BUCKET": storage.bucket.bucket_name,
         "NORIA_ALIAS_TABLE": storage.aliases.table_name,
         "NORIA_CODE_VERSION": code_version(deployment.architecture),
+        "NORIA_METRIC_NAMESPACE": deployment.metric_namespace,
         "NORIA_ALERT_TOPIC": alerts.topic.topic_arn,
         "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 - the only folder it may write
     }

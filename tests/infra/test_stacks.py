@@ -405,6 +405,23 @@ def test_packages_are_written_and_followed_only_where_a_group_is_named(platform)
     assert "Answers" in found["states:SendTaskSuccess"][0]
 
 
+@pytest.mark.parametrize(
+    ("tag", "is_taken"),
+    [("1.2-1-cpu-py3", False), ("1.4-2-cpu-py310", False), ("1.4-2-py312", True),
+     ("1.9-0-cpu-py3", True), ("1.10-0-cpu-py3", True), ("2.0-1-cpu-py3", True)],
+)  # fmt: skip
+def test_a_prebuilt_image_must_carry_a_python_that_the_code_runs_on(tag, is_taken):
+    """Said at synthesis, with what to take; an image of one's own is not judged by its tag."""
+    registry = "1.dkr.ecr.eu-west-1.amazonaws.com/"
+    read_deployment({"noria:sagemaker_image": f"{registry}own:{tag}"})
+    address = f"{registry}sagemaker-scikit-learn:{tag}"
+    if is_taken:
+        assert read_deployment({"noria:sagemaker_image": address}).sagemaker_image == address
+    else:
+        with pytest.raises(ValueError, match=r"noria:sagemaker_image.*take 1\.4-2-py312"):
+            read_deployment({"noria:sagemaker_image": address})
+
+
 def test_without_an_image_no_project_may_train_on_sagemaker(platform, monkeypatch):
     """Said at synthesis, not by a failed training."""
     assert "sagemaker" not in json.dumps(_resources(platform, "AWS::IAM::Policy"))

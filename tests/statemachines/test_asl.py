@@ -96,7 +96,8 @@ def test_every_task_times_out_and_retries_with_jitter(key):
         # Each ends before the next, so that the innermost says why.
         assert longest < task["TimeoutSeconds"] < MACHINES[key[0]]["TimeoutSeconds"]
     else:
-        assert 0 < task["TimeoutSeconds"] <= 900
+        # A function may take 15 minutes, and ends before the state gives it up.
+        assert 0 < task["TimeoutSeconds"] <= 930
     assert all(
         tuple(retry) == RETRY and retry["JitterStrategy"] == "FULL" for retry in task["Retry"]
     )

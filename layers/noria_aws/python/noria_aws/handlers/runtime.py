@@ -1,6 +1,7 @@
 """What surrounds every handler: decode, log one event at start and end, encode, one catch-all."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from time import perf_counter, time
@@ -8,7 +9,7 @@ from typing import Any
 
 from noria.errors import NoriaError
 
-METRIC_NAMESPACE = "Noria"
+METRIC_NAMESPACE = os.environ.get("NORIA_METRIC_NAMESPACE", "Noria")  # of the deployment's stage
 
 
 def log_event(event: str, **facts: Any) -> None:
