@@ -1,8 +1,10 @@
-"""The emulator's process: MiniStack with `infra.local.patches`; started by `emulator.start`."""
+"""The emulator's process: MiniStack, patched and guarded; started by `emulator.start`."""
 
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+from infra.local.guard import guarded
 
 MINISTACK_VERSION = "1.5.33"
 
@@ -16,9 +18,10 @@ def main() -> None:
     from infra.local import patches
 
     patches.apply(layers, state / "clock")
-    from ministack.app import main as run
+    from ministack import app
 
-    run()
+    app.app = guarded(app.app)
+    app.main()
 
 
 if __name__ == "__main__":
