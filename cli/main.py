@@ -23,7 +23,7 @@ from infra.local.deploy import deploy
 from noria.errors import ModelVersionNotFoundError
 from noria.evaluation.runs import read_selection
 from noria.promotion.gate import gates_in_force
-from noria.records.alias import Promotion, PromotionKind
+from noria.records.alias import AliasRecord, Promotion, PromotionKind
 from noria.records.codec import from_bytes
 from noria.records.dataset import ValidationReport
 from noria.registry.versions import read_manifest, verify_version
@@ -337,7 +337,8 @@ def promote(
     """Make a registered model version champion by hand."""
     with told():
         name = checked(project)
-        _move(Target(stage), name, model_version, "manual", reason, as_json)
+        target = Target(stage)
+        _move(target, target.aliases.read(name), model_version, "manual", reason, as_json)
 
 
 @app.command()
@@ -351,23 +352,31 @@ def rollback(
     """Return to an earlier champion; served within seconds, nothing is redeployed."""
     with told():
         name, target = checked(project), Target(stage)
-        version = to or target.aliases.read(name).previous_champion
+        # The one reading that the version is taken from is what the alias must still be.
+        record = target.aliases.read(name)
+        version = to or record.previous_champion
         if version is None:
             raise ModelVersionNotFoundError(f"project '{project}' has no earlier champion")
-        _move(target, name, version, "rollback", reason, as_json)
+        _move(target, record, version, "rollback", reason, as_json)
 
 
 def _move(
-    target: Target, project: str, version: str, kind: PromotionKind, reason: str, as_json: bool
+    target: Target,
+    seen: AliasRecord,
+    version: str,
+    kind: PromotionKind,
+    reason: str,
+    as_json: bool,
 ) -> None:
+    """Promote a version, unless the alias has moved since it was seen."""
+    project = seen.project
     verify_version(target.artifacts, project, version)
-    revision = target.aliases.read(project).revision
     record = target.aliases.apply(
         Promotion(
             project=project,
-            promotion_id=f"{kind}-{version}-{revision}",
+            promotion_id=f"{kind}-{version}-{seen.revision}",
             model_version=version,
-            expected_revision=revision,
+            expected_revision=seen.revision,
             kind=kind,
             reason=reason,
             actor=getpass.getuser(),

@@ -98,12 +98,13 @@ def apply_change(record: AliasRecord, change: AliasChange) -> tuple[AliasRecord,
     """Return the record and the history row that follow from a change; no check, no I/O."""
     revision = record.revision + 1
     if isinstance(change, Promotion):
+        serves = change.model_version == record.champion  # then it ends the rollout, and no more
         after = AliasRecord(
             project=record.project,
             revision=revision,
             champion=change.model_version,
-            previous_champion=record.champion,
-            promoted_at=change.at,
+            previous_champion=record.previous_champion if serves else record.champion,
+            promoted_at=record.promoted_at if serves else change.at,
         )
     else:
         is_off = change.mode == "off"
