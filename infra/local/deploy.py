@@ -59,8 +59,11 @@ def _share_zips(out: Path) -> None:
     It looks for them in a folder of its output, and writes each under another name first.
     """
     ZIPS.mkdir(parents=True, exist_ok=True)
-    if not (out / ".cache").exists():
-        (out / ".cache").symlink_to(ZIPS)
+    cache = out / ".cache"
+    if cache.is_symlink():  # of a checkout that has been moved since
+        cache.unlink()
+    if not cache.exists():
+        cache.symlink_to(ZIPS)
 
 
 def _is_bootstrapped(emulator: Emulator) -> bool:

@@ -316,9 +316,11 @@ def _shifts(
     width = min(part.answers.outputs.shape[1] for part in parts)  # classes that all folds know
     truth = np.concatenate([part.truth for part in parts])
     outputs = np.concatenate([part.answers.outputs[:, :width] for part in parts])
-    known = np.concatenate([part.guessed.outputs[:, :width] for part in parts]).mean(axis=0)
     is_known = (truth < width) & (outputs.sum(axis=1) > 0.0)
-    check = check_correction(truth[is_known], outputs[is_known], known)
+    known = outputs[is_known].mean(axis=0)
+    check = check_correction(
+        truth[is_known], outputs[is_known], known, least=spec.monitoring.min_rows
+    )
     yield ShiftScore(
         measurement.files, measurement.protocol, check.n_rows, check.kept, check.corrected
     )

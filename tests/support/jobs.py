@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -53,9 +53,17 @@ max_refused_fraction = 0.2
 class Jobs:
     """A project with a champion, and its batch jobs."""
 
-    def __init__(self, bundle: Mapping[str, bytes] | None = None, **batch: Any) -> None:
+    def __init__(
+        self,
+        bundle: Mapping[str, bytes] | None = None,
+        *,
+        prior_shift: Literal["keep", "correct"] = "keep",
+        **batch: Any,
+    ) -> None:
         spec = parse_spec(SPEC, source="p.toml")
-        self.spec = spec.model_copy(update={"batch": spec.batch.model_copy(update=batch)})
+        decision = spec.decision.model_copy(update={"prior_shift": prior_shift})
+        changes = {"batch": spec.batch.model_copy(update=batch), "decision": decision}
+        self.spec = spec.model_copy(update=changes)
         self.store, self.aliases = MemoryArtifacts(), MemoryAliases()
         self.clock, self.models = SteppingClock(), BatchModels(self.store)
         self.promote("v1", bundle or tiny_bundle())

@@ -1,7 +1,7 @@
 """The smallest real serving bundle: one number in, one linear value out."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from noria.bundle.format import pack
@@ -12,8 +12,18 @@ COLUMN = {
 }  # fmt: skip
 
 
-def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
-    """Return a bundle that answers 2 x + 1; `changes` replace parts of its description."""
+def tiny_bundle(
+    numbers: Mapping[str, Sequence[float]] | None = None, **changes: Any
+) -> Mapping[str, bytes]:
+    """Return a bundle that answers 2 x + 1.
+
+    Parameters
+    ----------
+    numbers : mapping
+        Other coefficients and intercepts, for as many outputs.
+    **changes
+        Replace parts of its description.
+    """
     view: dict[str, Any] = {
         "name": "n", "kind": "numeric", "columns": ["x"], "by": None, "groups": {},
         "fill": [0.0], "center": [0.0], "scale": [1.0],
@@ -33,5 +43,6 @@ def tiny_bundle(**changes: Any) -> Mapping[str, bytes]:
         "reference": {"x": 5.0},
         "watched": {},
     }
-    arrays = {"coefficients": array("d", [2.0]), "intercepts": array("d", [1.0])}
+    numbers = numbers or {"coefficients": [2.0], "intercepts": [1.0]}
+    arrays = {name: array("d", values) for name, values in numbers.items()}
     return pack({**description, **changes}, arrays)

@@ -40,3 +40,11 @@ def test_a_value_of_a_regression_lies_in_the_specs_range(housing):
     """The target of housing is not negative."""
     assert _reader(housing).read("24") == (24.0, None)
     assert _reader(housing).read(-1)[1] == "outside [0.0, None]"
+
+
+@pytest.mark.parametrize("project", ["housing", "customers", "tickets"])
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_an_integer_of_any_length_is_refused_with_a_reason(request, project, digits):
+    """It is beyond a double's range, and Python refuses to print the longest ones."""
+    label, reason = _reader(request.getfixturevalue(project)).read(-(10**digits))
+    assert (label, reason) == (None, "must be a finite number")

@@ -181,7 +181,7 @@ def test_quality_is_estimated_for_the_class_shares_of_the_window_where_the_spec_
         p.log(kept, START + timedelta(minutes=5), version="v2")
         _, performance, _ = decided(p, START + timedelta(hours=1))
         estimates[known] = _report(p, performance).estimated["f1_macro"].value
-    assert estimates[0.5, 0.5] == pytest.approx(true, abs=0.03)
+    assert estimates[0.5, 0.5] == pytest.approx(true, abs=0.04)
     # Control: a model of which training says that a correction does not help.
     assert abs(estimates[()] - true) > 0.1
 

@@ -96,7 +96,7 @@ def test_a_batch_decided_row_by_row_would_call_another_share():
 def test_a_batch_of_other_class_shares_is_corrected_however_it_was_cut():
     """Training had as many of each; here "yes" is rare, and the rows in doubt become "no"."""
     body = _doubtful(n_yes=30, n_no=470)
-    jobs = Jobs(_graded(known=(0.5, 0.5)))
+    jobs = _correcting(_graded(known=(0.5, 0.5)))
     closed = jobs.run(body)
     rows = jobs.answers(closed)
     assert closed.summary.endswith("corrected for other class shares than in training")
@@ -111,21 +111,64 @@ def test_a_batch_of_other_class_shares_is_corrected_however_it_was_cut():
         assert float(row["p_no"]) + float(row["p_yes"]) == pytest.approx(1.0)
         assert float(row["confidence"]) == float(row[f"p_{row['prediction']}"])
         assert row["prediction"] == ("yes" if float(row["p_yes"]) > 0.5 else "no")
-    whole = Jobs(_graded(known=(0.5, 0.5)), rows_per_part=1000)
+    whole = _correcting(_graded(known=(0.5, 0.5)), rows_per_part=1000)
     assert whole.store.get(whole.run(body).result_key) == jobs.store.get(closed.result_key)
 
 
 def test_a_batch_of_the_same_class_shares_stays_as_it_is():
     """Control: as if nothing had been asked for; so do too few rows, whatever they say."""
     body = _doubtful(n_yes=250, n_no=250)
-    plain, asked = Jobs(_graded()), Jobs(_graded(known=(0.5, 0.5)))
+    plain, asked = Jobs(_graded()), _correcting(_graded(known=(0.5, 0.5)))
     closed = asked.run(body)
     assert plain.answers(plain.run(body)) == asked.answers(closed)
     assert "corrected" not in closed.summary
     assert not json.loads(asked.store.get(closed.summary_key))["prior_shift"]["is_corrected"]
-    few = Jobs(_graded(known=(0.5, 0.5)))
+    few = _correcting(_graded(known=(0.5, 0.5)))
     closed = few.run(_doubtful(n_yes=0, n_no=99))
     assert json.loads(few.store.get(closed.summary_key))["prior_shift"] is None
+
+
+def test_a_correction_that_is_switched_off_stops_with_the_next_batch():
+    """The model was trained while the spec asked for it."""
+    body = _doubtful(n_yes=30, n_no=470)
+    jobs = Jobs(_graded(known=(0.5, 0.5)))
+    plain = Jobs(_graded())
+    closed = jobs.run(body)
+    assert jobs.answers(closed) == plain.answers(plain.run(body))
+    assert json.loads(jobs.store.get(closed.summary_key))["prior_shift"] is None
+
+
+def test_more_classes_costs_and_parts_without_an_answer_are_decided_together():
+    """In an order that is not the alphabet's; CSV has equal bytes however it was cut."""
+    model = {"form": "linear", "link": "softmax", "n_outputs": 3,
+             "calibration": {"slope": 0.4, "shift": [0.0, 0.0, 0.0]}}  # fmt: skip
+    arrays = {"coefficients": [2.0, 0.0, -1.0], "intercepts": [-8.0, 0.0, 3.0]}
+    costs = [[0.0, 1.0, 1.0], [3.0, 0.0, 3.0], [1.0, 1.0, 0.0]]
+    bundle = tiny_bundle(
+        arrays, task="classification", classes=["m", "z", "a"], model=model,
+        decision_weights=[1.0, 1.0, 1.0], decision_costs=costs,
+        decision_known_shares=[0.05, 0.05, 0.9],
+    )  # fmt: skip
+    body = csv_file(600, bad=set(range(120)))  # the first part has no answer
+    results = set()
+    for rows_per_part in (7, 100, 1000):
+        jobs = _correcting(bundle, rows_per_part=rows_per_part)
+        closed = jobs.run(body)
+        results.add(jobs.store.get(closed.result_key))
+    assert len(results) == 1
+    outcome = json.loads(jobs.store.get(closed.summary_key))
+    assert outcome["prior_shift"]["is_corrected"]
+    assert sum(outcome["counts"]["classes"].values()) == 480
+    for row in jobs.answers(closed):
+        shares = [float(row[f"p_{name}"]) for name in ("m", "z", "a")]
+        expected = [
+            sum(p * line[said] for p, line in zip(shares, costs, strict=True)) for said in range(3)
+        ]
+        assert row["prediction"] == ["m", "z", "a"][expected.index(min(expected))]
+
+
+def _correcting(bundle, **batch):
+    return Jobs(bundle, prior_shift="correct", **batch)
 
 
 def _doubtful(*, n_yes, n_no):

@@ -27,7 +27,7 @@ def test_the_page_says_that_class_shares_differ_and_what_was_done_about_it():
         task="classification", classes=["no", "yes"], model=model,
         decision_weights=[1.0, 1.0], decision_known_shares=[0.9, 0.1],
     )  # fmt: skip
-    jobs = Jobs(bundle)
+    jobs = Jobs(bundle, prior_shift="correct")
     jobs.run(csv_file(500))
     result = write_batch_report(
         WriteBatchReportRequest("p", "j1"), spec=jobs.spec, artifacts=jobs.store

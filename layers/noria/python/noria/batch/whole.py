@@ -160,7 +160,8 @@ def _sampled(tables: Iterator[pa.Table], classes: Sequence[str], step: int) -> F
     """Return the probabilities of every `step`-th row of all tables."""
     parts, n_before = [], 0
     for table in tables:
-        parts.append(outputs_of(table, classes)[-n_before % step :: step])
+        # A copy: a view would keep all rows of the part.
+        parts.append(outputs_of(table, classes)[-n_before % step :: step].copy())
         n_before += len(table)
     return np.concatenate(parts)
 

@@ -12,6 +12,7 @@ from noria.records.bundle import TargetContract
 from noria.storage.hashing import canonical_json
 
 _SHOWN = 40  # characters of a label that a reason quotes
+_LONGEST_BITS = 1024  # of an integer that a double can hold
 
 
 class TargetReader:
@@ -49,6 +50,8 @@ class TargetReader:
             return None, None
         if isinstance(label, float) and not isfinite(label):
             return None, f"must be a finite number, got {label}"
+        if isinstance(label, int) and label.bit_length() > _LONGEST_BITS:
+            return None, "must be a finite number"
         if self._task == "regression":
             return as_number(label, self._contract.min, self._contract.max)
         return self._class_of(label if isinstance(label, str) else canonical_json(label).decode())

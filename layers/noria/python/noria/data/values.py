@@ -64,8 +64,10 @@ def as_number(
         return None, f"must be a number, got {type(value).__name__}"
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None, f"must be a number, got {str(value)[:40]!r}"
+    except OverflowError:  # an integer beyond the range of a double; it may be too long to show
+        return None, "must be a finite number"
     if not isfinite(number):
         return None, f"must be a finite number, got {str(value)[:40]!r}"
     if (low is not None and number < low) or (high is not None and number > high):

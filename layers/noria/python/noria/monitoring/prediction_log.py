@@ -20,6 +20,7 @@ from noria.storage.ids import OLDEST_ANSWER_DAYS, time_of
 from noria.storage.keys import REFERENCE, answers_prefix, labels_prefix, profile_prefix
 
 _IDS = ("prediction_id", "record_id")
+_GREATEST = 1e100  # of a labelled value: the sum of many squares stays finite
 _MATCHED_WITHIN = timedelta(hours=1)  # an answer leaves the log's buffer within minutes
 
 
@@ -108,7 +109,8 @@ class Outcomes(NamedTuple):
 
     answers: Answers
     truth: Any  # class numbers or values, shape (n,)
-    n_unknown: int  # labels of classes that the model does not know; they are not in `truth`
+    # Labels of classes that the model does not know, or no numbers; they are not in `truth`.
+    n_unknown: int
 
     @property
     def n(self) -> int:
@@ -234,7 +236,8 @@ def _is_since(answer: FiledAnswer, since: datetime | None) -> bool:
 
 
 def _is_number(label: Any) -> bool:
+    """Return whether sums of the label's squares stay numbers: one must not stop a check."""
     try:
-        return bool(np.isfinite(float(label)))
-    except (TypeError, ValueError):
+        return abs(float(label)) <= _GREATEST
+    except (TypeError, ValueError, OverflowError):
         return False

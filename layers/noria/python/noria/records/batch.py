@@ -89,6 +89,7 @@ class BatchPlan:
     n_bytes: int = 0
     edges: BandEdges | None = None
     whole: WholeDecision | None = None  # None: each row is decided alone
+    top_share: float | None = None  # of plans before `whole`: read, no longer acted on
 
 
 @dataclass(frozen=True)

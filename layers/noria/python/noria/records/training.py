@@ -67,6 +67,9 @@ class CandidateDecision:
     known_shares: tuple[float, ...] = ()
 
 
+LEAST_GAIN = 0.005  # of the log-loss: less is not worth another answer
+
+
 @dataclass(frozen=True)
 class PriorShiftCheck:
     """What correcting for other class shares does to out-of-fold answers (`[decision]`)."""
@@ -74,11 +77,12 @@ class PriorShiftCheck:
     n_rows: int
     kept: float  # log-loss of the probabilities as they are, mean over several class shares
     corrected: float  # of the corrected ones
+    spares_unshifted: bool  # rows as they are lose nothing by it
 
     @property
     def helps(self) -> bool:
-        """Whether batches and windows may be corrected."""
-        return self.corrected < self.kept
+        """Whether batches and windows may be corrected: it gains, and harms nothing unshifted."""
+        return self.spares_unshifted and self.corrected < (1.0 - LEAST_GAIN) * self.kept
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,8 @@ class _Closing:
             return _End("BatchCancelled", "cancelled; no results are written")
         if self._plan.reasons:
             return _End("BatchRejected", "; ".join(self._plan.reasons))
+        if self._plan.top_share is not None and self._plan.whole is None:
+            failure = "an earlier version of Noria planned it"
         if failure or not self._plan.parts:
             why = (failure or "nothing was planned")[:500]
             return _End("BatchFailed", f"failed: {why}; start it again as a new job")

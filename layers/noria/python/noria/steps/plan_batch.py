@@ -127,7 +127,7 @@ class _Planning:
             parts=parts,
             n_bytes=file.budget.taken,
             edges=self._edges(predictor),
-            whole=_whole(predictor),
+            whole=_whole(predictor, self._spec),
         )
 
     def _written(self, file: RowsFile) -> Iterator[PlannedPart]:
@@ -155,9 +155,11 @@ class _Planning:
         return BandEdges(f"{len(found)} earlier batches", at, data.bands)
 
 
-def _whole(predictor: Predictor) -> WholeDecision | None:
+def _whole(predictor: Predictor, spec: ProjectSpec) -> WholeDecision | None:
     """Return how the batch is decided when it is whole; None where rows are decided alone."""
     weights, costs, share, known_shares = predictor.decision
+    if spec.decision.prior_shift == "keep":  # switched off since the model was trained
+        known_shares = ()
     if share is None and not known_shares:
         return None
     return WholeDecision(tuple(predictor.classes), share, known_shares, weights, costs)

@@ -162,9 +162,7 @@ class _Work:
             shares,
             classes=self._predictor.classes,
         )
-        self._decision, self._shift = corrected_decision(
-            spec.decision, decision, self._truth, shares
-        )
+        self._decision, self._shift = corrected_decision(spec, decision, self._truth, shares)
         self._answers = decide(shares, self._decision._replace(share=None))
 
     def _new(self, rows: list[Row], seen: list[Row]) -> tuple[list[Row], Any]:

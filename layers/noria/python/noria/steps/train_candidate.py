@@ -12,7 +12,6 @@ from noria.bundle.exported import Features
 from noria.bundle.exporters import export
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, pack, unpack
 from noria.data.schema_inference import spec_of_dataset
-from noria.data.validation import target_contract
 from noria.data.versions import encode_rows, read_dataset_manifest, read_rows
 from noria.evaluation.decisions import watched_metrics
 from noria.evaluation.metrics import METRICS, Answers, joined, measure
@@ -57,7 +56,13 @@ from noria.storage.keys import (
     fold_name,
     run_key,
 )
-from noria.training.contracts import band_edges, column_contracts, max_gaps, typical_row
+from noria.training.contracts import (
+    band_edges,
+    column_contracts,
+    label_contract,
+    max_gaps,
+    typical_row,
+)
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
 from noria.training.search import ParameterSearch
@@ -285,7 +290,7 @@ class _Run:
             postprocess=self._postprocess(held_out),
             reference=typical_row(self._spec, self._rows),
             watched=self._watched,
-            target=target_contract(self._spec),
+            target=label_contract(self._spec, self.targets["y"]),
             max_gaps=max_gaps(self._spec, self._rows),
         )
         return pack(description.to_dict(), exported.arrays)

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from noria.data.validation import target_contract
 from noria.evaluation.metrics import Floats
 from noria.inference.postprocess import business_value
-from noria.records.bundle import ColumnContract
+from noria.records.bundle import ColumnContract, TargetContract
 from noria.records.prediction import Row
 from noria.spec.model import BusinessValueSection, ProjectSpec
+
+_SLACK = 10.0  # training ranges beyond the training range, that a label may lie
 
 
 def column_contracts(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, ColumnContract]:
@@ -32,6 +35,30 @@ def column_contracts(spec: ProjectSpec, rows: Sequence[Row]) -> dict[str, Column
             missing="refuse" if drops_gaps and column.type == "number" else column.missing,
         )
     return columns
+
+
+def label_contract(spec: ProjectSpec, targets: Any) -> TargetContract:
+    """Return how labels that come later are read: as in training, and not far outside it.
+
+    Parameters
+    ----------
+    targets : array of shape (n,)
+        Of the training rows: values, or class numbers, which bound nothing.
+
+    Notes
+    -----
+    Where the spec gives a value no bound, it is ten times the training range beyond that range:
+    a slip of the keyboard in one label must not decide what the model is worth.
+    """
+    contract = target_contract(spec)
+    if spec.project.task != "regression":
+        return contract
+    low, high = float(np.min(targets)), float(np.max(targets))
+    slack = _SLACK * (high - low)
+    return contract._replace(
+        min=low - slack if contract.min is None else contract.min,
+        max=high + slack if contract.max is None else contract.max,
+    )
 
 
 def max_gaps(spec: ProjectSpec, rows: Sequence[Row]) -> int:

@@ -124,9 +124,7 @@ class CrossValidation:
             classes=self._classes,
             newest=newest,
         )
-        decision, check = corrected_decision(
-            self._spec.decision, decision, truth[known], shares[known]
-        )
+        decision, check = corrected_decision(self._spec, decision, truth[known], shares[known])
         # Row by row, as requests are decided: a batch alone is decided by rank.
         return calibration, decision, decide(shares, decision._replace(share=None)), check
 

@@ -108,14 +108,14 @@ def scores_alone(X: NDArray[np.float64], y: Any, task: Task) -> NDArray[np.float
         warnings.simplefilter("ignore")  # classes with fewer rows than folds
         splits = [*folds.split(X, y)]
     numbers = X.astype(np.float32)
-    has_gaps = np.isnan(numbers).any(axis=0)
+    is_checked = ~np.isfinite(numbers).all(axis=0)  # the trees look for gaps, and refuse infinity
     n_classes = int(y.max()) + 1 if is_class else 0
     metric, nothing = "f1_weighted" if is_class else "r2", np.zeros((len(y), max(n_classes, 1)))
     scores = np.empty(X.shape[1])
-    predicted = np.empty_like(y)
+    predicted = np.empty(len(y), dtype=y.dtype if is_class else np.float64)
     for place in range(X.shape[1]):
         column = np.ascontiguousarray(numbers[:, [place]])
-        checks = bool(has_gaps[place])  # where it looks for gaps
+        checks = bool(is_checked[place])
         for fit, held in splits:
             tree = made(min_samples_leaf=_LEAF, random_state=_SEED)
             with config_context(skip_parameter_validation=True):
