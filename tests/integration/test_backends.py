@@ -8,7 +8,7 @@ import pytest
 
 from cli.analysis import Analysis
 from cli.samples.files import sample_files
-from cli.training import new_run_id, upload, wait_for
+from cli.training import new_run_id, upload
 from infra.config import SPECS
 from infra.local.glue_jobs import missing_spark
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
@@ -16,6 +16,7 @@ from noria.spec.loader import load_project
 from noria.spec.model import TrainingSection
 from noria.storage.keys import model_key
 from tests.support.spark import needs_spark
+from tests.support.wheel import planned, train_by
 
 PROJECT = "housing"
 
@@ -33,24 +34,11 @@ def ends(target):
 
 def _trained(target, keys, backend):
     """Run the deployed definition as it would be with this backend in the spec."""
-    client = target.client("stepfunctions")
-    arn = target.outputs["TrainingStateMachine"]
-    found = client.describe_state_machine(stateMachineArn=arn)
-    definition = json.loads(found["definition"])
     plan = TrainingSection(backend=backend)
-    moved = json.dumps({"backend": plan.backend, "machine": plan.machine, "candidates": CANDIDATES})
-    definition["States"]["PrepareDataset"]["Assign"]["plan"] = (
-        f"{{% $merge([$states.result.plan, {moved}]) %}}"
+    machine = planned(
+        target, backend, backend=plan.backend, machine=plan.machine, candidates=CANDIDATES
     )
-    copy = client.create_state_machine(
-        name=f"on-{backend}", definition=json.dumps(definition), roleArn=found["roleArn"]
-    )
-    run_id = new_run_id()
-    message = {"project": PROJECT, "source_keys": keys, "run_id": run_id}
-    started = client.start_execution(
-        stateMachineArn=copy["stateMachineArn"], name=run_id, input=json.dumps(message)
-    )
-    return wait_for(client, started["executionArn"], lambda *_: None, 0.0)
+    return train_by(target, machine, PROJECT, keys, new_run_id())
 
 
 def _lineage(target, end):

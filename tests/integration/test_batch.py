@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from cli.samples.files import sample_files
-from cli.training import new_run_id, run_training, upload
+from cli.training import new_run_id
 from noria.data.versions import decode_rows
 from noria.storage.keys import OUTCOME, batch_inbox_prefix, batch_key
 from tests.support.stages import workers_of
+from tests.support.wheel import rows, train
 
 PROJECT = "customers"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def champion(target):
-    """A champion of the customers."""
-    keys = upload(target, PROJECT, sample_files(PROJECT, n_rows=3000))
-    end = run_training(target, PROJECT, keys, new_run_id(), lambda *_: None)
+    """A champion of the customers, whichever algorithm it is of."""
+    end = train(target, rows(3000, PROJECT), project=PROJECT, candidates=["logistic_regression"])
     assert end.output["outcome"] == "ChallengerPromoted", end.output
     return end.output["model_version"]
 

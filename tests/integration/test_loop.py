@@ -7,9 +7,8 @@ from functools import lru_cache
 
 import pytest
 
-from cli.samples.files import sample_files
 from cli.simulation import SimulatedTime, simulate_project
-from cli.training import follow_execution, new_run_id, run_training, upload
+from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
 from noria.bundle.format import BUNDLE_FILE, pack, unpack
@@ -19,6 +18,7 @@ from noria.records.evaluation import VersionFacts
 from noria.registry.versions import read_manifest, write_version
 from noria.spec.loader import load_spec
 from noria.storage.keys import REFERENCE, model_key
+from tests.support.wheel import rows, train
 
 PROJECT = "customers"
 
@@ -28,8 +28,8 @@ def champion(target):
     """A champion of a quick project."""
     record = target.aliases.read(PROJECT)
     if record.champion is None:
-        keys = upload(target, PROJECT, sample_files(PROJECT, n_rows=3000))
-        end = run_training(target, PROJECT, keys, new_run_id(), lambda *_: None)
+        files = rows(3000, PROJECT)
+        end = train(target, files, project=PROJECT, candidates=["logistic_regression"])
         assert end.output["outcome"] == "ChallengerPromoted", end.output
         record = target.aliases.read(PROJECT)
     return record.champion

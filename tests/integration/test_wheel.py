@@ -62,8 +62,9 @@ def test_the_first_good_model_is_promoted_and_answers(target, first):
 
 @pytest.fixture(scope="module")
 def tickets_end(target):
-    """Seven algorithms searched, on few rows."""
-    return train(target, rows(150, "tickets"), project="tickets")
+    """Three algorithms searched side by side, on few rows."""
+    chosen = ["logistic_regression", "lightgbm", "svm"]
+    return train(target, rows(150, "tickets"), project="tickets", candidates=chosen)
 
 
 @pytest.mark.usefixtures("tickets_end")
@@ -77,7 +78,8 @@ def test_tickets_work_from_their_spec_alone(target, tickets_end):
 
 def test_housing_works_from_its_spec_alone(target):
     """Regression, from the same engine; a value outside the seen range is said."""
-    end = train(target, sample_files("housing"), project="housing")
+    chosen = ["ridge", "gradient_boosting", "xgboost_important"]
+    end = train(target, sample_files("housing"), project="housing", candidates=chosen)
     assert end.output["outcome"] == "ChallengerPromoted"
     row = dict(zip("CRIM NOX RM AGE DIS RAD TAX PTRATIO B LSTAT".split(),
                    [0.01, 0.5, 6.5, 65, 4.1, 1, 296, 15.3, 396.9, 5], strict=True))  # fmt: skip

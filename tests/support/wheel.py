@@ -1,11 +1,13 @@
 """The messages project on a deployed stage: rows, trainings, promotions."""
 
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cli.samples.files import sample_files
 from cli.target import Target
-from cli.training import Source, TrainingEnd, new_run_id, run_training, upload
+from cli.training import Source, TrainingEnd, new_run_id, run_training, upload, wait_for
 from noria.records.alias import Promotion
 
 PROJECT = "messages"
@@ -29,13 +31,57 @@ def train(
     run_id: str | None = None,
     follow: Callable[..., None] | None = None,
     recalibrates: bool = False,
+    candidates: Sequence[str] = (),
 ) -> TrainingEnd:
-    """Upload the files and train on them by the state machine."""
+    """Upload the files and train on them by the state machine, all or some of the candidates."""
     keys = upload(target, project, files)
+    if candidates:
+        machine = planned(target, "-".join(candidates), candidates=candidates)
+        return train_by(target, machine, project, keys, run_id or new_run_id())
     return run_training(
         target, project, keys, run_id or new_run_id(), follow or (lambda *_: None),
         recalibrates=recalibrates,
     )  # fmt: skip
+
+
+def train_by(
+    target: Target, machine: str, project: str, keys: Sequence[str], run_id: str
+) -> TrainingEnd:
+    """Train on files that are uploaded by a machine that `planned` deployed."""
+    client, started = target.client("stepfunctions"), time.monotonic()
+    message = {"project": project, "source_keys": keys, "run_id": run_id}
+    execution = client.start_execution(
+        stateMachineArn=machine, name=run_id, input=json.dumps(message)
+    )
+    return wait_for(client, execution["executionArn"], lambda *_: None, started)
+
+
+def planned(target: Target, name: str, **plan: Any) -> str:
+    """Deploy the training machine once more, as it is when specs say something else.
+
+    Parameters
+    ----------
+    **plan
+        What takes the place of the spec's own in the plan of a run.
+
+    Returns
+    -------
+    str
+        The machine's ARN; the same name again is the same machine.
+    """
+    client = target.client("stepfunctions")
+    for page in client.get_paginator("list_state_machines").paginate():
+        for machine in page["stateMachines"]:
+            if machine["name"] == name:
+                return str(machine["stateMachineArn"])
+    found = client.describe_state_machine(stateMachineArn=target.outputs["TrainingStateMachine"])
+    definition = json.loads(found["definition"])
+    assign = definition["States"]["PrepareDataset"]["Assign"]
+    assign["plan"] = f"{{% $merge([$states.result.plan, {json.dumps(plan)}]) %}}"
+    made = client.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=found["roleArn"]
+    )
+    return str(made["stateMachineArn"])
 
 
 def promote(target: Target, version: str) -> None:
