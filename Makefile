@@ -17,7 +17,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement bench-texts lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -104,6 +104,9 @@ bench-spark: $(SPARK) ## Profile and drift of ten million rows in a 2 GB driver:
 
 bench-scale: $(SETUP) ## On paper: a day's rows in hours and dollars on each path
 	@$(BIN)/python -m tests.benchmarks.scale
+
+bench-texts: $(SETUP) ## The longest texts, made to be slow, through all text features: build/texts.json
+	@$(BIN)/python -m tests.benchmarks.texts
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins

@@ -25,8 +25,11 @@ RetentionDays = Annotated[
     Literal[7, 14, 30, 90, 180, 365],
     BeforeValidator(lambda days: int(days) if str(days).isdigit() else days),
 ]
+Days = Annotated[int, Field(ge=1, le=3650)]  # after which objects expire
 Architecture = Literal["arm64", "x86_64"]
 Size = Literal["small", "medium", "large"]
+
+_WORKING_FILES_DAYS = 90
 
 # Memory also sets a function's share of CPU: 1,769 MB is one vCPU.
 TRAINING_MEMORY_MB: dict[Size, int] = {"small": 3008, "medium": 6144, "large": 10240}
@@ -56,7 +59,11 @@ class Deployment(BaseModel):
     architecture: Architecture = "arm64"
     alert_email: str | None = None  # subscribes this address to the alerts
     log_retention_days: RetentionDays = 30
-    prediction_log_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    prediction_log_days: Days = 90
+    label_days: Days = 400
+    check_days: Days = 90  # of monitoring checks and their pages
+    quarantine_days: Days = 90
+    batch_result_days: Days = 365
     # For projects whose candidates train there.
     sagemaker_image: Annotated[str | None, AfterValidator(_fit_image)] = None
     # Model versions are put into groups of this name, a hyphen and the project.
@@ -72,6 +79,32 @@ class Deployment(BaseModel):
     def metric_namespace(self) -> str:
         """The namespace of its metrics: stages of one account keep apart."""
         return f"Noria/{self.stage}"
+
+    def retention(self) -> dict[str, int | None]:
+        """Return after how many days objects expire, by prefix of the data bucket; None: never.
+
+        What a model version was trained on stays as long as it: its files, rows and report.
+        """
+        log, working = self.prediction_log_days, _WORKING_FILES_DAYS
+        checks = {f"monitoring/{name}/checks/": self.check_days for name in project_names()}
+        return checks | {
+            "inbox/": None,
+            "datasets/": None,
+            "models/": None,
+            "reports/": None,
+            "monitoring/": None,  # what is kept between checks: a few objects a project
+            "quarantine/": self.quarantine_days,
+            "runs/": working,
+            "predictions/": log,
+            "predictions-failed/": log,
+            "answers/": log,
+            "profiles/": log,
+            "labels/": self.label_days,
+            "batch-inbox/": working,
+            "batches/": working,
+            "analyses/": working,
+            "batch-results/": self.batch_result_days,
+        }
 
     def stack_name(self, stack: str) -> str:
         """Return the name of one of the deployment's stacks."""

@@ -10,7 +10,6 @@ from constructs import Construct
 
 from infra.config import Deployment
 
-_WORKING_FILES_DAYS = 90
 _OLD_OBJECT_VERSIONS_DAYS = 30
 
 
@@ -31,14 +30,11 @@ class StorageStack(Stack):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=RemovalPolicy.RETAIN,
             lifecycle_rules=[
-                _expire("predictions/", deployment.prediction_log_days),
-                _expire("predictions-failed/", deployment.prediction_log_days),
-                _expire("answers/", deployment.prediction_log_days),
-                _expire("profiles/", deployment.prediction_log_days),
-                _expire("runs/", _WORKING_FILES_DAYS),
-                _expire("batches/", _WORKING_FILES_DAYS),
-                _expire("batch-inbox/", _WORKING_FILES_DAYS),
-                _expire("analyses/", _WORKING_FILES_DAYS),
+                *(
+                    s3.LifecycleRule(prefix=prefix, expiration=Duration.days(days))
+                    for prefix, days in deployment.retention().items()
+                    if days is not None
+                ),
                 s3.LifecycleRule(
                     noncurrent_version_expiration=Duration.days(_OLD_OBJECT_VERSIONS_DAYS),
                     abort_incomplete_multipart_upload_after=Duration.days(1),
@@ -80,10 +76,6 @@ class StorageStack(Stack):
                 conditions={"Null": {"s3:if-none-match": "true"}},
             )
         )
-
-
-def _expire(prefix: str, days: int) -> s3.LifecycleRule:
-    return s3.LifecycleRule(prefix=prefix, expiration=Duration.days(days))
 
 
 def _string(name: str) -> dynamodb.Attribute:

@@ -35,8 +35,8 @@ def _run(name, results):
 @pytest.mark.parametrize(
     ("name", "results", "n_least"),
     [("serving", "bench.json", 8), ("joins", "joins.json", 1), ("batch", "batch.json", 9),
-     pytest.param("spark", "spark.json", 3, marks=needs_spark)],
-    ids=["serving", "joins", "batch", "spark"],
+     ("texts", "texts.json", 10), pytest.param("spark", "spark.json", 3, marks=needs_spark)],
+    ids=["serving", "joins", "batch", "texts", "spark"],
 )  # fmt: skip
 def test_a_benchmark_with_goals_writes_each_result_with_its_peer(name, results, n_least):
     """Name, value, unit, peer, ratio, goal: what the table in the documents shows."""
@@ -121,6 +121,7 @@ def test_every_benchmark_has_a_smoke():
         "judgement",
         "training",
         "scale",
+        "texts",
     }
     helpers = {"batch_ours", "children", "data", "models", "report", "size", "stores", "test_smoke"}
     modules = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("[a-z]*.py")}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 
 import pytest
 from aws_cdk import App
@@ -319,6 +320,33 @@ def test_no_state_machine_publishes_by_itself(platform):
     rights = [actions for name, _, actions, _ in _statements(platform) if "StateMachine" in name]
     assert any("lambda:InvokeFunction" in actions for actions in rights)
     assert not any("sns:Publish" in actions for actions in rights)
+
+
+def _spelled_prefixes():
+    """Return the first part of every key that the project spells, and of what AWS writes itself."""
+    text = (ROOT / "layers/noria/python/noria/storage/keys.py").read_text(encoding="utf-8")
+    found = set(re.findall(r'return f"([a-z-]+)/\{project\}', text))
+    return {f"{name}/" for name in found} | {"predictions/", "predictions-failed/"}
+
+
+def test_every_prefix_of_the_bucket_has_a_stated_retention(storage):
+    """What nobody thought of would be kept, and paid for, for ever."""
+    deployment = read_deployment({"noria:check_days": "30"})
+    stated = deployment.retention()
+    spelled = _spelled_prefixes()
+    assert len(spelled) >= 15
+    assert spelled - set(stated) == set()
+    checks = {f"monitoring/{name}/checks/" for name in project_names()}
+    assert set(stated) - spelled == checks
+    assert {stated[prefix] for prefix in checks} == {30}
+    # What a model version rests on is never taken from it.
+    kept = {prefix for prefix, days in stated.items() if days is None}
+    assert {"inbox/", "datasets/", "models/", "reports/"} <= kept
+    (bucket,) = _resources(storage, "AWS::S3::Bucket").values()
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    deployed = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    usual = read_deployment({}).retention()
+    assert deployed == {prefix: days for prefix, days in usual.items() if days is not None}
 
 
 def test_the_bucket_tells_eventbridge_without_a_function_of_its_own(storage):

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import unicodedata
 from time import process_time
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from nltk.stem.snowball import SnowballStemmer
 
 from noria.features.fitting import stop_words
-from noria.features.text import TextPreparer, stemmer
+from noria.features.text import TextPreparer, composed, stemmer
 
 DEFAULTS = {
     "columns": ["t"],
@@ -134,3 +135,17 @@ def test_removing_pairs_equals_the_plain_patterns(text):
     expected = re.sub(r"\w*\d\w*", "", re.sub(r"<.*?>+", "", re.sub(r"\[.*?\]", "", text)))
     clean = ["brackets", "tags", "digit_words"]
     assert _grams(text, clean=clean) == re.sub(r"[<>\[\]]", " ", expected).split()
+
+
+@given(st.text(max_size=200))
+def test_texts_are_composed_as_unicode_says(text):
+    """No language writes more than a few marks on a letter."""
+    assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_run_of_marks_is_cut_where_streams_of_unicode_are():
+    """Sorting thousands of them takes quadratic time; letters and other signs all stay."""
+    marks = "\u0301\u0323" * 20_000
+    assert composed("a" + marks + "b") == composed("a" + marks[:30] + "b")
+    assert composed("😀" * 100 + "…" * 100) == "😀" * 100 + "…" * 100
+    assert composed("a" + marks[:30]) == unicodedata.normalize("NFC", "a" + marks[:30])

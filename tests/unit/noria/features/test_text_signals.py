@@ -1,4 +1,9 @@
-from noria.features.text_signals import MAX_WATCHED, TextObserver, watched_words
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noria.features.text_signals import ADDRESS, MAX_WATCHED, TextObserver, watched_words
 
 
 def test_words_of_few_texts_are_not_watched():
@@ -34,3 +39,9 @@ def test_words_that_may_name_a_person_are_not_watched():
     texts = ["tel 612345678 DNI 12345678Z correo ana.perez@acme.com"] * 12
     assert watched_words(texts) == ["correo", "dni", "tel"]
     assert watched_words(["pérez no entra"] * 12 + ["no entra"] * 2000) == ["entra", "no"]
+
+
+@given(st.text(alphabet="a@ \n\u00e1\u0130.", max_size=60))
+def test_addresses_are_found_in_linear_time_as_the_plain_pattern_finds_them(text):
+    """The plain one tries every start of a word again."""
+    assert re.sub(ADDRESS, " ", text) == re.sub(r"\S+@\S+", " ", text)

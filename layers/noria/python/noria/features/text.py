@@ -25,6 +25,9 @@ _NON_ASCII = re.compile(r"[^\x00-\x7F]+")
 _MARKS = str.maketrans(dict.fromkeys(string.punctuation + "¿¡«»“”‘’…–—·", " "))
 _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 
+_MOST_MARKS = 30  # combining marks in a row
+_LONG_RUN = re.compile(rf"[^\x00-\x7F\w\s]{{{_MOST_MARKS + 1},}}")  # marks are no part of words
+
 _LONGEST_STEMMED = 40  # characters; longer "words" are noise, and would fill the memo
 _MEMO_SIZE = 65_536  # stems of distinct words kept; natural language repeats itself
 
@@ -78,7 +81,7 @@ class TextPreparer:
 
     def _cleaned(self, text: str) -> str:
         if not self._compatible:
-            text = unicodedata.normalize("NFC", text)
+            text = composed(text)
         text = text.lower()
         for pattern, by in self._replace:
             text = pattern.sub(by, text)
@@ -111,6 +114,30 @@ class TextPreparer:
                     break
                 grams += [padded[i : i + size] for i in range(len(padded) - size + 1)]
         return grams
+
+
+def composed(text: str) -> str:
+    """Return a text in Unicode's composed form (NFC), in linear time.
+
+    Of a run of combining marks only the first 30 stay, as in Unicode's stream-safe format [1]_:
+    sorting a longer run takes quadratic time, and no language writes one.
+
+    References
+    ----------
+    .. [1] Unicode Standard Annex 15, "Unicode normalization forms", section 13.
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _LONG_RUN.sub(_without_many_marks, text))
+
+
+def _without_many_marks(run: re.Match[str]) -> str:
+    kept, n_marks = [], 0
+    for character in run[0]:
+        n_marks = n_marks + 1 if unicodedata.combining(character) else 0
+        if n_marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def _without_pairs(text: str, pattern: re.Pattern[str], closing: str) -> str:

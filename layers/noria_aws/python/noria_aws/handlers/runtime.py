@@ -1,15 +1,15 @@
 """What surrounds every handler: decode, log one event at start and end, encode, one catch-all."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from time import perf_counter, time
 from typing import Any
 
 from noria.errors import NoriaError
+from noria_aws.aws.settings import METRIC_NAMESPACE, optional_setting
 
-METRIC_NAMESPACE = os.environ.get("NORIA_METRIC_NAMESPACE", "Noria")  # of the deployment's stage
+_NAMESPACE = optional_setting(METRIC_NAMESPACE) or "Noria"  # of the deployment's stage
 
 
 def log_event(event: str, **facts: Any) -> None:
@@ -29,7 +29,7 @@ def emit_metrics(project: str, **values: float) -> None:
             "Timestamp": int(time() * 1000),
             "CloudWatchMetrics": [
                 {
-                    "Namespace": METRIC_NAMESPACE,
+                    "Namespace": _NAMESPACE,
                     "Dimensions": [["project"], []],
                     "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
                 }
