@@ -29,8 +29,9 @@ class ModelPackages(Construct):
             stack.format_arn(service="sagemaker", resource=kind, resource_name=f"{prefix}-*")
             for kind in ("model-package-group", "model-package")
         )
-        register, follow = (
-            steps.functions[step] for step in ("register_model_version", "follow_approval")
+        register, follow, request = (
+            steps.functions[step]
+            for step in ("register_model_version", "follow_approval", "request_approval")
         )
         register.add_to_role_policy(
             allow(
@@ -39,11 +40,12 @@ class ModelPackages(Construct):
             )
         )
         follow.add_to_role_policy(allow(["sagemaker:DescribeModelPackage"], [packages]))
+        request.add_to_role_policy(allow(["sagemaker:ListModelPackages"], ["*"]))  # takes no ARN
         # Tokens belong to executions, which these actions cannot be limited to by name.
         iam.Policy(
             self,
             "Answers",
-            roles=[follow.role] if follow.role else [],
+            roles=[function.role for function in (follow, request) if function.role],
             statements=[allow(["states:SendTaskSuccess", "states:SendTaskFailure"], ["*"])],
         )
         self._add_rule(prefix, follow, steps)

@@ -1,4 +1,4 @@
-"""Keep the token of a rollout that waits for an approval."""
+"""Keep the token of a rollout that waits for an approval, unless it is there already."""
 
 from noria.steps.request_approval import (
     RequestApprovalRequest,
@@ -17,4 +17,6 @@ def lambda_handler(request: RequestApprovalRequest) -> RequestApprovalResult:
         request,
         state=services.state,
         clock=services.clock,
+        packages=services.model_packages(),
+        waiting=services.waiting_executions,
     )

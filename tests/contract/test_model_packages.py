@@ -48,6 +48,19 @@ def test_a_version_is_a_package_of_its_projects_group(client):
     assert packages.model_version_of(arn) == ("house_prices", "v2")
 
 
+def test_the_status_of_a_version_is_its_newest_packages(client):
+    """By what lists of packages show; a version without one, or a project, has none."""
+    packages = ModelPackages(client, "noria")
+    for version in ("v1", "v10"):
+        packages.mirror("p", version, "PendingManualApproval", {})
+    arns = {found["CustomerMetadataProperties"]["model_version"]: found["ModelPackageArn"]
+            for found in _packages(client, "noria-p")}  # fmt: skip
+    client.update_model_package(ModelPackageArn=arns["v1"], ModelApprovalStatus="Approved")
+    assert packages.status_of("p", "v1") == "Approved"
+    assert packages.status_of("p", "v10") == "PendingManualApproval"
+    assert packages.status_of("p", "v2") is None
+
+
 def test_a_package_of_another_owner_is_not_ours(client):
     """In a group that happens to have our name."""
     client.create_model_package_group(ModelPackageGroupName="noria-x")

@@ -430,6 +430,7 @@ def test_packages_are_written_and_followed_only_where_a_group_is_named(platform)
     assert "registermodelversion" in found["sagemaker:CreateModelPackage"][0].lower()
     assert "model-package/team-*" in found["sagemaker:CreateModelPackage"][1]
     assert "followapproval" in found["sagemaker:DescribeModelPackage"][0].lower()
+    assert "requestapproval" in found["sagemaker:ListModelPackages"][0].lower()
     assert "Answers" in found["states:SendTaskSuccess"][0]
 
 

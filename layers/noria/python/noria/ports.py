@@ -151,6 +151,10 @@ class PackageRegistry(Protocol):
         """Return (project, model version); KeyError when the package is none of Noria's."""
         ...
 
+    def status_of(self, project: str, model_version: str) -> str | None:
+        """Return the newest package's status of a version; None where there is none."""
+        ...
+
 
 class WaitingExecutions(Protocol):
     """Executions that wait for an approval."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from noria.errors import StoreUnavailableError
+from noria.errors import SettingsError, StoreUnavailableError
 from noria.records.approval import PendingApproval
 from noria.records.codec import from_bytes
 from noria.records.state import StateRecord
@@ -13,10 +13,34 @@ from tests.support.fakes import FixedClock, MemoryState
 from tests.support.rollouts import AT
 
 
-def _ask(state, version="v2"):
+class _Waiting:
+    """Executions that note what they are answered."""
+
+    def __init__(self):
+        self.answers = []
+
+    def answer(self, token, *, is_approved, by):
+        self.answers.append((token, is_approved))
+        return True
+
+
+class _Packages:
+    """The other registry, that has one status for every version."""
+
+    def __init__(self, status, looked=lambda: None):
+        self._status, self._looked = status, looked
+
+    def status_of(self, project, model_version):
+        self._looked()
+        if isinstance(self._status, Exception):
+            raise self._status
+        return self._status
+
+
+def _ask(state, version="v2", packages=None, waiting=None):
     return request_approval(
         RequestApprovalRequest("loans", "run", version, f"token of {version}", 3600),
-        state=state, clock=FixedClock(AT),
+        state=state, clock=FixedClock(AT), packages=packages, waiting=waiting or _Waiting(),
     )  # fmt: skip
 
 
@@ -42,3 +66,28 @@ def test_a_rollout_that_asks_at_the_same_moment_is_not_overwritten():
     with pytest.raises(StoreUnavailableError):
         _ask(state)
     assert MemoryState.read(state, "loans", "pending_approval") == StateRecord(b"of another", 1)
+
+
+@pytest.mark.parametrize(("status", "is_approved"), [("Approved", True), ("Rejected", False)])
+def test_a_decision_that_came_before_the_rollout_asked_counts(status, is_approved):
+    """Its event found nothing that waits; the approval is written before the look."""
+    state, waiting, written = MemoryState(), _Waiting(), []
+
+    def looked():
+        written.append(state.read("loans", "pending_approval").body is not None)
+
+    found = _ask(state, packages=_Packages(status, looked), waiting=waiting)
+    assert found.status == status
+    assert waiting.answers == [("token of v2", is_approved)]
+    assert written == [True]
+
+
+@pytest.mark.parametrize(
+    "status", [None, "PendingManualApproval", SettingsError("there is no such group")]
+)
+def test_without_a_decision_the_rollout_waits(status):
+    """Also where the other registry cannot be looked at: `noria approve` still can."""
+    state, waiting = MemoryState(), _Waiting()
+    _ask(state, packages=_Packages(status), waiting=waiting)
+    assert waiting.answers == []
+    assert state.read("loans", "pending_approval").body

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+APPROVED = "Approved"
+DECIDED = frozenset({APPROVED, "Rejected"})  # statuses of a package that somebody has looked at
+REGISTRY = "SageMaker's registry"  # who answers, where it was decided there
+
 
 @dataclass(frozen=True)
 class PendingApproval:

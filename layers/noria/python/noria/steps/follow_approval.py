@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from noria.ports import PackageRegistry, ProjectState, WaitingExecutions
-from noria.records.approval import PendingApproval
+from noria.records.approval import APPROVED, REGISTRY, PendingApproval
 from noria.records.codec import from_bytes
 from noria.storage.keys import APPROVAL
-
-APPROVED = "Approved"
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,6 @@ def follow_approval(
     if pending is None or pending.model_version != model_version:
         return FollowApprovalResult("nothing_waits")
     is_answered = waiting.answer(
-        pending.task_token, is_approved=request.status == APPROVED, by="SageMaker's registry"
+        pending.task_token, is_approved=request.status == APPROVED, by=REGISTRY
     )
     return FollowApprovalResult("answered" if is_answered else "nothing_waits")

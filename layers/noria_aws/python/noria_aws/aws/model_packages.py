@@ -42,14 +42,14 @@ class ModelPackages:
         properties : mapping
             Shown with the package: where it lies, its metrics, its lineage.
         """
-        group = f"{self._prefix}-{project.replace('_', '-')}"
+        group = self._group(project)
         kept = dict(list(properties.items())[: _MOST_PROPERTIES - 2])
         kept |= {"project": project, "model_version": model_version}
         with translated(f"registering {model_version} in SageMaker"):
             self._require_group(group, project)
             self._client.create_model_package(
                 ModelPackageGroupName=group,
-                ModelPackageDescription=f"Noria: {project} {model_version}"[:1024],
+                ModelPackageDescription=_description(project, model_version),
                 ModelApprovalStatus=status,
                 CustomerMetadataProperties={n: str(v)[:_LONGEST_VALUE] for n, v in kept.items()},
                 ClientToken=short_id(f"{group}\n{model_version}".encode()),  # again is once
@@ -62,6 +62,24 @@ class ModelPackages:
         properties = found["CustomerMetadataProperties"]
         return properties["project"], properties["model_version"]
 
+    def status_of(self, project: str, model_version: str) -> str | None:
+        """Return the approval status of a version's newest package; None where there is none."""
+        pages = self._client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self._group(project),
+            SortBy="CreationTime",
+            SortOrder="Descending",
+        )
+        wanted = _description(project, model_version)
+        with translated(f"looking for {model_version} in SageMaker"):
+            for page in pages:
+                for package in page["ModelPackageSummaryList"]:
+                    if package.get("ModelPackageDescription") == wanted:
+                        return str(package["ModelApprovalStatus"])
+        return None
+
+    def _group(self, project: str) -> str:
+        return f"{self._prefix}-{project.replace('_', '-')}"
+
     def _require_group(self, group: str, project: str) -> None:
         try:
             self._client.create_model_package_group(
@@ -71,3 +89,8 @@ class ModelPackages:
         except ClientError as error:
             if "already exists" not in error.response["Error"]["Message"]:
                 raise
+
+
+def _description(project: str, model_version: str) -> str:
+    """Return what a package says it is; lists of packages show it, their properties not."""
+    return f"Noria: {project} {model_version}"[:1024]
