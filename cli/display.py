@@ -56,3 +56,19 @@ def history_table(project: str, entries: Iterable[HistoryEntry]) -> Table:
         ("#", "at (UTC)", "kind", "model version", "by"),
         rows,
     )
+
+
+def alerts_line(addresses: Mapping[str, bool]) -> str:
+    """Return whom alerts and alarms reach by e-mail, loudly where that is nobody."""
+    confirmed = [address for address, is_confirmed in addresses.items() if is_confirmed]
+    waiting = [address for address, is_confirmed in addresses.items() if not is_confirmed]
+    told = []
+    if waiting:
+        told.append(f"[bold red]not confirmed:[/] {escape(', '.join(waiting))}; "
+                    "open the message that AWS sent there and confirm it")  # fmt: skip
+    if confirmed:
+        told.insert(0, f"alerts go to {escape(', '.join(confirmed))}")
+    elif not waiting:
+        told.append("[bold red]alerts reach nobody by e-mail[/]: deploy with "
+                    "-c noria:alert_email=ADDRESS")  # fmt: skip
+    return "; ".join(told)

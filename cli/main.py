@@ -1,6 +1,5 @@
 """The commands. They print for people; those that answer take `--json` for scripts."""
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -10,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import analysis, batch, operations
+from cli import analysis, batch, operations, promotions
 from cli import demo as demo_module
-from cli.display import console, explanation_table, history_table, outcome_line, table
+from cli.display import alerts_line, console, explanation_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
@@ -23,10 +22,9 @@ from infra.local.deploy import deploy
 from noria.errors import ModelVersionNotFoundError
 from noria.evaluation.runs import read_selection
 from noria.promotion.gate import gates_in_force
-from noria.records.alias import AliasRecord, Promotion, PromotionKind
 from noria.records.codec import from_bytes
 from noria.records.dataset import ValidationReport
-from noria.registry.versions import read_manifest, verify_version
+from noria.registry.versions import read_manifest
 from noria.reporting.words import dropped_texts
 from noria.spec.loader import load_spec
 from noria.storage.keys import (
@@ -38,7 +36,6 @@ from noria.storage.keys import (
     report_key,
     run_key,
 )
-from noria_aws.aws.clock import SystemClock
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -52,6 +49,7 @@ app = typer.Typer(
 
 
 operations.register(app)
+promotions.register(app)
 batch.register(app)
 analysis.register(app)
 
@@ -83,11 +81,12 @@ def status(
     keys: Annotated[bool, typer.Option(help="Show the values of the API keys.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show where the API is and what serves each project."""
+    """Show where the API is, what serves each project, and whom alerts reach."""
     with told():
         target = Target(stage)
         health = target.call("GET", "/health").body
-        data = {"stage": stage, "api_url": target.api_url, **health}
+        addresses = target.alert_addresses()
+        data = {"stage": stage, "api_url": target.api_url, **health, "alert_addresses": addresses}
         if keys:
             data["keys"] = {scope: target.api_key(scope) for scope in ("user", "admin")}
         rows = [
@@ -95,6 +94,8 @@ def status(
             for name, state in health["projects"].items()
         ]
         show(as_json, data, lambda: table(f"{stage}: {target.api_url}", _STATUS_COLUMNS, rows))
+        if not as_json and stage != LOCAL:
+            console.print(alerts_line(addresses))
         if keys and not as_json:
             console.print(
                 table("API keys (header x-api-key)", ("scope", "key"), data["keys"].items())
@@ -315,76 +316,6 @@ def _row(inputs: list[str], number_columns: Callable[[], set[str]]) -> Any:
             raise ValueError(f"'{item}' is not column=value")
     numbers = number_columns()
     return {name: float(text) if name in numbers and text else text for name, _, text in pairs}
-
-
-@app.command()
-def history(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
-    """List the promotions of a project, newest first."""
-    with told():
-        name = checked(project)
-        entries = Target(stage).aliases.history(name)
-        show(as_json, [e._asdict() for e in entries], lambda: history_table(project, entries))
-
-
-@app.command()
-def promote(
-    project: Project,
-    model_version: Annotated[str, typer.Argument(help="A registered version, whole and intact.")],
-    reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
-    stage: Stage = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """Make a registered model version champion by hand."""
-    with told():
-        name = checked(project)
-        target = Target(stage)
-        _move(target, target.aliases.read(name), model_version, "manual", reason, as_json)
-
-
-@app.command()
-def rollback(
-    project: Project,
-    to: Annotated[str | None, typer.Option(help="Version; default: the previous champion.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "rolled back by hand",
-    stage: Stage = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """Return to an earlier champion; served within seconds, nothing is redeployed."""
-    with told():
-        name, target = checked(project), Target(stage)
-        # The one reading that the version is taken from is what the alias must still be.
-        record = target.aliases.read(name)
-        version = to or record.previous_champion
-        if version is None:
-            raise ModelVersionNotFoundError(f"project '{project}' has no earlier champion")
-        _move(target, record, version, "rollback", reason, as_json)
-
-
-def _move(
-    target: Target,
-    seen: AliasRecord,
-    version: str,
-    kind: PromotionKind,
-    reason: str,
-    as_json: bool,
-) -> None:
-    """Promote a version, unless the alias has moved since it was seen."""
-    project = seen.project
-    verify_version(target.artifacts, project, version)
-    record = target.aliases.apply(
-        Promotion(
-            project=project,
-            promotion_id=f"{kind}-{version}-{seen.revision}",
-            model_version=version,
-            expected_revision=seen.revision,
-            kind=kind,
-            reason=reason,
-            actor=getpass.getuser(),
-            at=SystemClock().now().isoformat(),
-        )
-    )
-    shown = f"champion of {project}: {record.champion} (was {record.previous_champion})"
-    show(as_json, record._asdict(), lambda: shown)
 
 
 @app.command()

@@ -68,6 +68,16 @@ class Target:
             raise SettingsError(f"stack {name} is not there ({error}); deploy it: {how}") from error
         return {out["OutputKey"]: out["OutputValue"] for out in found.get("Outputs", [])}
 
+    def alert_addresses(self) -> dict[str, bool]:
+        """Return the e-mail addresses that alerts and alarms go to: address -> is it confirmed."""
+        pages = self.client("sns").get_paginator("list_subscriptions_by_topic")
+        return {
+            found["Endpoint"]: found["SubscriptionArn"].startswith("arn:")
+            for page in pages.paginate(TopicArn=self.outputs["AlertTopic"])
+            for found in page["Subscriptions"]
+            if found["Protocol"] == "email"
+        }
+
     @property
     def api_url(self) -> str:
         """Base URL of the API, without a trailing slash."""

@@ -74,6 +74,9 @@ class Deployment(BaseModel):
     clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
     requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
+    # Executions of predict that no batch or training can take; None: it shares the account's. A
+    # new account has 10 in all, of which AWS lets none be reserved.
+    predict_concurrency: Annotated[int | None, Field(ge=1, le=10_000)] = None
 
     @property
     def metric_namespace(self) -> str:

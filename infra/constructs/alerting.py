@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Annotations, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -14,7 +14,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import Deployment, chat_is_wanted
+from infra.config import LOCAL_STAGE, Deployment, chat_is_wanted
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow
 from infra.constructs.steps import CLAIM_KEYS, CLAIMS, Steps, dead_letter_queue
@@ -42,6 +42,12 @@ class Alerts(Construct):
         )
         if deployment.alert_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(deployment.alert_email))
+        elif deployment.stage != LOCAL_STAGE:
+            Annotations.of(self).add_warning_v2(
+                "noria:no-alert-email",
+                "alarms and alerts of this stage reach nobody by e-mail: deploy with "
+                "-c noria:alert_email=ADDRESS, and confirm the message that AWS sends there",
+            )
         self.dead_letters = dead_letter_queue(self, "DeadLetters")
         self.queue = sqs.Queue(
             self,

@@ -30,6 +30,7 @@ class Runtime(NamedTuple):
     memory_mb: int
     timeout_seconds: int
     disk_mb: int = 512  # of /tmp
+    reserved: int | None = None  # executions at once that no other function can take
 
 
 class NoriaFunction(Construct):
@@ -61,6 +62,7 @@ class NoriaFunction(Construct):
             memory_size=runtime.memory_mb,
             ephemeral_storage_size=Size.mebibytes(runtime.disk_mb),
             timeout=Duration.seconds(runtime.timeout_seconds),
+            reserved_concurrent_executions=runtime.reserved,
             environment=dict(environment),
             tracing=lambda_.Tracing.ACTIVE,
             log_group=group,

@@ -11,9 +11,12 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import Deployment
+from infra.constructs.prediction_api import PredictionApi
+from infra.constructs.prediction_log import PredictionLogStreams
 
 _FIVE_MINUTES = Duration.minutes(5)
 _SLOW_MS = 1000.0  # p95 of a predict request
+_LATE_SECONDS = 900  # that a prediction may need into the bucket: 15 times Firehose's buffer
 
 
 class Observability(Construct):
@@ -28,9 +31,9 @@ class Observability(Construct):
         alerts: sns.ITopic,
         machines: Mapping[str, sfn.StateMachine],
         dead_letters: Mapping[str, sqs.Queue],
-        server_errors: cloudwatch.IMetric,
+        prediction: PredictionApi,
+        streams: PredictionLogStreams,
     ) -> None:
-        """`server_errors` count what the API could not answer, crashes and timeouts too."""
         super().__init__(scope, name)
         self._action = actions.SnsAction(alerts)
         self._namespace = deployment.metric_namespace
@@ -39,7 +42,15 @@ class Observability(Construct):
             name: queue.metric_approximate_number_of_messages_visible(period=_FIVE_MINUTES)
             for name, queue in dead_letters.items()
         }
+        # What the API could not answer, crashes and timeouts too.
+        server_errors = prediction.api.metric_server_error(period=_FIVE_MINUTES)
         self._alarm("RequestsFailed", server_errors, 1, "the API answered 5xx")
+        self._alarm("Throttled", prediction.throttles, 1, "predict had no free execution")
+        for project, metric in streams.freshness().items():
+            self._alarm(f"LogLate-{project}", metric, _LATE_SECONDS,
+                        f"predictions of {project} do not reach the bucket, s")  # fmt: skip
+        waiting = streams.fallback.metric_approximate_age_of_oldest_message(period=_FIVE_MINUTES)
+        self._alarm("LogWaits", waiting, _LATE_SECONDS, "predictions wait to be logged again, s")
         self._alarm("SlowAnswers", self._own("LatencyMs", "p95"), _SLOW_MS, "p95 of predict, ms")
         self._alarm("LogLost", self._own("PredictionsNotLogged"), 1, "predictions left no trace")
         self._alarm(

@@ -79,7 +79,12 @@ class PredictionApi(Construct):
             "predict",
             deployment=deployment,
             layers=layers,
-            runtime=Runtime(("serving_runtime",), _MEMORY_MB, _TIMEOUT_SECONDS),
+            runtime=Runtime(
+                ("serving_runtime",),
+                _MEMORY_MB,
+                _TIMEOUT_SECONDS,
+                reserved=deployment.predict_concurrency,
+            ),
             environment={
                 **environment,
                 "NORIA_PREDICTION_STREAM_PREFIX": streams.prefix,
@@ -88,6 +93,7 @@ class PredictionApi(Construct):
             },
             statements=_rights(storage, streams),
         )
+        self.throttles = predict.function.metric_throttles(period=Duration.minutes(5))
         self.api = self._rest_api(deployment)
         self._add_routes(predict.function)
         self._add_gateway_problems()
@@ -105,7 +111,7 @@ class PredictionApi(Construct):
             deploy_options=apigateway.StageOptions(
                 stage_name=API_STAGE,
                 tracing_enabled=True,
-                metrics_enabled=True,
+                metrics_enabled=False,  # by method: up to 21 dollars a month that nothing reads
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
                 data_trace_enabled=False,  # bodies hold personal data
                 throttling_rate_limit=deployment.requests_per_second * 2,

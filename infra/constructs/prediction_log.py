@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Deployment
 from infra.constructs.code import Layers
-from infra.constructs.function import NoriaFunction, Runtime, allow
+from infra.constructs.function import NoriaFunction, Runtime, allow, log_group
 from infra.constructs.steps import dead_letter_queue
 from infra.stacks.storage import StorageStack
 
 _BUFFER_SECONDS, _BUFFER_MB = 60, 5
 _REPLAY_SECONDS, _REPLAYS, _MEMORY_MB = 30, 20, 512
 _ERROR_TYPE = "!{firehose:error-output-type}"  # Firehose requires it in an error prefix
+_LONGEST_NAME = 64  # of a delivery stream, Firehose's limit
 _BY_HOUR = "!{timestamp:yyyy/MM/dd/HH}/"
 
 
@@ -35,6 +40,12 @@ class PredictionLogStreams(Construct):
     ) -> None:
         super().__init__(scope, name)
         self.prefix = f"noria-{deployment.stage}-predictions-"
+        self._projects = tuple(projects)
+        if too_long := [name for name in projects if len(self.prefix + name) > _LONGEST_NAME]:
+            raise ValueError(
+                f"{too_long}: streams are named {self.prefix}PROJECT, of at most {_LONGEST_NAME} "
+                "characters; shorten the project's or the stage's name"
+            )
         bucket = storage.bucket
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"))
         role.add_to_policy(
@@ -52,9 +63,12 @@ class PredictionLogStreams(Construct):
                 [bucket.bucket_arn],
             )
         )
+        self._group = log_group(self, "Delivery", deployment)
+        role.add_to_policy(allow(["logs:PutLogEvents"], [self._group.log_group_arn]))
         streams = [self._stream(project, role, storage) for project in projects]
         self.arns = [stream.attr_arn for stream in streams]
         self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self._watch_failed(storage)
         self.fallback = sqs.Queue(
             self,
             "Fallback",
@@ -65,6 +79,36 @@ class PredictionLogStreams(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letters, max_receive_count=_REPLAYS
             ),
+        )
+
+    def freshness(self) -> dict[str, cloudwatch.IMetric]:
+        """Return, by project, how old the oldest record is that is not in the bucket yet, in s."""
+        return {
+            project: cloudwatch.Metric(
+                namespace="AWS/Firehose",
+                metric_name="DeliveryToS3.DataFreshness",
+                dimensions_map={"DeliveryStreamName": f"{self.prefix}{project}"},
+                statistic="Maximum",
+                period=Duration.minutes(5),
+            )
+            for project in self._projects
+        }
+
+    def _watch_failed(self, storage: StorageStack) -> None:
+        """Put what Firehose gave up on into the dead letters, whose alarm tells of it."""
+        events.Rule(
+            self,
+            "Failed",
+            description="Firehose wrote records it could not deliver; the message has their key",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [storage.bucket.bucket_name]},
+                    "object": {"key": [{"prefix": "predictions-failed/"}]},
+                },
+            ),
+            targets=[targets.SqsQueue(self.dead_letters)],
         )
 
     def add_replay(
@@ -108,6 +152,19 @@ class PredictionLogStreams(Construct):
                         interval_in_seconds=_BUFFER_SECONDS, size_in_m_bs=_BUFFER_MB
                     ),
                     compression_format="GZIP",
+                    cloud_watch_logging_options=(
+                        firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
+                            enabled=True,
+                            log_group_name=self._group.log_group_name,
+                            log_stream_name=logs.LogStream(
+                                self,
+                                f"delivery-{project}",
+                                log_group=self._group,
+                                log_stream_name=project,
+                                removal_policy=RemovalPolicy.DESTROY,
+                            ).log_stream_name,
+                        )
+                    ),
                 )
             ),
         )

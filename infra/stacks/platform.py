@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -117,7 +117,8 @@ class PlatformStack(Stack):
             alerts=self._alerts.topic,
             # An analysis fails before the eyes of whoever started it.
             machines={name: m for name, m in machines.items() if name != "Analysis"},
-            server_errors=prediction.api.metric_server_error(period=Duration.minutes(5)),
+            prediction=prediction,
+            streams=streams,
             dead_letters={
                 "Events": self._steps.dead_letters,
                 "Alerts": self._alerts.dead_letters,

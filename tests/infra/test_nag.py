@@ -26,7 +26,8 @@ ACCEPTED = {
 
 def _findings(folder):
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = App(context={**context, "aws:cdk:bundling-stacks": []}, outdir=str(folder))
+    context |= {"aws:cdk:bundling-stacks": [], "noria:alert_email": "team@example.org"}
+    app = App(context=context, outdir=str(folder))
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     deployment = read_deployment(app.node.get_all_context())
     storage = StorageStack(app, "storage", deployment=deployment)

@@ -6,10 +6,11 @@ import re
 
 import pytest
 from aws_cdk import App
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Annotations, Match, Template
 
 from infra.config import ROOT, project_names, read_deployment
 from infra.constructs import sagemaker_training
+from infra.constructs.prediction_log import PredictionLogStreams
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
 
@@ -235,9 +236,14 @@ def test_foreign_context_is_left_alone():
 
 
 def test_everything_that_may_fail_unseen_has_an_alarm(platform):
-    """Errors, latency, lost logs, no champion, failed executions, dead letters: the eleventh costs ten cents."""
+    """Errors, throttling, latency, lost and late logs, no champion, failures, dead letters."""
     alarms = _resources(platform, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 11
+    assert len(alarms) == 13 + len(project_names())
+    late = [a["Properties"] for a in alarms.values()
+            if a["Properties"]["MetricName"] == "DeliveryToS3.DataFreshness"]  # fmt: skip
+    streams = {s["Properties"]["DeliveryStreamName"]
+               for s in _resources(platform, "AWS::KinesisFirehose::DeliveryStream").values()}  # fmt: skip
+    assert {alarm["Dimensions"][0]["Value"] for alarm in late} == streams
     for name, alarm in alarms.items():
         properties = alarm["Properties"]
         assert properties["AlarmActions"], name
@@ -294,12 +300,66 @@ def test_on_the_emulator_time_is_not_the_schedules(tmp_path):
 def test_log_chunks_and_files_start_their_work_and_failures_are_kept(platform):
     """Events retry, then a queue keeps them."""
     rules = _rules(platform, "aws.s3")
-    keys = [r["Properties"]["EventPattern"]["detail"]["object"]["key"] for r in rules]
-    assert sorted(key["prefix"] for (key,) in keys) == ["batch-inbox/", "predictions/"]
-    for rule in rules:
+    by_prefix = {
+        rule["Properties"]["EventPattern"]["detail"]["object"]["key"][0]["prefix"]: rule
+        for rule in rules
+    }
+    assert set(by_prefix) == {"batch-inbox/", "predictions/", "predictions-failed/"}
+    (given_up,) = by_prefix.pop("predictions-failed/")["Properties"]["Targets"]
+    assert "PredictionLogDeadLetters" in json.dumps(given_up["Arn"])  # which has an alarm
+    for rule in by_prefix.values():
         (target,) = rule["Properties"]["Targets"]
         assert target["RetryPolicy"]["MaximumRetryAttempts"] == 5
         assert "DeadLetterConfig" in target
+
+
+def test_what_a_stream_cannot_deliver_is_logged(platform):
+    """By the stream's own role, one log stream a project."""
+    for stream in _resources(platform, "AWS::KinesisFirehose::DeliveryStream").values():
+        options = stream["Properties"]["ExtendedS3DestinationConfiguration"]
+        assert options["CloudWatchLoggingOptions"]["Enabled"]
+    rights = [(name, actions) for name, _, actions, _ in _statements(platform)]
+    assert any("PredictionLogRole" in n and "logs:PutLogEvents" in a for n, a in rights)
+
+
+def test_a_stage_whose_alarms_reach_nobody_is_warned_of():
+    """Loudly, at each synthesis; the emulator has nobody to write to."""
+    for context, is_warned in (
+        ({}, True), ({"noria:alert_email": "a@example.org"}, False), ({"noria:stage": "local"}, False)
+    ):  # fmt: skip
+        app = App(context={**context, "aws:cdk:bundling-stacks": []})
+        deployment = read_deployment(context)
+        storage = StorageStack(app, "storage", deployment=deployment)
+        stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+        found = Annotations.from_stack(stack).find_warning("*", Match.any_value())
+        assert any("reach nobody" in str(one.entry.data) for one in found) == is_warned
+
+
+def test_predict_keeps_executions_of_its_own_where_that_is_asked_for():
+    """A batch of a thousand parts shares the account's pool; off by default, as new accounts need."""
+    for given, reserved in ((None, None), ("25", 25)):
+        context = {} if given is None else {"noria:predict_concurrency": given}
+        app = App(context={**context, "aws:cdk:bundling-stacks": []})
+        deployment = read_deployment(context)
+        storage = StorageStack(app, "storage", deployment=deployment)
+        stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+        found = [
+            f["Properties"].get("ReservedConcurrentExecutions")
+            for name, f in _resources(Template.from_stack(stack), "AWS::Lambda::Function").items()
+            if name.startswith("Predictionpredict")
+        ]
+        assert found == [reserved]
+
+
+def test_a_project_whose_stream_could_not_be_named_is_refused():
+    """Firehose takes 64 characters; found at synthesis, not half-way through a deployment."""
+    app = App()
+    deployment = read_deployment({})
+    storage = StorageStack(app, "storage", deployment=deployment)
+    with pytest.raises(ValueError, match="at most 64 characters"):
+        PredictionLogStreams(
+            storage, "Log", deployment=deployment, storage=storage, projects=["p" * 50]
+        )
 
 
 def test_every_execution_that_does_not_succeed_is_told(platform):

@@ -6,11 +6,6 @@ from typer.testing import CliRunner
 
 from cli import main
 from cli.main import app
-from noria.records.alias import Promotion
-from noria.records.evaluation import VersionFacts
-from noria.registry.versions import write_version
-from tests.support.fakes import MemoryAliases, MemoryArtifacts
-from tests.support.trained import tiny_bundle
 
 
 def _run(*arguments):
@@ -76,37 +71,25 @@ def test_samples_of_several_files_want_a_folder(tmp_path):
     assert names == {"sample_review.jsonl", "sample_user.jsonl", "sample_business.jsonl"}
 
 
-def _promoted(aliases, version):
-    revision = aliases.read("tickets").revision
-    aliases.apply(
-        Promotion("tickets", f"{version}-{revision}", version, revision, "manual", "r", "t", "now")
+@pytest.mark.parametrize(
+    ("addresses", "said"),
+    [
+        ({}, "alerts reach nobody by e-mail"),
+        ({"a@example.org": True}, "alerts go to a@example.org"),
+        ({"a@example.org": False}, "not confirmed: a@example.org"),
+    ],
+)
+def test_status_says_whom_alerts_reach(monkeypatch, addresses, said):
+    """An address that never confirmed hears nothing, and AWS does not say so."""
+
+    def answered(*_, **__):
+        return SimpleNamespace(body={"status": "ok", "projects": {}})
+
+    target = SimpleNamespace(
+        call=answered, api_url="https://api.example.org", alert_addresses=lambda: addresses
     )
-
-
-def test_a_rollback_that_another_promotion_overtook_changes_nothing(monkeypatch):
-    """The version to return to is taken from what was seen; unseen changes are not undone."""
-    aliases, artifacts = MemoryAliases(), MemoryArtifacts()
-    for version in ("v1", "v2", "v3"):
-        write_version(artifacts, "tickets", version, tiny_bundle(), VersionFacts())
-    for version in ("v1", "v2"):
-        _promoted(aliases, version)
-    overtaken, read = [], aliases.read
-
-    def overtaking(project):
-        """Another promotion comes right after the first look."""
-        seen = read(project)
-        if overtaken == [True]:
-            overtaken.clear()
-            _promoted(aliases, "v3")
-        return seen
-
-    target = SimpleNamespace(aliases=aliases, artifacts=artifacts)
     monkeypatch.setattr(main, "Target", lambda _: target)
-    monkeypatch.setattr(aliases, "read", overtaking)
-    overtaken.append(True)
-    result = _run("rollback", "tickets")
-    assert result.exit_code == 1
-    assert "moved the alias" in result.output
-    assert read("tickets").champion == "v3"
-    assert _run("rollback", "tickets").exit_code == 0  # the control: nobody is faster
-    assert (read("tickets").champion, read("tickets").previous_champion) == ("v2", "v3")
+    assert said in " ".join(_run("status", "--stage", "prod").output.split())
+    assert "alert" not in _run("status").output  # the emulator writes to nobody
+    listed = json.loads(_run("status", "--stage", "prod", "--json").output)
+    assert listed["alert_addresses"] == addresses
