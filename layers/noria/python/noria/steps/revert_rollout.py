@@ -21,13 +21,17 @@ class RevertRolloutResult:
     """Who serves."""
 
     champion: str | None
-    was_reverted: bool  # False: the rollout had ended already
+    was_reverted: bool  # False: the rollout had ended already, or never begun
 
 
 def revert_rollout(
     request: RevertRolloutRequest, *, aliases: ModelAliases, clock: Clock
 ) -> RevertRolloutResult:
-    """End the rollout of this challenger; of another one, or of none, change nothing.
+    """End the rollout of this challenger; that of another one stays.
+
+    Where none is running, the step that was to begin it may have been given up and commit yet:
+    its challenger would serve, watched by no machine. So the record moves on all the same, and
+    what was decided on its old revision is refused.
 
     Raises
     ------
@@ -35,12 +39,14 @@ def revert_rollout(
         The record moved between reading and writing; a second try finds out how.
     """
     record = aliases.read(request.project)
-    if record.challenger != request.model_version:
+    is_running = record.challenger == request.model_version
+    if not is_running and (record.challenger or record.champion == request.model_version):
         return RevertRolloutResult(record.champion, was_reverted=False)
+    at = str(record.revision) if is_running else f"{request.run_id}-unstarted"
     after = aliases.apply(
         RolloutChange(
             project=request.project,
-            promotion_id=f"revert-{request.model_version}-{record.revision}",
+            promotion_id=f"revert-{request.model_version}-{at}",
             model_version=request.model_version,
             expected_revision=record.revision,
             mode="off",
@@ -50,4 +56,4 @@ def revert_rollout(
             at=clock.now().isoformat(),
         )
     )
-    return RevertRolloutResult(after.champion, was_reverted=True)
+    return RevertRolloutResult(after.champion, was_reverted=is_running)
