@@ -109,7 +109,7 @@ def test_an_estimate_of_inputs_outside_training_is_not_trusted():
     assert _report(p, performance).outside == ("x",)
     assert report.health == "unhealthy"  # of the drift
     page = p.store.get(report.report_key).decode()
-    assert "estimates without labels are not trusted: x lie outside training" in page
+    assert "estimates without labels are not trusted: values of x lie outside training" in page
 
 
 def _two_days(*, flip_second_day):

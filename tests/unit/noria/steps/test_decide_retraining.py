@@ -41,7 +41,8 @@ def test_without_new_rows_training_again_cannot_help():
     _, _, decision = decided(p, end + timedelta(hours=1))
     assert not decision.retrain
     assert decision.codes == ("no_new_rows",)
-    assert "put a file of them into the inbox" in decision.summary
+    assert decision.summary.startswith("it should train, but not now: ")
+    assert "put a file of them into the inbox. Reasons: " in decision.summary
 
 
 def test_a_check_that_only_looks_does_not_train():

@@ -85,7 +85,9 @@ def headline(report: CheckReport) -> str:
         parts.append(performance_text(found))
     if performance.estimated_verdict == "untrusted":
         names = ", ".join(performance.outside[:3])
-        parts.append(f"estimates without labels are not trusted: {names} lie outside training")
+        parts.append(
+            f"estimates without labels are not trusted: values of {names} lie outside training"
+        )
     if not parts:
         parts = {
             "healthy": [f"nothing has moved, and {_quality(performance)}"],

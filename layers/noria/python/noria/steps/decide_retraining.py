@@ -160,8 +160,10 @@ def _summary(
             "a suspicion is no reason to train yet" if is_suspected else "no reason to train again"
         )
     if not wanted:
-        return f"{why}; this check does not train"
-    return f"{why}; but not now: " + "; ".join(reason.text for reason in against)
+        return f"it should train; this check does not train. Reasons: {why}"
+    # What to do comes first: reasons are long.
+    held = "; ".join(reason.text for reason in against)
+    return f"it should train, but not now: {held}. Reasons: {why}"
 
 
 def _situation(
