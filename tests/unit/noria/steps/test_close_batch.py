@@ -5,12 +5,15 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from noria.batch import whole
 from noria.data.versions import decode_rows
 from noria.errors import BatchCancelledError
 from noria.inference.predictor import Predictor
+from noria.records.batch import WholeDecision
 from noria.spec.model import BusinessValueSection
 from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
 from tests.support.jobs import Jobs, csv_file
@@ -136,6 +139,37 @@ def test_a_correction_that_is_switched_off_stops_with_the_next_batch():
     closed = jobs.run(body)
     assert jobs.answers(closed) == plain.answers(plain.run(body))
     assert json.loads(jobs.store.get(closed.summary_key))["prior_shift"] is None
+
+
+def test_a_batch_that_an_earlier_version_planned_by_rank_fails_with_the_reason():
+    """Its plan is read, and names no classes: whose rows are the best would be a guess."""
+    jobs = Jobs(_campaign(share=0.1))
+    plan = jobs.plan(csv_file(150))
+    key = batch_key("p", plan.job_id, PLAN)
+    kept = json.loads(jobs.store.get(key))
+    jobs.store.objects[key] = json.dumps({**kept, "whole": None, "top_share": 0.1}).encode()
+    for part in range(plan.n_parts):
+        jobs.score(plan.job_id, part)
+    closed = jobs.close()
+    assert closed.outcome == "BatchFailed"
+    assert "an earlier version of Noria planned it; start it again" in closed.summary
+
+
+def test_class_shares_of_a_great_batch_come_from_an_even_sample(monkeypatch):
+    """Each third row, however it was cut."""
+    monkeypatch.setattr(whole, "_MOST_ROWS", 200)
+    names = ("no", "yes")
+    rows = np.column_stack([np.linspace(0.0, 1.0, 600), np.linspace(1.0, 0.0, 600)])
+    for size in (1, 7, 600):
+        tables = [
+            pa.table({f"p_{name}": rows[start : start + size, n] for n, name in enumerate(names)})
+            for start in range(0, 600, size)
+        ]
+        sampled = whole._sampled(iter(tables), names, 3)
+        assert sampled.tolist() == rows[::3].tolist()
+    decision = WholeDecision(names, known_shares=(0.5, 0.5), weights=(1.0, 1.0))
+    decided = whole.whole_batch(decision, lambda: iter(tables), n_rows=600, least=100)
+    assert decided.shift.n_rows == 200
 
 
 def test_more_classes_costs_and_parts_without_an_answer_are_decided_together():

@@ -106,6 +106,14 @@ def test_columns_alone_score_as_by_scikit_learns_cross_validation(task, gaps):
     assert min(expected) < 0.6
 
 
+def test_a_number_beyond_single_precision_is_refused_as_scikit_learn_refuses_it():
+    """The trees look at single precision: 1e300 would be judged as infinite."""
+    X, y = _data()
+    X[5, 0] = 1e300
+    with pytest.raises(ValueError, match="infinity"), np.errstate(over="ignore"):
+        scores_alone(X, y, "classification")
+
+
 def test_regressions_choose_by_r2():
     """The target is a number."""
     rng = np.random.default_rng(1)
