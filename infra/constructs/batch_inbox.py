@@ -28,14 +28,7 @@ class BatchInbox(Construct):
             self,
             "Files",
             description="Each file in the batch inbox is scored, once however often the event comes",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [storage.bucket.bucket_name]},
-                    "object": {"key": [{"prefix": "batch-inbox/"}]},
-                },
-            ),
+            event_pattern=storage.created("batch-inbox/"),
             targets=[
                 targets.SfnStateMachine(
                     machine,

@@ -34,14 +34,7 @@ class Monitoring(Construct):
             self,
             "LogChunks",
             description="Each chunk of the prediction log gets its profile",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [storage.bucket.bucket_name]},
-                    "object": {"key": [{"prefix": "predictions/"}]},
-                },
-            ),
+            event_pattern=storage.created("predictions/"),
             targets=[
                 targets.LambdaFunction(
                     steps.functions["profile_log_chunk"],

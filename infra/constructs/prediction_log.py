@@ -100,14 +100,7 @@ class PredictionLogStreams(Construct):
             self,
             "Failed",
             description="Firehose wrote records it could not deliver; the message has their key",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [storage.bucket.bucket_name]},
-                    "object": {"key": [{"prefix": "predictions-failed/"}]},
-                },
-            ),
+            event_pattern=storage.created("predictions-failed/"),
             targets=[targets.SqsQueue(self.dead_letters)],
         )
 

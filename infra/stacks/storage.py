@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -60,6 +61,17 @@ class StorageStack(Stack):
             deletion_protection=True,
             time_to_live_attribute="expires_at",
             removal_policy=RemovalPolicy.RETAIN,
+        )
+
+    def created(self, prefix: str) -> events.EventPattern:
+        """Return the event of each object that is put under a prefix of the data bucket."""
+        return events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={
+                "bucket": {"name": [self.bucket.bucket_name]},
+                "object": {"key": [{"prefix": prefix}]},
+            },
         )
 
     def _keep_versions_immutable(self) -> None:

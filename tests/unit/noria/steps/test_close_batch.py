@@ -168,7 +168,7 @@ def test_class_shares_of_a_great_batch_come_from_an_even_sample(monkeypatch):
         sampled = whole._sampled(iter(tables), names, 3)
         assert sampled.tolist() == rows[::3].tolist()
     decision = WholeDecision(names, known_shares=(0.5, 0.5), weights=(1.0, 1.0))
-    decided = whole.whole_batch(decision, lambda: iter(tables), n_rows=600, least=100)
+    decided = whole.whole_batch(decision, iter(tables), n_rows=600, least=100)
     assert decided.shift.n_rows == 200
 
 

@@ -3,6 +3,8 @@
 import json
 from datetime import timedelta
 
+import pytest
+
 from tests.support.checks import decided, drifting, new_file, whole_check
 from tests.support.production import START, Production, loan_rows
 
@@ -87,6 +89,19 @@ def test_trainings_that_promote_nothing_are_tried_ever_more_seldom():
     assert early.codes == ("cool_down",)
     assert "2 time(s) in vain since the promotion" in early.summary
     assert decided(p, end + timedelta(hours=14 + 25), "late")[2].retrain
+
+
+@pytest.mark.parametrize("is_looked_at", [True, False])
+def test_a_training_that_ended_has_ended_also_when_its_files_have_expired(is_looked_at):
+    """Else files that were refused are new again. The control: nobody looked before they expired."""
+    p, end = drifting(cool_down_hours=6, max_per_day=24)
+    _tried_in_vain(p, end, 1, 14)
+    if is_looked_at:
+        decided(p, end + timedelta(hours=15), "look")
+    p.store.objects = {k: v for k, v in p.store.objects.items() if not k.startswith("runs/")}
+    later = decided(p, end + timedelta(hours=14 + 23), "later")[2]
+    assert (later.codes == ("cool_down",)) == is_looked_at
+    assert ("2 time(s) in vain" in later.summary) == is_looked_at
 
 
 def test_a_collapse_waits_for_one_cool_down_only():

@@ -1,6 +1,6 @@
 """Batches that are decided when they are whole, however their parts were cut."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Protocol
 
@@ -15,9 +15,7 @@ from noria.evaluation.prior_shift import estimated_shares
 from noria.records.batch import PriorShift, WholeDecision
 from noria.records.bundle import Decision
 
-_MOST_ROWS = 200_000  # that class shares are estimated from: their standard error is below .0012
-
-Tables = Callable[[], Iterator[pa.Table]]  # the answers of each part, in order
+_MOST_ROWS = 200_000  # that class shares are estimated from; one counted among them is off by .001
 
 
 class Whole(Protocol):
@@ -29,19 +27,23 @@ class Whole(Protocol):
         """Return the next part's answers as the batch decides them; each once, in order."""
 
 
-def whole_batch(decision: WholeDecision, tables: Tables, *, n_rows: int, least: int) -> Whole:
+def whole_batch(
+    decision: WholeDecision, tables: Iterator[pa.Table], *, n_rows: int, least: int
+) -> Whole:
     """Return what decides a batch.
 
     Parameters
     ----------
+    tables : iterator of tables
+        The answers of each part, in order.
     n_rows : int
         In all tables.
     least : int
         Rows; class shares of fewer are not estimated.
     """
     if decision.share is not None:
-        return TopShare(decision.share, decision.classes, tables())
-    return ShiftedClasses(decision, tables(), n_rows=n_rows, least=least)
+        return TopShare(decision.share, decision.classes, tables)
+    return ShiftedClasses(decision, tables, n_rows=n_rows, least=least)
 
 
 def read_stream(body: bytes) -> pa.Table:

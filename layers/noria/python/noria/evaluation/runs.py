@@ -10,7 +10,7 @@ from noria.ports import ArtifactStore
 from noria.records.codec import from_bytes
 from noria.records.evaluation import Evaluation, PromotionDecision
 from noria.records.training import Selection
-from noria.storage.keys import DECISION, EVALUATION, SELECTION, run_key
+from noria.storage.keys import DECISION, EVALUATION, NO_RESULT, SELECTION, run_key
 
 
 def read_evaluation(artifacts: ArtifactStore, project: str, run_id: str) -> Evaluation:
@@ -26,6 +26,15 @@ def read_selection(artifacts: ArtifactStore, project: str, run_id: str) -> Selec
 def read_decision(artifacts: ArtifactStore, project: str, run_id: str) -> PromotionDecision:
     """Return what the gate decided about a run."""
     return from_bytes(PromotionDecision, artifacts.get(run_key(project, run_id, DECISION)))
+
+
+def finished[T](kind: type[T], artifacts: ArtifactStore, key: str) -> T | None:
+    """Return a record that an attempt wrote last; None where there is none, or it was made void."""
+    try:
+        body = artifacts.get(key)
+    except KeyError:
+        return None
+    return None if body == NO_RESULT else from_bytes(kind, body)
 
 
 def packed_answers(answers: Answers, **more: Any) -> bytes:

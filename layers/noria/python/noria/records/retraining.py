@@ -38,3 +38,5 @@ class TrainingAttempt:
     check_id: str
     at: str  # UTC, ISO 8601
     source_keys: tuple[str, ...]  # the files that were new
+    # It came to a decision or refused its rows. What says so expires with the run's files.
+    has_ended: bool = False

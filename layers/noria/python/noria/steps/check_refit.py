@@ -10,7 +10,7 @@ from noria.bundle.format import BUNDLE_FILE, with_description
 from noria.data.validation import TARGET
 from noria.data.versions import read_rows
 from noria.evaluation.decisions import check_decisions, decide
-from noria.evaluation.runs import read_evaluation
+from noria.evaluation.runs import finished, read_evaluation
 from noria.inference.loading import load_candidate
 from noria.inference.predictor import Predictor
 from noria.monitoring.reference import Reference, as_answers
@@ -18,9 +18,9 @@ from noria.ports import ArtifactStore
 from noria.promotion.evidence import judged_again, learned_decision
 from noria.records.bundle import Decision
 from noria.records.prediction import Row
+from noria.records.training import CandidateResult
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
-    NO_RESULT,
     OUT_OF_FOLD,
     REFERENCE,
     RESULT,
@@ -68,7 +68,7 @@ def check_refit(
     """
     project, candidate = spec.name, request.candidate
     result_key = candidate_key(project, request.refit_run_id, candidate, RESULT)
-    if not artifacts.exists(result_key) or artifacts.get(result_key) == NO_RESULT:
+    if finished(CandidateResult, artifacts, result_key) is None:
         return CheckRefitResult("evaluated", None, "the candidate could not be fitted on all rows")
     refit = _Refit(request, spec, artifacts)
     distance, bound = refit.distance(), MAX_DISTANCE[spec.project.task]

@@ -194,7 +194,7 @@ class _Closing:
         names, form = decision.classes, self._spec.batch.format
         whole = whole_batch(
             decision,
-            lambda: (read_stream(body) for body in self._bodies("answers")),
+            (read_stream(body) for body in self._bodies("answers")),
             n_rows=counts.n_answered,
             least=self._spec.monitoring.min_rows,
         )

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 
@@ -181,7 +181,7 @@ def _situation(
     manifest_of_rows = read_dataset_manifest(store, spec.name, version)
     trained_on = _offered(store, spec.name, str(record.champion))
     attempts = [a for a in _attempts(spec.name, store) if a.check_id != request.check_id]
-    tried = [a for a in attempts if _has_ended(spec.name, _run_id_of(a), store)]
+    tried = [a for a in attempts if a.has_ended]
     seen = {*trained_on, *(key for attempt in tried for key in attempt.source_keys)}
     listens = spec.retraining.on
     drift = from_bytes(DriftReport, store.get(check_key(spec.name, request.check_id, DRIFT)))
@@ -269,8 +269,13 @@ def _is_table(spec: ProjectSpec, key: str) -> bool:
 
 
 def _attempts(project: str, store: SearchableStore) -> Iterator[TrainingAttempt]:
+    """Yield the attempts; one that is seen to have ended is known to have from then on."""
     for found in store.under(monitoring_key(project, ATTEMPTS)):
-        yield from_bytes(TrainingAttempt, store.get(found.key))
+        attempt = from_bytes(TrainingAttempt, store.get(found.key))
+        if not attempt.has_ended and _has_ended(project, _run_id_of(attempt), store):
+            attempt = replace(attempt, has_ended=True)
+            store.put(found.key, to_bytes(attempt))
+        yield attempt
 
 
 def _noted(

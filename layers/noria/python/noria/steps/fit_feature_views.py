@@ -16,11 +16,12 @@ from noria.data.splits import fold_indices
 from noria.data.validation import TARGET
 from noria.data.versions import encode_rows, read_rows
 from noria.errors import ModelIncompatibleError, TrainingFailedError
+from noria.evaluation.runs import finished
 from noria.features.matrix import Matrix
 from noria.features.matrix import to_bytes as matrix_bytes
 from noria.monitoring.reference import watched
 from noria.ports import ArtifactStore
-from noria.records.codec import from_bytes, to_bytes
+from noria.records.codec import to_bytes
 from noria.records.prediction import Row
 from noria.records.training import FittedFeatures
 from noria.spec.loader import spec_hash
@@ -87,7 +88,7 @@ def fit_feature_views(
     """
     subject = (request.dataset_version, spec_hash(spec))
     key = run_key(spec.name, request.run_id, FITTED)
-    done = _done(artifacts, key)
+    done = finished(FittedFeatures, artifacts, key)
     if done is not None and (done.dataset_version, done.spec_sha256) == subject:
         return FitFeatureViewsResult(n_folds=done.n_folds, n_features=done.n_features)
     if done is not None:  # of other rows or another spec: about to be written over
@@ -131,15 +132,6 @@ def fit_feature_views(
         artifacts.put(run_key(spec.name, request.run_id, name), content)
     artifacts.put(key, to_bytes(FittedFeatures(*subject, len(folds), view.width)))
     return FitFeatureViewsResult(n_folds=len(folds), n_features=view.width)
-
-
-def _done(artifacts: ArtifactStore, key: str) -> FittedFeatures | None:
-    """Return what an earlier attempt has finished."""
-    try:
-        body = artifacts.get(key)
-    except KeyError:
-        return None
-    return None if body == NO_RESULT else from_bytes(FittedFeatures, body)
 
 
 def _table(names: Sequence[str], matrix: Matrix) -> bytes:

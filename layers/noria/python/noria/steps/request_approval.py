@@ -34,7 +34,7 @@ def request_approval(
     *,
     state: ProjectState,
     clock: Clock,
-    packages: PackageRegistry | None = None,
+    packages: PackageRegistry | None,
     waiting: WaitingExecutions,
 ) -> RequestApprovalResult:
     """Write the pending approval, which `noria approve` answers; it replaces an earlier one.

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from noria.errors import TrainingFailedError
 from noria.evaluation.metrics import is_better
+from noria.evaluation.runs import finished
 from noria.ports import ArtifactStore
-from noria.records.codec import from_bytes, to_bytes
+from noria.records.codec import to_bytes
 from noria.records.training import CandidateResult, Selection
 from noria.spec.model import ProjectSpec
-from noria.storage.keys import NO_RESULT, RESULT, SELECTION, candidate_key, run_key
+from noria.storage.keys import RESULT, SELECTION, candidate_key, run_key
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ def select_challenger(
     for candidate in spec.candidates:
         key = candidate_key(spec.name, request.run_id, candidate.name, RESULT)
         # A candidate that failed on other rows than an earlier attempt leaves an empty result.
-        body = artifacts.get(key) if artifacts.exists(key) else NO_RESULT
-        if body == NO_RESULT:
+        result = finished(CandidateResult, artifacts, key)
+        if result is None:
             failed.append(candidate.name)
         else:
-            results.append(from_bytes(CandidateResult, body))
+            results.append(result)
     if not results:
         raise TrainingFailedError(f"{spec.name}: no candidate could be fitted", failed=failed)
     metric = spec.evaluation.primary_metric

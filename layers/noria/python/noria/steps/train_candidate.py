@@ -15,7 +15,7 @@ from noria.data.schema_inference import spec_of_dataset
 from noria.data.versions import encode_rows, read_dataset_manifest, read_rows
 from noria.evaluation.decisions import watched_metrics
 from noria.evaluation.metrics import METRICS, Answers, joined, measure
-from noria.evaluation.runs import packed_answers
+from noria.evaluation.runs import finished, packed_answers
 from noria.features.matrix import Matrix, stack_rows, take_columns
 from noria.features.matrix import from_bytes as matrix_from_bytes
 from noria.features.view import FeatureView
@@ -218,11 +218,7 @@ class _Run:
 
     def own[T](self, kind: type[T], name: str) -> T | None:
         """Return a record this candidate wrote before; None where there is none."""
-        try:
-            body = self._artifacts.get(self._own_key(name))
-        except KeyError:
-            return None
-        return None if body == NO_RESULT else from_bytes(kind, body)
+        return finished(kind, self._artifacts, self._own_key(name))
 
     def earlier_trials(self, subject: TrainingSubject) -> list[Trial]:
         saved = self.own(SearchProgress, SEARCH)

@@ -78,7 +78,7 @@ def check_correction(
     ]
     # All rows together count as much as the small batches together.
     means = np.array(
-        [(np.mean(found[:1], axis=0) + np.mean(found, axis=0)) / 2 for found in losses]
+        [(np.array(whole) + np.mean(small or [whole], axis=0)) / 2 for whole, *small in losses]
     )
     unchanged = means[0]
     kept, corrected = means.mean(axis=0).tolist()

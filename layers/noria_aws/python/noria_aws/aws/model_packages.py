@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 from noria.storage.hashing import short_id
 from noria_aws.aws.client_errors import translated
 
-APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 _LONGEST_VALUE = 256  # characters of a property, SageMaker's limit
 _MOST_PROPERTIES = 50
 
