@@ -25,7 +25,7 @@ from noria.promotion.gate import gates_in_force
 from noria.records.codec import from_bytes
 from noria.records.dataset import ValidationReport
 from noria.registry.versions import read_manifest
-from noria.reporting.words import dropped_texts
+from noria.reporting.words import dropped_texts, failed_candidates_text
 from noria.spec.loader import load_spec
 from noria.storage.keys import (
     QUARANTINE_REPORT,
@@ -255,9 +255,10 @@ def _show_candidates(target: Target, project: str, run: str) -> None:
         return  # the run ended before a selection
     selection = read_selection(target.artifacts, project, run)
     rows = [(c.candidate, c.algorithm, f"{c.cv_mean:.4f}") for c in selection.candidates]
-    rows += [(name, "could not be fitted", "-") for name in selection.failed]
     title = f"Candidates by cross-validation; challenger: {selection.challenger}"
     console.print(table(title, ("candidate", "algorithm", selection.metric), rows))
+    if failed := failed_candidates_text(selection):
+        console.print(f"could not be fitted: {failed}", markup=False)
 
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:

@@ -9,9 +9,9 @@ from cli.display import history_table
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from infra.config import LOCAL_STAGE as LOCAL
-from noria.errors import ModelVersionNotFoundError
+from noria.errors import ModelCorruptError, ModelVersionNotFoundError
 from noria.records.alias import AliasRecord, Promotion, PromotionKind
-from noria.registry.versions import verify_version
+from noria.registry.versions import verified_manifest
 from noria_aws.aws.clock import SystemClock
 
 
@@ -71,7 +71,9 @@ def _move(
 ) -> None:
     """Promote a version, unless the alias has moved since it was seen."""
     project = seen.project
-    verify_version(target.artifacts, project, version)
+    manifest = verified_manifest(target.artifacts, project, version)
+    if version == seen.previous_champion and seen.previous_manifest not in (None, manifest):
+        raise ModelCorruptError(f"{version} is not what served before: its manifest has changed")
     record = target.aliases.apply(
         Promotion(
             project=project,
@@ -82,6 +84,7 @@ def _move(
             reason=reason,
             actor=getpass.getuser(),
             at=SystemClock().now().isoformat(),
+            manifest=manifest,
         )
     )
     shown = f"champion of {project}: {record.champion} (was {record.previous_champion})"

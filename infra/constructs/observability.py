@@ -56,6 +56,10 @@ class Observability(Construct):
         self._alarm(
             "NoChampion", self._own("NoChampion"), 1, "requests for a project without champion"
         )
+        refused = self._own("ModelsRefused")
+        self._alarm(
+            "ModelRefused", refused, 1, "a model cannot be loaded; the last good one serves"
+        )
         for machine, metric in failed.items():
             self._alarm(f"{machine}Failed", metric, 1, f"{machine.lower()} executions failed")
         for queue, metric in depths.items():

@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: eight patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: nine patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -14,10 +14,11 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Lock, Thread, Timer
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -29,6 +30,7 @@ from infra.local.training_jobs import TrainingJobError, run_training_job
 _ERROR = "__lambda_error__"
 _DIED = ("Worker process died", "Worker process exited immediately")  # while at work, at start
 _POLL_SECONDS = 0.02
+_MEMORY_SECONDS = 0.1
 
 
 def apply(layers_folder: Path, clock_file: Path) -> None:
@@ -47,6 +49,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     wait_on_simulated_time(clock_file)
     time_executions_out()
     map_over_computed_items()
+    end_workers_without_memory()
     run_training_jobs()
     run_glue_jobs()
 
@@ -228,6 +231,42 @@ def map_over_computed_items() -> None:
         return output, target
 
     stepfunctions._run_distributed_map = run
+
+
+def end_workers_without_memory() -> None:
+    """AWS: a sandbox that needs more memory than its function has is killed.
+
+    MiniStack lets it grow. Here a thread looks ten times a second, where there is a /proc.
+    """
+    _require(isinstance(lambda_runtime._workers, dict), "the pool of workers")
+    names = inspect.getsource(lambda_runtime.Worker.__init__)
+    _require("self.config" in names and "self._proc" in names, "what a worker knows of itself")
+
+    def watch() -> None:
+        while True:
+            time.sleep(_MEMORY_SECONDS)
+            kill_beyond_memory()
+
+    if Path("/proc/self/statm").exists():
+        Thread(target=watch, daemon=True).start()
+
+
+def kill_beyond_memory() -> None:
+    """Kill the workers whose resident memory is beyond their function's."""
+    with lambda_runtime._lock:
+        workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
+    for worker in workers:
+        process = worker._proc
+        if process is None or process.poll() is not None:
+            continue
+        with suppress(OSError):  # it has ended
+            if _resident_bytes(process.pid) > int(worker.config.get("MemorySize", 128)) * 2**20:
+                process.kill()
+
+
+def _resident_bytes(pid: int) -> int:
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def run_training_jobs() -> None:

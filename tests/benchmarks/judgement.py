@@ -182,7 +182,9 @@ class _World:
         self.spec, self.artifacts = spec, MemoryArtifacts()
         self.aliases, self.state = MemoryAliases(), MemoryState()
         self.clock, self.log = FixedClock(_START), _Log(self.artifacts)
-        models = ServedModels(self.artifacts, self.aliases, lambda: self.clock.at.timestamp())
+        models = ServedModels(
+            self.artifacts, self.aliases, lambda: self.clock.at.timestamp(), lambda *_: None
+        )
         self.api = Predictions(models, self.log, self.clock, lambda *_: None)
 
     def put(self, name: str, rows: Sequence[Row]) -> str:

@@ -238,7 +238,7 @@ def test_foreign_context_is_left_alone():
 def test_everything_that_may_fail_unseen_has_an_alarm(platform):
     """Errors, throttling, latency, lost and late logs, no champion, failures, dead letters."""
     alarms = _resources(platform, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 13 + len(project_names())
+    assert len(alarms) == 14 + len(project_names())
     late = [a["Properties"] for a in alarms.values()
             if a["Properties"]["MetricName"] == "DeliveryToS3.DataFreshness"]  # fmt: skip
     streams = {s["Properties"]["DeliveryStreamName"]
@@ -257,8 +257,8 @@ def test_everything_that_may_fail_unseen_has_an_alarm(platform):
     assert [s["Principal"] for s in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
 
 
-def test_predict_writes_at_most_five_metrics():
-    """Custom metrics cost by name."""
+def test_predict_writes_at_most_six_metrics():
+    """Custom metrics cost by name; those of faults only in months that had one."""
     names = {
         keyword.arg
         for path in (ROOT / "layers/noria_aws/python/noria_aws").rglob("*.py")
@@ -267,7 +267,8 @@ def test_predict_writes_at_most_five_metrics():
         for keyword in call.keywords
     }
     assert names == {
-        "Predictions", "LatencyMs", "RequestsFailed", "NoChampion", "PredictionsNotLogged",
+        "Predictions", "LatencyMs", "RequestsFailed", "NoChampion", "ModelsRefused",
+        "PredictionsNotLogged",
     }  # fmt: skip
 
 

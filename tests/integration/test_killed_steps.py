@@ -8,7 +8,9 @@ from contextlib import suppress
 from cli.training import new_run_id
 from infra.config import ROOT
 from infra.constructs.steps import STEPS
+from noria.evaluation.runs import read_selection
 from noria.registry.versions import verify_version
+from noria.reporting.words import failed_candidates_text
 from tests.support.stages import workers_of
 from tests.support.wheel import PROJECT, noisy_rows, rows, train
 
@@ -54,10 +56,23 @@ def test_a_run_whose_steps_are_killed_one_after_another_leaves_nothing_half_and_
     assert target.aliases.read(PROJECT) == record
 
 
-def _killing(target, step, killed):
-    """Return what kills the processes of a step when its state is entered."""
+def test_a_candidate_whose_process_dies_leaves_the_others(target):
+    """One of several; the run says which, and why."""
+    killed, run_id = [], new_run_id()
+    follow = _killing(target, "train_candidate", killed, n_processes=1)
+    end = train(target, noisy_rows(), run_id=run_id, follow=follow)
+    assert (end.status, killed) == ("SUCCEEDED", ["train_candidate"])
+    selection = read_selection(target.artifacts, PROJECT, run_id)
+    (name,) = selection.failed
+    assert selection.errors == {name: "Runtime.ExitError"}
+    assert selection.candidates
+    assert "memory" in failed_candidates_text(selection)
+
+
+def _killing(target, step, killed, n_processes=None):
+    """Return what kills the processes of a step, or some of them, when its state is entered."""
     state = "TrainCandidates" if step == "train_candidate" else _pascal(step)
-    workers = workers_of(target.emulator.folder, step)
+    workers = workers_of(target.emulator.folder, step)[:n_processes]
     assert workers, step
     _signal(workers, signal.SIGSTOP)
 

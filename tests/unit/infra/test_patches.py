@@ -1,4 +1,8 @@
+import signal
+import subprocess
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from ministack.core import lambda_runtime
@@ -103,3 +107,36 @@ def test_an_execution_that_takes_too_long_is_timed_out_and_stays_so(monkeypatch)
     in_time = {"status": "RUNNING", "stateMachineArn": "m"}
     stepfunctions._fail_execution(in_time, "Early", "before the limit")
     assert in_time["status"] == "FAILED"
+
+
+def test_a_worker_that_needs_more_memory_than_its_function_has_is_killed(monkeypatch):
+    """As a sandbox is; one with enough memory, and what is no worker, go on."""
+    script = "import sys; block = bytearray(96 << 20); print(flush=True); sys.stdin.read()"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], stdin=-1, stdout=-1) for _ in range(3)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout.readline()
+        small, large, foreign = processes
+        pool = [
+            SimpleNamespace(_proc=small, config={"MemorySize": 64}),
+            SimpleNamespace(_proc=large, config={"MemorySize": 1024}),
+            SimpleNamespace(_proc=None, config={"MemorySize": 64}),  # not started yet
+        ]
+        monkeypatch.setattr(lambda_runtime, "_workers", {"f": pool})
+        patches.kill_beyond_memory()
+        assert small.wait(timeout=30.0) == -signal.SIGKILL
+        patches.kill_beyond_memory()  # what has ended is no more looked at
+        assert (large.poll(), foreign.poll()) == (None, None)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def test_an_emulator_with_another_pool_of_workers_is_refused(monkeypatch):
+    """Its workers would be without a limit, unseen."""
+    monkeypatch.setattr(lambda_runtime, "_workers", [])
+    with pytest.raises(RuntimeError, match="the pool of workers"):
+        patches.end_workers_without_memory()

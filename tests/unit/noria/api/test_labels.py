@@ -96,7 +96,7 @@ def test_good_labels_are_filed_and_bad_ones_named_one_by_one():
     answer, store = _file({"labels": labels})
     assert (answer["n_labels"], answer["n_refused"]) == (2, 2)
     assert [fault["field"] for fault in answer["errors"]] == ["labels.1", "labels.2"]
-    assert "no class for 'maybe'" in answer["errors"][0]["reason"]
+    assert "no class for this label" in answer["errors"][0]["reason"]
     assert "no label yet" in answer["errors"][1]["reason"]
     assert _filed(store) == ["yes", "no"]
 

@@ -25,7 +25,7 @@ def predictions(log, reported):
     artifacts, aliases = MemoryArtifacts(), MemoryAliases()
     write_version(artifacts, "p", "v1", tiny_bundle(), VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
-    models = ServedModels(artifacts, aliases, lambda: 0.0)
+    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None)
     return Predictions(models, log, SteppingClock(), lambda *event: reported.append(event))
 
 

@@ -1,10 +1,10 @@
 import pytest
 
-from noria.api.served_models import REFRESH_SECONDS, ServedModels
+from noria.api.served_models import MODEL_REFUSED, REFRESH_SECONDS, ServedModels
 from noria.errors import ModelCorruptError, NoChampionError, StoreUnavailableError
 from noria.records.alias import Promotion, RolloutChange
 from noria.records.evaluation import VersionFacts
-from noria.registry.versions import write_version
+from noria.registry.versions import verified_manifest, write_version
 from noria.storage.keys import model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
 from tests.support.trained import tiny_bundle
@@ -13,7 +13,8 @@ from tests.support.trained import tiny_bundle
 class _World:
     def __init__(self):
         self.artifacts, self.aliases, self.seconds = MemoryArtifacts(), MemoryAliases(), 0.0
-        self.models = ServedModels(self.artifacts, self.aliases, lambda: self.seconds)
+        self.reported = []
+        self.models = ServedModels(self.artifacts, self.aliases, lambda: self.seconds, self.report)
 
     def promote(self, version, *, write=True):
         if write:
@@ -22,6 +23,9 @@ class _World:
         self.aliases.apply(
             Promotion("p", f"id-{version}-{revision}", version, revision, "manual", "", "me", "now")
         )
+
+    def report(self, event, facts):
+        self.reported.append((event, facts["model_version"]))
 
     def served(self):
         served = self.models.get("p")
@@ -81,6 +85,48 @@ def test_a_cold_start_on_a_broken_champion_answers_with_the_previous_one():
     world.artifacts.objects[model_key("p", "v2", "arrays.bin")] += b"x"
     version, degraded = world.served()
     assert (version, "v2 was refused" in degraded) == ("v1", True)
+
+
+def test_a_version_whose_manifest_is_not_the_verified_one_is_refused():
+    """Whoever can write to the bucket can write right hashes; the registry holds what was meant."""
+    world = _World()
+    world.promote("v1")
+    write_version(world.artifacts, "p", "v2", tiny_bundle(), VersionFacts())
+    manifest = verified_manifest(world.artifacts, "p", "v2")
+    world.aliases.apply(Promotion("p", "id", "v2", 1, "manual", "", "me", "now", manifest=manifest))
+    assert world.served() == ("v2", None)
+    other = tiny_bundle({"coefficients": [9.0], "intercepts": [9.0]})
+    for key in [key for key in world.artifacts.objects if "/v2/" in key]:
+        del world.artifacts.objects[key]
+    write_version(world.artifacts, "p", "v2", other, VersionFacts())
+    cold = ServedModels(world.artifacts, world.aliases, lambda: 0.0, world.report)
+    found = cold.get("p")
+    assert (found.model_version, "not a manifest" in found.degraded) == ("v1", True)
+    assert world.reported == [(MODEL_REFUSED, "v2")]
+
+
+@pytest.mark.parametrize(
+    "fault", [ImportError, RecursionError, KeyError, MemoryError, ZeroDivisionError]
+)
+def test_whatever_goes_wrong_while_a_version_is_loaded_the_old_one_answers(monkeypatch, fault):
+    """Of the champion, and of a challenger, which is then no danger to anybody's requests."""
+    world = _World()
+    world.promote("v1")
+    world.served()
+    world.promote("v2")
+
+    def failing(bundle):
+        raise fault("a cell")
+
+    monkeypatch.setattr("noria.inference.predictor.FeatureView", failing)
+    world.seconds += REFRESH_SECONDS
+    version, degraded = world.served()
+    assert (version, fault.__name__ in degraded, "cell" in degraded) == ("v1", True, False)
+    revision = world.aliases.read("p").revision
+    world.aliases.apply(RolloutChange("p", "r", "v2", revision, "canary", 1.0, "", "me", "now"))
+    world.seconds += REFRESH_SECONDS
+    assert world.models.get("p").rollout.predictor is None
+    assert set(world.reported) == {(MODEL_REFUSED, "v2")}
 
 
 def test_a_broken_only_champion_is_an_error():

@@ -75,9 +75,16 @@ def test_the_shares_of_a_campaign_are_its_will():
 def test_many_rows_are_decided_as_each_alone(decision):
     """The serving predictor and the evaluation take the same classes."""
     shares = np.random.default_rng(0).dirichlet([1, 1, 1], 500)
-    predictor = Predictor(
-        tiny_bundle(task="classification", classes=["a", "b", "c"], **decision.to_dict())
+    model = {"form": "linear", "link": "softmax", "calibration": {"slope": 1.0, "shift": [0.0] * 3}}
+    numbers = {"coefficients": [2.0, 1.0, 0.0], "intercepts": [0.0, 0.0, 0.0]}
+    bundle = tiny_bundle(
+        numbers,
+        task="classification",
+        classes=["a", "b", "c"],
+        model={**model, "n_outputs": 3},
+        **decision.to_dict(),
     )
+    predictor = Predictor(bundle)
     alone = [predictor.decide(row) for row in shares.tolist()]
     assert decide(shares, decision).decided.tolist() == alone
 

@@ -168,8 +168,18 @@ def test_quality_is_estimated_for_the_class_shares_of_the_window_where_the_spec_
     estimates, true = {}, 0.0
     for known in ((0.5, 0.5), ()):
         p = Production(decision={"prior_shift": "correct"})
-        bundle = tiny_bundle(task="classification", classes=["no", "yes"],
-                             decision_weights=[1.0, 1.0], decision_known_shares=list(known))  # fmt: skip
+        bundle = tiny_bundle(
+            task="classification",
+            classes=["no", "yes"],
+            model={
+                "form": "linear",
+                "link": "softmax",
+                "n_outputs": 1,
+                "calibration": {"slope": 1.0, "shift": [0.0, 0.0]},
+            },
+            decision_weights=[1.0, 1.0],
+            decision_known_shares=list(known),
+        )
         p.add_version("v2", bundle)
         p.promote("v2", at=START)
         rows = loan_rows(6000, seed=80)

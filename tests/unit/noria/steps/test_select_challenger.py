@@ -10,7 +10,11 @@ from noria.records.training import (
     CandidateResult,
     TrainingSubject,
 )
-from noria.steps.select_challenger import SelectChallengerRequest, select_challenger
+from noria.steps.select_challenger import (
+    CandidateFailure,
+    SelectChallengerRequest,
+    select_challenger,
+)
 from noria.storage.keys import RESULT, candidate_key
 from tests.support.fakes import MemoryArtifacts
 from tests.support.specs import quick_tickets
@@ -23,11 +27,11 @@ def _result(name, mean):
     )  # fmt: skip
 
 
-def _selected(scores):
+def _selected(scores, *failures):
     artifacts, spec = MemoryArtifacts(), quick_tickets()
     for name, mean in scores.items():
         artifacts.put(candidate_key("quick", "run", name, RESULT), to_bytes(_result(name, mean)))
-    request = SelectChallengerRequest("quick", "run")
+    request = SelectChallengerRequest("quick", "run", failures)
     result = select_challenger(request, spec=spec, artifacts=artifacts)
     return result, json.loads(artifacts.get("runs/quick/run/selection.json"))
 
@@ -42,10 +46,18 @@ def test_a_candidate_that_could_not_be_fitted_leaves_the_others():
     """It is counted and named."""
     result, selection = _selected({"forest": 0.8})
     assert (result.candidate, result.n_failed) == ("forest", 1)
-    assert selection["failed"] == ["logistic"]
+    assert (selection["failed"], selection["errors"]) == (["logistic"], {})
+
+
+def test_the_error_of_a_candidate_that_died_is_kept():
+    """One that has a result after all, of an earlier attempt, did not fail."""
+    died = CandidateFailure("logistic", "Sandbox.Timedout")
+    _, selection = _selected({"forest": 0.8}, died, CandidateFailure("forest", "States.Timeout"))
+    assert (selection["failed"], selection["errors"]) == (["logistic"], {"logistic": died.error})
 
 
 def test_without_any_candidate_the_run_fails():
     """There is nothing to evaluate."""
-    with pytest.raises(TrainingFailedError, match="no candidate"):
-        _selected({})
+    with pytest.raises(TrainingFailedError, match="no candidate") as caught:
+        _selected({}, CandidateFailure("logistic", "Runtime.ExitError"))
+    assert caught.value.details["errors"] == {"logistic": "Runtime.ExitError"}

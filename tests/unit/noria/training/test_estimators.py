@@ -39,6 +39,17 @@ def test_what_cannot_be_fitted_says_which_algorithm_and_parameters():
         fit(_candidate("ridge"), "regression", {"alpha": -1}, (X, y), seed=0)
 
 
+def test_parameters_that_need_too_much_memory_fail_and_not_the_process(monkeypatch):
+    """One trial of a search, like one that the estimator refuses."""
+
+    def build(*_, **__):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr(estimators, "build", build)
+    with pytest.raises(TrainingFailedError, match=r"ridge .* Unable to allocate"):
+        fit(_candidate("ridge"), "regression", {}, _data(), seed=0)
+
+
 @pytest.mark.parametrize("algorithm", ["xgboost", "gradient_boosting", "logistic_regression"])
 def test_balanced_weights_find_more_of_a_rare_class(algorithm):
     """By row weights where the algorithm has no class weights of its own."""

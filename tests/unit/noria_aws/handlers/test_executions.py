@@ -19,7 +19,7 @@ def _event(**detail):
         "inputDetails": {"included": True},
         "output": None,
         "redriveCount": 0,
-        "error": "NoRowsError",
+        "error": "TrainingFailedError",
         "cause": "no rows are left",
     }
     return {"detail-type": "Step Functions Execution Status Change", "detail": usual | detail}
@@ -31,14 +31,18 @@ def test_a_failure_names_the_run_the_error_and_its_cause():
         "project": "loans",
         "event": "RunFailed",
         "occurrence": "r1",
-        "summary": "r1: NoRowsError: no rows are left",
+        "summary": "r1: TrainingFailedError: no rows are left",
     }
 
 
 @pytest.mark.parametrize(
     "cause",
     [
-        {"errorType": "NoRowsError", "errorMessage": "no rows are left", "stackTrace": ["at x.py"]},
+        {
+            "errorType": "TrainingFailedError",
+            "errorMessage": "no rows are left",
+            "stackTrace": ["at x.py"],
+        },
         {"TrainingJobName": "j", "FailureReason": "no rows are left", "Environment": {"A": "b"}},
         {"JobName": "j", "ErrorMessage": "no rows are left", "Arguments": {"--task": "t"}},
     ],
@@ -47,7 +51,15 @@ def test_a_failure_names_the_run_the_error_and_its_cause():
 def test_of_a_services_report_only_the_sentence_is_told(cause):
     """Neither a stack trace nor the settings of a job."""
     request = alert_of_execution(_event(cause=json.dumps(cause)))
-    assert request["summary"] == "r1: NoRowsError: no rows are left"
+    assert request["summary"] == "r1: TrainingFailedError: no rows are left"
+
+
+def test_what_a_foreign_error_quotes_is_not_told():
+    """An alert leaves the bucket; a message of Python's or a library's may hold a cell."""
+    report = {"errorType": "KeyError", "errorMessage": "'Ana Gómez'", "stackTrace": []}
+    request = alert_of_execution(_event(error="KeyError", cause=json.dumps(report)))
+    assert request["summary"].startswith("r1: KeyError: not foreseen")
+    assert "Ana" not in request["summary"]
 
 
 @pytest.mark.parametrize("cause", ["[1]", "{}", "not { json"])

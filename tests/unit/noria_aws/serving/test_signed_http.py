@@ -1,4 +1,10 @@
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -8,8 +14,9 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noria.errors import StoreUnavailableError
 from noria_aws.aws.settings import AwsContext
-from noria_aws.serving.signed_http import canonical_query, presigned, sign
+from noria_aws.serving.signed_http import Patience, SignedHttp, canonical_query, presigned, sign
 
 AT = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
 
@@ -80,3 +87,74 @@ def test_signatures_of_queries_equal_botocores(prefix, token):
     path = f"/?{canonical_query(query)}"
     expected = _botocore("GET", host, path, b"", {}, "s3", context)
     assert signed["authorization"].endswith(f"Signature={expected}")
+
+
+class _Service(BaseHTTPRequestHandler):
+    """Answers, keeps the connection open by its word, and closes it after `n_requests`."""
+
+    protocol_version = "HTTP/1.1"
+    n_requests = 1
+    connections: list[int]
+
+    def setup(self) -> None:
+        super().setup()
+        self.connections.append(0)
+
+    def do_GET(self) -> None:
+        self.connections[-1] += 1
+        if self.connections[-1] > self.n_requests:  # of this connection: no word at all
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+        self.close_connection = self.connections[-1] == self.n_requests
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextmanager
+def _service(n_requests: int) -> Iterator[tuple[AwsContext, list[int]]]:
+    kind = type("Service", (_Service,), {"n_requests": n_requests, "connections": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+        yield AwsContext("eu-west-1", "A", "s", None, endpoint), kind.connections
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("n_requests", [1, 3])
+def test_a_connection_that_was_closed_meanwhile_costs_no_attempt_and_no_time(
+    monkeypatch, n_requests
+):
+    """With one attempt only, 60 requests are answered, and none waits."""
+    waited = []
+    clock = SimpleNamespace(sleep=waited.append)
+    monkeypatch.setattr("noria_aws.serving.signed_http.time", clock)
+    with _service(n_requests) as (context, connections):
+        http = SignedHttp("s3", "host", lambda: context, patience=Patience(1, 3.0))
+        for _ in range(60):
+            assert http.request("GET", "/x").body == b"ok"
+            time.sleep(0.002)  # until the service's end of the connection is seen to be closed
+    assert len(connections) >= 60 // n_requests
+    assert waited == []
+
+
+@pytest.mark.enable_socket
+def test_a_service_that_answers_nothing_is_asked_no_more_often_than_patience_says(monkeypatch):
+    """Only a connection that answered before is tried again at once."""
+    clock = SimpleNamespace(sleep=lambda _: None)
+    monkeypatch.setattr("noria_aws.serving.signed_http.time", clock)
+    with _service(0) as (context, connections):
+        http = SignedHttp("s3", "host", lambda: context, patience=Patience(2, 3.0))
+        with pytest.raises(StoreUnavailableError, match="after 2 attempts"):
+            http.request("GET", "/x")
+    assert connections == [1, 1]

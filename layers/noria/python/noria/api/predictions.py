@@ -1,11 +1,11 @@
 """Answer one row or a small batch with the champion, and log every answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from noria.api.labels import MAX_ID_CHARACTERS, file_labels, is_id, read_label
-from noria.api.served_models import Rollout, Served, ServedModels
+from noria.api.served_models import Report, Rollout, Served, ServedModels
 from noria.errors import InvalidInputError, SettingsError, TransientError
 from noria.inference.explanation import MAX_CONTRIBUTIONS
 from noria.inference.predictor import Predictor
@@ -18,8 +18,6 @@ MAX_BATCH_ROWS = 100
 LOG_LOST = "prediction_log_lost"  # what is reported when neither log nor fallback took a record
 _ITEM_FIELDS = {"inputs", "record_id", "explain", "true_label"}
 _DEFAULT_CONTRIBUTIONS = 10
-
-Report = Callable[[str, Mapping[str, Any]], None]
 
 
 class _Request(NamedTuple):

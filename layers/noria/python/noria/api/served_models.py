@@ -1,9 +1,9 @@
 """Which model answers now: the champion of the alias, refreshed without a failed request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from noria.errors import (
     ModelError,
@@ -17,7 +17,11 @@ from noria.ports import ArtifactStore, ModelAliases
 from noria.records.alias import AliasRecord
 from noria.storage.hashing import sha256_hex
 
+MODEL_REFUSED = "model_refused"  # what is reported when a version cannot be loaded
 REFRESH_SECONDS = 10.0  # how old a read alias may be; a new champion serves within this
+
+
+Report = Callable[[str, Mapping[str, Any]], None]
 
 
 class Rollout(NamedTuple):
@@ -63,6 +67,8 @@ class ServedModels:
     ----------
     monotonic : callable
         Seconds from any fixed point; tells when the alias was last read.
+    report : callable
+        Takes `MODEL_REFUSED` and its facts when a version cannot be loaded.
 
     Notes
     -----
@@ -73,9 +79,14 @@ class ServedModels:
     """
 
     def __init__(
-        self, artifacts: ArtifactStore, aliases: ModelAliases, monotonic: Callable[[], float]
+        self,
+        artifacts: ArtifactStore,
+        aliases: ModelAliases,
+        monotonic: Callable[[], float],
+        report: Report,
     ) -> None:
         self._artifacts, self._aliases, self._monotonic = artifacts, aliases, monotonic
+        self._report = report
         self._served: dict[str, Served] = {}
         self._read_at: dict[str, float] = {}
 
@@ -112,14 +123,15 @@ class ServedModels:
         if served is not None and served.model_version == champion:
             return served._replace(degraded=None)
         try:
-            return Served(self._load(project, champion), champion, None)
+            predictor = self._load(project, champion, record.champion_manifest)
+            return Served(predictor, champion, None)
         except (ModelError, RegistryError, TransientError, SettingsError) as error:
             reason = f"champion {champion} was refused: {error.message}"
             if served is not None:
                 return served._replace(degraded=reason)
             if record.previous_champion is None:
                 raise
-            fallback = self._load(project, record.previous_champion)
+            fallback = self._load(project, record.previous_champion, record.previous_manifest)
             return Served(fallback, record.previous_champion, reason)
 
     def _rollout(self, record: AliasRecord, served: Served | None) -> Rollout | None:
@@ -133,10 +145,17 @@ class ServedModels:
         try:
             # A broken challenger shows in the log, and its rollout is reverted.
             with suppress(ModelError, RegistryError):
-                predictor = self._load(record.project, record.challenger)
+                predictor = self._load(
+                    record.project, record.challenger, record.challenger_manifest
+                )
         except (TransientError, SettingsError):
             return None  # the store's fault: tried again at the next refresh
         return Rollout(record, predictor)
 
-    def _load(self, project: str, model_version: str) -> Predictor:
-        return load_model_version(self._artifacts, project, model_version)
+    def _load(self, project: str, model_version: str, manifest: str | None) -> Predictor:
+        try:
+            return load_model_version(self._artifacts, project, model_version, manifest=manifest)
+        except (ModelError, RegistryError) as error:
+            facts = {"project": project, "model_version": model_version, "reason": error.message}
+            self._report(MODEL_REFUSED, facts)
+            raise

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, cast
 
 from noria.batch.parquet import parquet_as_csv
 from noria.batch.parts import Part, read_header, split_records
-from noria.data.parsing import ByteBudget, is_json_lines, read_lines
+from noria.data.parsing import ByteBudget, is_json_lines, read_lines, said_of_header
 from noria.errors import DatasetSchemaError
 from noria.records.batch import FileLayout
 from noria.records.bundle import ColumnContract
@@ -109,13 +109,14 @@ def require_columns(
     required = {column for column, about in columns.items() if about.required}
     if absent := sorted(required - set(header)):
         raise DatasetSchemaError(
-            f"{name}: columns {absent} are missing; the model needs them; got {list(header)[:20]}",
+            f"{name}: columns {absent} are missing; the model needs them"
+            f"{said_of_header(absent, header)}",
             file=name,
         )
     if not set(header) & set(columns):
         raise DatasetSchemaError(
-            f"{name}: none of the model's columns is there: "
-            f"{sorted(columns)[:20]}; got {list(header)[:20]}",
+            f"{name}: none of the model's columns is there: {sorted(columns)[:20]}"
+            f"{said_of_header(columns, header)}",
             file=name,
         )
 

@@ -115,7 +115,7 @@ class BatchPredictor:
             if self.predictor.columns[name].type == "number" and cell is not None:
                 value = read_number(cell, self.predictor.missing)
                 if isinstance(value, str):
-                    faults.append({"field": name, "reason": f"must be a number, got {cell[:40]!r}"})
+                    faults.append({"field": name, "reason": "must be a number, got text"})
                     value = None
             inputs[name] = value
         if faults:

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from math import isfinite
 from typing import Any, BinaryIO, NamedTuple
 
@@ -165,9 +166,12 @@ def checked_header(cells: list[str], filename: str, delimiter: str) -> list[str]
                 f"{filename}: the header is not readable UTF-8; save the file as UTF-8",
                 file=filename,
             )
-    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
+    counts = Counter(header)
+    repeated = [place for place, name in enumerate(header, start=1) if counts[name] > 1]
     if repeated:
-        raise DatasetSchemaError(f"{filename}: repeated columns {repeated[:20]}", file=filename)
+        raise DatasetSchemaError(
+            f"{filename}: repeated columns: numbers {repeated[:20]} of the header", file=filename
+        )
     if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
         raise DatasetSchemaError(
             f"{filename}: one column only, split by {delimiter!r}; "
@@ -175,6 +179,17 @@ def checked_header(cells: list[str], filename: str, delimiter: str) -> list[str]
             file=filename,
         )
     return header
+
+
+def said_of_header(wanted: Iterable[str], header: Iterable[str]) -> str:
+    """Return the end of an error on absent columns: how many there are, and what resembles them.
+
+    Other names are not quoted: in a file without a header line they are cells.
+    """
+    names = [*header]
+    similar = {m for name in wanted for m in get_close_matches(name, names, n=1, cutoff=0.75)}
+    shown = f", among them {sorted(similar)[:20]}" if similar else ", none of a similar name"
+    return f"; the file has {len(names)} columns{shown}; is the first line a header?"
 
 
 def _csv_record(line: int, cells: list[str], header: list[str]) -> RawRecord:

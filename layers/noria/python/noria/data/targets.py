@@ -11,7 +11,7 @@ from noria.data.values import as_number
 from noria.records.bundle import TargetContract
 from noria.storage.hashing import canonical_json
 
-_SHOWN = 40  # characters of a label that a reason quotes
+_SHOWN = 20  # classes that a reason names
 _LONGEST_BITS = 1024  # of an integer that a double can hold
 
 
@@ -49,7 +49,7 @@ class TargetReader:
         if label is None or label in self._missing or label in self._contract.unlabelled:
             return None, None
         if isinstance(label, float) and not isfinite(label):
-            return None, f"must be a finite number, got {label}"
+            return None, "must be a finite number"
         if isinstance(label, int) and label.bit_length() > _LONGEST_BITS:
             return None, "must be a finite number"
         if self._task == "regression":
@@ -61,10 +61,11 @@ class TargetReader:
         if mapping:
             label = mapping.get(label) or mapping.get(_plain_number(label), label)
             if label not in self._mapped:
-                return None, f"no class for {label[:_SHOWN]!r} in target.map"
+                return None, "target.map has no class for this label"
         if self._classes and label not in self._classes:
-            allowed = ", ".join(sorted(self._classes))
-            return None, f"unknown label {label[:_SHOWN]!r}; allowed: {allowed}"
+            names = sorted(self._classes)
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            return None, f"unknown label; allowed: {', '.join(names[:_SHOWN])}{more}"
         return label, None
 
 

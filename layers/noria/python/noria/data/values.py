@@ -53,23 +53,25 @@ def as_number(
 ) -> tuple[float | None, str | None]:
     """Return (number, None), or (None, reason) for what is no finite number in [low, high].
 
+    No reason quotes the value: reasons are counted, and told in alerts.
+
     Examples
     --------
     >>> as_number("3.5")
     (3.5, None)
     >>> as_number("six", 0, 9)
-    (None, "must be a number, got 'six'")
+    (None, 'must be a number, got text')
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None, f"must be a number, got {type(value).__name__}"
     try:
         number = float(value)
     except ValueError:
-        return None, f"must be a number, got {str(value)[:40]!r}"
+        return None, "must be a number, got text"
     except OverflowError:  # an integer beyond the range of a double; it may be too long to show
         return None, "must be a finite number"
     if not isfinite(number):
-        return None, f"must be a finite number, got {str(value)[:40]!r}"
+        return None, "must be a finite number"
     if (low is not None and number < low) or (high is not None and number > high):
         return None, f"outside [{low}, {high}]"
     return number, None

@@ -9,14 +9,23 @@ from noria.storage.keys import candidate_key
 SERVING_FILES = (BUNDLE_FILE, ARRAYS_FILE)
 
 
-def load_model_version(artifacts: ArtifactStore, project: str, model_version: str) -> Predictor:
+def load_model_version(
+    artifacts: ArtifactStore, project: str, model_version: str, *, manifest: str | None = None
+) -> Predictor:
     """Return a registered model version, its hashes checked before anything parses it.
+
+    Parameters
+    ----------
+    manifest : str, optional
+        SHA-256 of the manifest of a version that was verified before; its tables are then not
+        looked through again, which takes 0.1 s for a million tree nodes.
 
     Raises
     ------
     ModelVersionNotFoundError, ModelCorruptError, ModelIncompatibleError
     """
-    return Predictor(read_files(artifacts, project, model_version, SERVING_FILES))
+    files = read_files(artifacts, project, model_version, SERVING_FILES, manifest=manifest)
+    return Predictor(files, is_verified=manifest is not None)
 
 
 def load_candidate(

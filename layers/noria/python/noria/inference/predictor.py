@@ -1,6 +1,5 @@
 """A loaded serving bundle that answers rows: validate, transform, score. Standard library only."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from math import isfinite
@@ -9,17 +8,18 @@ from typing import Any
 from noria.bundle.format import unpack
 from noria.data.targets import TargetReader
 from noria.data.values import normalized
-from noria.errors import InvalidInputError, ModelCorruptError
+from noria.errors import InvalidInputError, ModelCorruptError, NoriaError
 from noria.features.text_signals import TextObserver
 from noria.features.view import FeatureView
 from noria.inference.explanation import Explainer
 from noria.inference.postprocess import load_postprocess
 from noria.inference.scoring.links import LINKS
 from noria.inference.scoring.loading import load_scorer
-from noria.records.bundle import ColumnContract, bundle_from_dict
+from noria.records.bundle import Bundle, ColumnContract, bundle_from_dict
 from noria.records.prediction import Answer, Fault, Row, TextSignals
 
 MASK = "***"
+MAX_FAULTS = 20  # of one row that are listed: an answer must not be much larger than its request
 _SHOWN_NAMES, _SHOWN_CHARACTERS = 10, 40  # of fields that the model does not read
 
 
@@ -30,6 +30,8 @@ class Predictor:
     ----------
     files : mapping of name to bytes
         The files of a serving bundle.
+    is_verified : bool
+        Whether it is known that no table of the bundle leads outside itself.
 
     Raises
     ------
@@ -37,7 +39,7 @@ class Predictor:
         The bundle cannot be used.
     """
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, bytes], *, is_verified: bool = False) -> None:
         try:
             document, self.arrays = unpack(files)
             bundle = bundle_from_dict(document)
@@ -58,8 +60,16 @@ class Predictor:
             self.observer = TextObserver(bundle.watched)
             self.max_gaps = bundle.max_gaps
             self._texts = [n for n, column in self.columns.items() if column.type == "text"]
-        except (LookupError, TypeError, ValueError, AttributeError, re.error) as error:
-            raise ModelCorruptError(f"the serving bundle lacks a part: {error!r}") from error
+            if not is_verified:
+                self.scorer.check(self.view.width)
+            self._try(bundle)
+        except NoriaError:
+            raise
+        # Whatever a bundle does, it is one bundle's fault: another version answers.
+        except Exception as error:
+            # Its class only: a message may quote a word of a training row.
+            name = type(error).__name__
+            raise ModelCorruptError(f"the serving bundle cannot be used: {name}") from error
 
     def answer(self, inputs: Any, *, explain: int = 0, from_file: bool = False) -> Answer:
         """Return the prediction for one row, after checking it.
@@ -138,6 +148,18 @@ class Predictor:
         }
         return shown, self.observer.observe(inputs)
 
+    def _try(self, bundle: Bundle) -> None:
+        """Answer the typical row of training, as a request would be answered."""
+        n_outputs = 1 if self.task == "regression" else len(self.classes)
+        outputs = self.score(bundle.reference)
+        if len(outputs) != n_outputs or not all(map(isfinite, outputs)):
+            raise ModelCorruptError(
+                f"the serving bundle answers the typical row with {len(outputs)} outputs, not "
+                f"{n_outputs}, or with none that is finite"
+            )
+        if self.classes:
+            self.decide(outputs)
+
     def _normalized(self, inputs: Any) -> Row:
         """Read the model's columns as training did: blanks, words that mean "missing"."""
         if not isinstance(inputs, Mapping):
@@ -171,7 +193,7 @@ class Predictor:
         columns = self.columns.items()
         n_gaps = sum(inputs.get(name) is None and not c.optional for name, c in columns)
         if all(value is None for value in inputs.values()):
-            known = ", ".join(sorted(self.columns))
+            known = _listed(sorted(self.columns))
             yield {"field": "inputs", "reason": f"no value for any column of the model: {known}"}
         elif self._texts and all(inputs.get(name) is None for name in self._texts):
             for name in self._texts:
@@ -194,12 +216,21 @@ class Predictor:
         """Yield one warning that names the fields that the model does not read."""
         names = [str(name)[:_SHOWN_CHARACTERS] for name in given if name not in self.columns]
         if names:
-            more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-            shown = ", ".join(names[:_SHOWN_NAMES]) + more
-            yield {"field": "inputs", "reason": f"ignored, the model does not read: {shown}"}
+            reason = f"ignored, the model does not read: {_listed(names)}"
+            yield {"field": "inputs", "reason": reason}
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def _invalid(faults: list[Fault]) -> InvalidInputError:
+    """Return the error of a row, of the first faults and the number of the others."""
+    n_others = len(faults) - MAX_FAULTS
+    if n_others > 0:
+        others = {"field": "inputs", "reason": f"{n_others} more fields cannot be read"}
+        faults = [*faults[:MAX_FAULTS], others]
     named = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
     return InvalidInputError(f"the inputs cannot be scored: {named}", errors=faults)
 
@@ -215,7 +246,7 @@ def _number_fault(value: Any, column: ColumnContract) -> str | None:
         return "must be a finite number"
     low, high = column.min, column.max
     if (low is not None and value < low) or (high is not None and value > high):
-        return f"must be between {_bound(low)} and {_bound(high)}, got {value}"
+        return f"must be between {_bound(low)} and {_bound(high)}"
     return None
 
 

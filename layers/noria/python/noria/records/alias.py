@@ -26,6 +26,10 @@ class AliasRecord(NamedTuple):
     rollout_fraction: float = 0.0  # of the requests that the challenger sees, in [0, 1]
     rollout_started_at: str | None = None  # of this step; UTC, ISO 8601
     rollout_until: str | None = None  # after it the challenger gets nothing
+    # SHA-256 of each version's manifest as it was verified; None in records of earlier code.
+    champion_manifest: str | None = None
+    previous_manifest: str | None = None
+    challenger_manifest: str | None = None
 
     def require_champion(self) -> str:
         """Return the champion; NoChampionError where nothing has been promoted yet."""
@@ -55,6 +59,7 @@ class Promotion(NamedTuple):
     reason: str
     actor: str  # run id or person
     at: str  # UTC, ISO 8601
+    manifest: str | None = None  # SHA-256 of the version's manifest; None: not verified
 
 
 class RolloutChange(NamedTuple):
@@ -70,6 +75,7 @@ class RolloutChange(NamedTuple):
     actor: str
     at: str  # UTC, ISO 8601
     until: str | None = None  # UTC, ISO 8601: when the step ends by itself
+    manifest: str | None = None  # SHA-256 of the challenger's manifest; None: as it was
 
     @property
     def kind(self) -> str:
@@ -105,9 +111,13 @@ def apply_change(record: AliasRecord, change: AliasChange) -> tuple[AliasRecord,
             champion=change.model_version,
             previous_champion=record.previous_champion if serves else record.champion,
             promoted_at=record.promoted_at if serves else change.at,
+            champion_manifest=change.manifest,
+            previous_manifest=record.previous_manifest if serves else record.champion_manifest,
         )
     else:
         is_off = change.mode == "off"
+        is_same = record.challenger == change.model_version
+        known = record.challenger_manifest if is_same else None
         after = record._replace(
             revision=revision,
             challenger=None if is_off else change.model_version,
@@ -115,6 +125,7 @@ def apply_change(record: AliasRecord, change: AliasChange) -> tuple[AliasRecord,
             rollout_fraction=0.0 if is_off else change.fraction,
             rollout_started_at=None if is_off else change.at,
             rollout_until=None if is_off else change.until,
+            challenger_manifest=None if is_off else change.manifest or known,
         )
     entry = HistoryEntry(
         project=record.project,

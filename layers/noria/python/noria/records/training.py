@@ -114,3 +114,4 @@ class Selection:
     metric: str
     candidates: tuple[CandidateResult, ...]
     failed: tuple[str, ...]  # candidates that could not be fitted
+    errors: Mapping[str, str] = field(default_factory=dict)  # by failed candidate, where known

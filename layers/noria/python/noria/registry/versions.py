@@ -68,15 +68,31 @@ def read_manifest(artifacts: ArtifactStore, project: str, model_version: str) ->
 
 
 def read_files(
-    artifacts: ArtifactStore, project: str, model_version: str, names: Iterable[str]
+    artifacts: ArtifactStore,
+    project: str,
+    model_version: str,
+    names: Iterable[str],
+    *,
+    manifest: str | None = None,
 ) -> dict[str, bytes]:
     """Return files of a version, each checked against the manifest before anything parses it.
+
+    Parameters
+    ----------
+    manifest : str, optional
+        SHA-256 of the manifest as it was verified; another one is not read.
 
     Raises
     ------
     ModelVersionNotFoundError, ModelCorruptError
     """
-    hashes = _read(artifacts, project, model_version, _hashes)
+
+    def parse(body: bytes) -> dict[str, str]:
+        if manifest is not None and sha256_hex(body) != manifest:
+            raise ValueError("its bytes differ from those that were verified")
+        return _hashes(body)
+
+    hashes = _read(artifacts, project, model_version, parse)
     files = {}
     for name in names:
         key = model_key(project, model_version, name)
@@ -94,6 +110,12 @@ def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -
     manifest = read_manifest(artifacts, project, model_version)
     read_files(artifacts, project, model_version, manifest.files)
     return manifest
+
+
+def verified_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> str:
+    """Return the SHA-256 of the manifest of a version whose every file is present and intact."""
+    verify_version(artifacts, project, model_version)
+    return _read(artifacts, project, model_version, sha256_hex)
 
 
 def _hashes(body: bytes) -> dict[str, str]:
@@ -115,7 +137,7 @@ def _read[T](
             project=project,
             model_version=model_version,
         ) from error
-    except (ValueError, AttributeError, SettingsError) as error:
+    except (ValueError, AttributeError, SettingsError, RecursionError) as error:
         raise ModelCorruptError(f"{key}: not a manifest: {error}", key=key) from error
 
 

@@ -15,7 +15,7 @@ from noria.records.report import (
 )
 from noria.reporting import pictures
 from noria.reporting.page import render_page
-from noria.reporting.words import dropped_texts
+from noria.reporting.words import dropped_texts, failed_candidates_text
 from noria.spec.model import ProjectSpec
 
 _MAX_CLASSES_DRAWN, _MAX_COLUMNS_DRAWN, _MAX_CORRELATED = 30, 24, 24
@@ -77,6 +77,7 @@ def render(report: TrainingReport, spec: ProjectSpec) -> bytes:
         spec=spec,
         directions=directions,
         dropped=dropped_texts(report.validation),
+        failed=failed_candidates_text(report.selection),
     )
 
 

@@ -12,6 +12,7 @@ from noria.records.evaluation import (
     SliceComparison,
 )
 from noria.records.performance import Performance, PerformanceReport
+from noria.records.training import Selection
 
 _ENDS = {
     "TIMED_OUT": "it took longer than its state machine allows",
@@ -29,6 +30,29 @@ def ended_text(run: str, status: str, error: str | None, cause: str | None) -> s
     """
     said = (_ENDS.get(status), error, cause)
     return ": ".join((run, *(part for part in said if part)))
+
+
+_OUT_OF_MEMORY = "its process died, most likely because it needed more memory than it has"
+_OUT_OF_TIME = "it took longer than a candidate may"
+_CANDIDATE_ERRORS = {
+    "TrainingFailedError": "it cannot be fitted on these rows",
+    "MemoryError": _OUT_OF_MEMORY,
+    "_ArrayMemoryError": _OUT_OF_MEMORY,
+    "Runtime.ExitError": _OUT_OF_MEMORY,
+    "Runtime.OutOfMemory": _OUT_OF_MEMORY,
+    "Sandbox.Timedout": _OUT_OF_TIME,
+    "States.Timeout": _OUT_OF_TIME,
+}
+
+
+def failed_candidates_text(selection: Selection) -> str:
+    """Return which candidates of a run could not be fitted, with what is known of the reason."""
+
+    def reason(name: str) -> str:
+        error = selection.errors.get(name)
+        return f" ({_CANDIDATE_ERRORS.get(error, error)})" if error else ""
+
+    return "; ".join(f"{name}{reason(name)}" for name in selection.failed)
 
 
 def finding_text(finding: HeldFinding) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.alias import RolloutChange
-from noria.registry.versions import verify_version
+from noria.registry.versions import verified_manifest
 from noria.spec.model import ProjectSpec
 from noria.spec.operations import RolloutStep
 
@@ -65,8 +65,8 @@ def advance_rollout(
             True, request.step, "all steps passed", 0, request.expected_revision,
             needs_approval, approval_seconds,
         )  # fmt: skip
-    if request.step == 0:
-        verify_version(artifacts, request.project, request.model_version)
+    project, version = request.project, request.model_version
+    manifest = verified_manifest(artifacts, project, version) if request.step == 0 else None
     # While an approval is pending no step is checked, so the challenger answers nothing.
     step = _WAITING if is_finished else steps[request.step]
     shown = f"{step.mode} of {step.fraction:.0%}"
@@ -82,6 +82,7 @@ def advance_rollout(
             actor=request.run_id,
             at=clock.now().isoformat(),
             until=(clock.now() + _longest(spec, step, is_waiting=is_finished)).isoformat(),
+            manifest=manifest,
         )
     )
     if record.challenger != request.model_version:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from noria.errors import AliasConflictError
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.alias import Promotion
-from noria.registry.versions import verify_version
+from noria.registry.versions import verified_manifest
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def promote_challenger(
         or it changed again after this very promotion.
     ModelVersionNotFoundError, ModelCorruptError
     """
-    verify_version(artifacts, request.project, request.model_version)
+    manifest = verified_manifest(artifacts, request.project, request.model_version)
     record = aliases.apply(
         Promotion(
             project=request.project,
@@ -57,6 +57,7 @@ def promote_challenger(
             reason=request.reason,
             actor=request.run_id,
             at=clock.now().isoformat(),
+            manifest=manifest,
         )
     )
     if record.champion != request.model_version:

@@ -13,11 +13,20 @@ from noria.storage.keys import RESULT, SELECTION, candidate_key, run_key
 
 
 @dataclass(frozen=True)
+class CandidateFailure:
+    """A candidate whose task ended without a result."""
+
+    candidate: str
+    error: str  # its name, as Step Functions has it: "Sandbox.Timedout"
+
+
+@dataclass(frozen=True)
 class SelectChallengerRequest:
-    """Which run."""
+    """Which run, and which of its candidates failed."""
 
     project: str
     run_id: str
+    failures: tuple[CandidateFailure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ def select_challenger(
     """Return the candidate with the best mean score; on a tie, the earlier one in the spec.
 
     Reads every candidate's `result.json`; writes `runs/<project>/<run_id>/selection.json`.
-    Candidates without a result could not be fitted and are listed as failed.
+    Candidates without a result could not be fitted; they are listed as failed, with the error.
 
     Raises
     ------
@@ -44,6 +53,7 @@ def select_challenger(
         Every candidate failed.
     """
     results, failed = [], []
+    errors = {failure.candidate: failure.error for failure in request.failures}
     for candidate in spec.candidates:
         key = candidate_key(spec.name, request.run_id, candidate.name, RESULT)
         # A candidate that failed on other rows than an earlier attempt leaves an empty result.
@@ -52,12 +62,15 @@ def select_challenger(
             failed.append(candidate.name)
         else:
             results.append(result)
+    errors = {name: errors[name] for name in failed if name in errors}
     if not results:
-        raise TrainingFailedError(f"{spec.name}: no candidate could be fitted", failed=failed)
+        raise TrainingFailedError(
+            f"{spec.name}: no candidate could be fitted", failed=failed, errors=errors
+        )
     metric = spec.evaluation.primary_metric
     best = results[0]
     for result in results[1:]:
         best = result if is_better(metric, result.cv_mean, best.cv_mean) else best
-    selection = Selection(best.candidate, metric, tuple(results), tuple(failed))
+    selection = Selection(best.candidate, metric, tuple(results), tuple(failed), errors)
     artifacts.put(run_key(spec.name, request.run_id, SELECTION), to_bytes(selection))
     return SelectChallengerResult(best.candidate, metric, best.cv_mean, len(failed))

@@ -53,7 +53,7 @@ def fit(
     Raises
     ------
     TrainingFailedError
-        The estimator refused the data or the parameters.
+        The estimator refused the data or the parameters, or had too little memory for them.
     """
     X, y = data
     if is_log:
@@ -75,7 +75,7 @@ def fit(
                 extra |= _stopping(candidate.algorithm, settings, patience, watched, classes)
             model = build(candidate.algorithm, task, settings, seed=seed)
             model.fit(X, y, **extra)
-    except (ValueError, TypeError, FloatingPointError) as error:
+    except (ValueError, TypeError, FloatingPointError, MemoryError) as error:
         raise TrainingFailedError(
             f"{candidate.algorithm} with {dict(params)} cannot be fitted: {error}",
             algorithm=candidate.algorithm,

@@ -34,10 +34,14 @@ def to_item(value: AliasRecord | HistoryEntry) -> dict[str, dict[str, Any]]:
 
 
 def to_record(project: str, item: Item | None) -> AliasRecord:
-    """Return the alias record of an item; of none, the record of a project never promoted."""
+    """Return the alias record of an item; of none, the record of a project never promoted.
+
+    Attributes that this code does not know are left out: newer code may have written them.
+    """
     if not item:
         return AliasRecord(project, 0, None, None, None)
-    return AliasRecord(**_fields(item))
+    fields = _fields(item)
+    return AliasRecord(**{name: fields[name] for name in AliasRecord._fields if name in fields})
 
 
 def to_entry(item: Item) -> HistoryEntry:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from noria import errors
 from noria.reporting.words import ended_text
 
 # Where services put the sentence in a cause that is JSON: Lambda, SageMaker, Glue.
@@ -39,10 +40,17 @@ def alert_of_execution(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _sentence(cause: str | None) -> str | None:
-    """Return what a cause says, without the service's report and stack trace around it."""
+    """Return what a cause says, without the service's report and stack trace around it.
+
+    What a function fails at that is no error of Noria's may quote a cell; its log has it.
+    """
     try:
         report = json.loads(cause or "")
     except ValueError:
         return cause
-    found = [report[key] for key in _SENTENCES if key in report] if isinstance(report, dict) else []
+    if not isinstance(report, dict):
+        return cause
+    if "errorType" in report and not hasattr(errors, str(report["errorType"])):
+        return "not foreseen; the log of the state's function says more"
+    found = [report[key] for key in _SENTENCES if key in report]
     return str(found[0]) if found else cause

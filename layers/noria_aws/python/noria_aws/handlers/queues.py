@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from noria.errors import NoriaError
 from noria_aws.aws.sns import ALERT_ATTRIBUTE
-from noria_aws.handlers.runtime import log_event
+from noria_aws.handlers.runtime import facts_of, log_event
 
 
 def queue_handler(
@@ -24,7 +23,7 @@ def queue_handler(
             try:
                 take(record)
             except Exception as error:  # noqa: BLE001 - one bad message may not hold the others
-                facts = error.to_dict() if isinstance(error, NoriaError) else {"error": repr(error)}
+                facts = facts_of(error)
                 log_event("message_failed", message_id=record.get("messageId"), **facts)
                 failed.append({"itemIdentifier": record["messageId"]})
         return {"batchItemFailures": failed}

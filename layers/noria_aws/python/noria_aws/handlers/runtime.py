@@ -19,9 +19,10 @@ def log_event(event: str, **facts: Any) -> None:
 
 
 def emit_metrics(project: str, **values: float) -> None:
-    """Write metrics in CloudWatch's embedded format, at most five names in all.
+    """Write metrics in CloudWatch's embedded format, at most six names in all.
 
-    `Predictions`, `LatencyMs`, `RequestsFailed`, `NoChampion`, `PredictionsNotLogged`.
+    `Predictions`, `LatencyMs`, `RequestsFailed`, `NoChampion`, `ModelsRefused`,
+    `PredictionsNotLogged`.
     """
     units = {name: "Milliseconds" if name.endswith("Ms") else "Count" for name in values}
     document = {
@@ -39,6 +40,11 @@ def emit_metrics(project: str, **values: float) -> None:
         **values,
     }
     sys.stdout.write(json.dumps(document) + "\n")
+
+
+def facts_of(error: Exception) -> Mapping[str, Any]:
+    """Return what may be logged of an error: of a foreign one its class, it may quote a cell."""
+    return error.to_dict() if isinstance(error, NoriaError) else {"error": type(error).__name__}
 
 
 def step_handler[Q, R](
@@ -60,7 +66,7 @@ def step_handler[Q, R](
             try:
                 result = encode(function(decode(request_type, event)))
             except Exception as error:
-                facts = error.to_dict() if isinstance(error, NoriaError) else {"error": repr(error)}
+                facts = facts_of(error)
                 log_event("step_failed", function=name, **{**known, **facts})
                 raise
             seconds = round(perf_counter() - started, 3)

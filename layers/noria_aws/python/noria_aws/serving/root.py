@@ -8,7 +8,7 @@ from typing import Any
 
 import projects
 from noria.api.predictions import LOG_LOST, Predictions
-from noria.api.served_models import ServedModels
+from noria.api.served_models import MODEL_REFUSED, ServedModels
 from noria.errors import (
     InvalidInputError,
     ModelError,
@@ -45,6 +45,8 @@ def _report(event: str, facts: Mapping[str, Any]) -> None:
     log_event(event, **facts)
     if event == LOG_LOST:
         emit_metrics(facts["project"], PredictionsNotLogged=facts["n_records"])
+    elif event == MODEL_REFUSED:
+        emit_metrics(facts["project"], ModelsRefused=1)
 
 
 class Serving:
@@ -54,7 +56,7 @@ class Serving:
         self._aliases = ReadOnlyAliases(setting(ALIAS_TABLE), aws_context)
         self._artifacts = HttpArtifacts(setting(DATA_BUCKET), aws_context)
         self._clock = deployed_clock()
-        self._models = ServedModels(self._artifacts, self._aliases, self._seconds)
+        self._models = ServedModels(self._artifacts, self._aliases, self._seconds, _report)
         log = FirehoseLog(
             setting(PREDICTION_STREAM_PREFIX), setting(FALLBACK_QUEUE_URL), aws_context
         )

@@ -85,9 +85,8 @@ class SignedHttp:
             if attempt:
                 time.sleep(_BACKOFF_SECONDS * 2**attempt)
             try:
-                answer = self._once(method, (path, asked), body, headers or {})
+                answer = self._answer(method, (path, asked), body, headers or {})
             except (OSError, http.client.HTTPException) as error:
-                self._connection = None
                 reason = repr(error)
                 continue
             throttled = answer.status == 400 and any(t in answer.body for t in _THROTTLING)
@@ -98,6 +97,31 @@ class SignedHttp:
             f"{self._service} did not answer after {self._patience.attempts} attempts: {reason}",
             service=self._service,
         )
+
+    def _answer(
+        self, method: str, place: tuple[str, str], body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        """Return an answer; a connection that the service has closed meanwhile costs no attempt.
+
+        Services close connections that were idle for some seconds, or after a number of requests.
+        """
+        is_kept = self._connection is not None
+        try:
+            return self._once(method, place, body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            self._close()
+            if not (is_kept and isinstance(error, ConnectionError)):
+                raise
+        try:
+            return self._once(method, place, body, headers)
+        except (OSError, http.client.HTTPException):
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _once(
         self, method: str, place: tuple[str, str], body: bytes, headers: Mapping[str, str]

@@ -5,6 +5,7 @@ from itertools import accumulate
 from math import exp
 from random import Random
 
+from noria.errors import ModelCorruptError
 from noria.inference.scoring.scorer import Arrays, SparseRow
 from noria.records.bundle import Model
 
@@ -50,6 +51,20 @@ class KernelScorer:
                 pair = (vector, values[place])
                 self._vectors_with.setdefault(arrays["vector_feature"][place], []).append(pair)
             self._squares.append(sum([values[place] ** 2 for place in places]))
+
+    def check(self, width: int) -> None:
+        """Refuse numbers of weights and intercepts that are not those of the pairs of classes."""
+        n_classes = len(self._per_class)
+        is_sound = (
+            n_classes >= 2
+            and min(self._per_class) >= 0
+            and sum(self._per_class) == self._n_vectors
+            and {len(row) for row in self._weights} == {self._n_vectors}
+            and len(self._intercepts) == n_classes * (n_classes - 1) // 2
+            and all(0 <= feature < width for feature in self._vectors_with)
+        )
+        if not is_sound:
+            raise ModelCorruptError("the kernel's tables are not of its classes and vectors")
 
     def scores(self, row: SparseRow) -> list[float]:
         """Return one margin per class; of two classes, the second one's."""

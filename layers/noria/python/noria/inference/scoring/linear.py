@@ -1,5 +1,6 @@
 """Linear models: one coefficient per feature and output."""
 
+from noria.errors import ModelCorruptError
 from noria.inference.scoring.scorer import Arrays, SparseRow
 from noria.records.bundle import Model
 
@@ -14,6 +15,12 @@ class LinearScorer:
         self._n_outputs: int = model.n_outputs
         self._coefficients = arrays["coefficients"]
         self._intercepts = arrays["intercepts"].tolist()
+
+    def check(self, width: int) -> None:
+        """Refuse coefficients for another number of features or outputs."""
+        n_outputs = self._n_outputs
+        if (len(self._coefficients), len(self._intercepts)) != (width * n_outputs, n_outputs):
+            raise ModelCorruptError(f"the coefficients are not of {width} features")
 
     def scores(self, row: SparseRow) -> list[float]:
         """Return one linear score per output."""

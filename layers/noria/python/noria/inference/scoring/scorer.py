@@ -11,6 +11,16 @@ Arrays = Mapping[str, "array[Any]"]
 class Scorer(Protocol):
     """A loaded model."""
 
+    def check(self, width: int) -> None:
+        """Look through the model's tables once, for rows of `width` features.
+
+        Raises
+        ------
+        ModelCorruptError
+            One leads outside itself, or in a circle.
+        """
+        ...
+
     def scores(self, row: SparseRow) -> list[float]:
         """Return the raw scores of one feature row, one per output."""
         ...

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Sequence
 from math import comb, isnan
 
+from noria.errors import ModelCorruptError
 from noria.inference.scoring.scorer import Arrays, SparseRow
 from noria.records.bundle import Model
 
@@ -46,6 +47,29 @@ class TreeScorer:
         self._touched_start = arrays["touched_start"]
         self._touched = arrays["touched"]
         self._base: list[float] = arrays["base"].tolist()
+
+    def check(self, width: int) -> None:
+        """Refuse tables that lead outside themselves, or back: a row would walk for ever."""
+        n_nodes, n_trees = len(self._feature), len(self._roots)
+        n_leaves = len(self._leaves) // self._per_leaf
+        starts, touched = self._touched_start, self._touched
+        is_sound = (
+            {len(self._threshold), len(self._right), len(self._otherwise)} == {n_nodes}
+            and self._per_leaf in (1, self._n_outputs)
+            and len(self._base) == self._n_outputs
+            and _lie_below(self._roots, n_nodes)
+            and len(self._outputs) == len(self._absent_leaf) == n_trees
+            and _lie_below(self._outputs, self._n_outputs)
+            and _lie_below(self._absent_leaf, n_leaves)
+            and (not starts or (len(starts) == width + 1 and starts[-1] == len(touched)))
+            and _lie_below(touched, n_trees)
+        )
+        # A child lies after its parent, so that every walk ends.
+        for node, (feature, right) in enumerate(zip(self._feature, self._right, strict=False)):
+            low, high = (node, n_nodes) if feature >= 0 else (-1, n_leaves)
+            is_sound &= low < right < high and feature < width
+        if not is_sound:
+            raise ModelCorruptError("the tree tables lead outside themselves")
 
     def scores(self, row: SparseRow) -> list[float]:
         """Return the ensemble's raw scores of one row."""
@@ -173,3 +197,8 @@ class TreeScorer:
             for output, leaf in zip(self._outputs, leaves, strict=True):
                 totals[output] += values[leaf]
         return totals
+
+
+def _lie_below(values: Sequence[int], limit: int) -> bool:
+    """Return whether all values are indices of a table of a length."""
+    return not values or (min(values) >= 0 and max(values) < limit)
