@@ -12,7 +12,7 @@ from noria.spec.model import ProjectSpec
 from tests.support.stages import deployed_stage, emptied
 
 _SLOW_FIRST = {
-    name: n for n, name in enumerate(("integration", "contract", "training", "benchmarks"))
+    name: n for n, name in enumerate(("integration", "contract", "training", "fuzz", "benchmarks"))
 }
 PROJECTS = ROOT / "layers" / "projects" / "python" / "projects"
 

@@ -4,8 +4,13 @@ from functools import lru_cache
 
 from noria_aws.aws.settings import admin_key_ids
 from noria_aws.handlers.http_api import http_handler
-from noria_aws.serving.root import Serving
+from noria_aws.serving.root import Serving, deployed_ports
 
-serving = lru_cache(maxsize=1)(Serving)  # models stay loaded between requests
+
+@lru_cache(maxsize=1)
+def serving() -> Serving:
+    """Return the operations; models stay loaded between requests."""
+    return Serving(deployed_ports())
+
 
 lambda_handler = http_handler(lambda: serving().operations, admin_key_ids)

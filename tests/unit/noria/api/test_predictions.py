@@ -2,7 +2,7 @@ import pytest
 
 from noria.api.predictions import MAX_BATCH_ROWS, Predictions
 from noria.api.served_models import ServedModels
-from noria.errors import InvalidInputError, StoreUnavailableError
+from noria.errors import InvalidInputError, ModelCorruptError, StoreUnavailableError
 from noria.records.alias import Promotion
 from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
@@ -60,6 +60,43 @@ def test_a_log_that_fails_is_reported_and_costs_no_prediction(predictions, log, 
     assert predictions.predict("p", {"inputs": {"x": 2}})["value"] == 5.0
     ((event, facts),) = reported
     assert (event, facts["n_records"]) == ("prediction_log_lost", 1)
+
+
+@pytest.mark.parametrize("has_previous", [True, False])
+def test_a_row_at_which_the_champion_fails_is_answered_by_the_previous_one(
+    log, reported, has_previous
+):
+    """That row only; where there is no other version, the caller may try again later."""
+    artifacts, aliases = MemoryArtifacts(), MemoryAliases()
+    for revision, version in enumerate(["v0", "v1"] if has_previous else ["v1"]):
+        write_version(artifacts, "p", version, tiny_bundle(), VersionFacts())
+        aliases.apply(Promotion("p", version, version, revision, "manual", "", "me", "now"))
+
+    def report(*event):
+        reported.append(event)
+
+    models = ServedModels(artifacts, aliases, lambda: 0.0, report)
+    predictions = Predictions(models, log, SteppingClock(), report)
+    champion = models.get("p").predictor
+    stock = champion.answer
+
+    def failing(inputs, **settings):
+        if inputs == {"x": 3}:
+            raise KeyError("a table of the bundle")
+        return stock(inputs, **settings)
+
+    champion.answer = failing
+    if has_previous:
+        versions = [
+            predictions.predict("p", {"inputs": {"x": x}})["model_version"] for x in (2, 3, 2)
+        ]
+        assert versions == ["v1", "v0", "v1"]
+    else:
+        with pytest.raises(ModelCorruptError, match="v1 fails at a row"):
+            predictions.predict("p", {"inputs": {"x": 3}})
+    assert [(event, facts["model_version"]) for event, facts in reported] == [
+        ("model_refused", "v1")
+    ]
 
 
 def test_a_bad_item_fails_alone_and_order_is_kept(predictions, log):

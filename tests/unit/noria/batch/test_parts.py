@@ -1,9 +1,11 @@
 import csv
 import io
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from noria.batch import parts
 from noria.batch.parts import Part, read_header, split_records
 from noria.batch.reading import read_part
 from noria.data.parsing import ByteBudget
@@ -114,3 +116,23 @@ def test_long_cells_and_stray_quotes_before_a_real_one_are_read():
     found, bad = _read(_parts(body))
     assert [(line, b) for line, _, b in found] == [(2, "1"), (4, "two\nlines")]
     assert not bad
+
+
+@pytest.mark.parametrize("is_bounded", [True, False], ids=["bounded", "control"])
+def test_a_chain_of_quotes_that_never_close_is_read_in_linear_time(monkeypatch, is_bounded):
+    """Each line closes a quote and opens another; without the bound each is tried a thousand times."""
+    n_lines, n_decoded = 3000, 0
+    stock = parts.decoded
+
+    def counted(line):
+        nonlocal n_decoded
+        n_decoded += 1
+        return stock(line)
+
+    monkeypatch.setattr(parts, "decoded", counted)
+    if not is_bounded:
+        monkeypatch.setattr(parts, "_CHAIN_LINES", 10**9)
+    layout = FileLayout(False, ("a", "b"), ",", {})
+    lines = [b'x","\n'] * n_lines
+    assert [*parts.whole_records(iter(lines), layout)] == [[line] for line in lines]
+    assert (n_decoded < 3 * n_lines) == is_bounded

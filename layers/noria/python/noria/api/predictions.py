@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from noria.api.labels import MAX_ID_CHARACTERS, file_labels, is_id, read_label
 from noria.api.served_models import Report, Rollout, Served, ServedModels
-from noria.errors import InvalidInputError, SettingsError, TransientError
+from noria.errors import InvalidInputError, NoriaError, SettingsError, TransientError
 from noria.inference.explanation import MAX_CONTRIBUTIONS
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore, Clock, PredictionLog
@@ -119,13 +119,23 @@ class Predictions:
         )
         rollout = served.rollout
         if rollout is None or not rollout.takes(request.unit(), self._clock.now()):
-            record = self._by(project, served, request, "champion")
+            record = self._by_champion(project, served, request)
             return _shown(record), [record]
         challenged = self._by_challenger(project, rollout, request)
         if rollout.record.rollout_mode == "canary" and challenged.answer is not None:
             return _shown(challenged), [challenged]
-        record = self._by(project, served, request, "champion")
+        record = self._by_champion(project, served, request)
         return _shown(record), [record, challenged]
+
+    def _by_champion(self, project: str, served: Served, request: _Request) -> PredictionRecord:
+        """Return the champion's record; where it fails at a row, the previous champion's."""
+        try:
+            return self._by(project, served, request, "champion")
+        except NoriaError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this version's fault
+            spare = self._models.spare(project, served, type(error).__name__)
+        return self._by(project, spare, request, "champion")
 
     def _by_challenger(self, project: str, rollout: Rollout, request: _Request) -> PredictionRecord:
         """Return the challenger's record, without an answer where it has none."""

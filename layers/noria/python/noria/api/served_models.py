@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from noria.errors import (
+    ModelCorruptError,
     ModelError,
     RegistryError,
     SettingsError,
@@ -88,6 +89,7 @@ class ServedModels:
         self._artifacts, self._aliases, self._monotonic = artifacts, aliases, monotonic
         self._report = report
         self._served: dict[str, Served] = {}
+        self._spares: dict[str, Served] = {}
         self._read_at: dict[str, float] = {}
 
     def get(self, project: str) -> Served:
@@ -107,6 +109,35 @@ class ServedModels:
             # After the refresh: a slow store must not make every request wait for it.
             self._served[project], self._read_at[project] = served, self._monotonic()
         return served
+
+    def spare(self, project: str, served: Served, fault: str) -> Served:
+        """Return the previous champion for a row at which the serving version fails.
+
+        Other rows stay the champion's: a caller who finds such a row moves nobody else's answers.
+
+        Parameters
+        ----------
+        fault : str
+            The class of what was raised.
+
+        Raises
+        ------
+        ModelCorruptError
+            There is no previous champion.
+        ModelError, RegistryError, TransientError
+            It cannot be loaded.
+        """
+        version = served.model_version
+        self._refused(project, version, f"it fails at a row: {fault}")
+        record = self._aliases.read(project)
+        previous = record.previous_champion
+        if previous is None or previous == version:
+            raise ModelCorruptError(f"{version} fails at a row, and no other version has served")
+        known = self._spares.get(project)
+        if known is None or known.model_version != previous:
+            predictor = self._load(project, previous, record.previous_manifest)
+            known = self._spares[project] = Served(predictor, previous, None)
+        return known
 
     def _refreshed(self, project: str, served: Served | None) -> Served:
         try:
@@ -156,6 +187,9 @@ class ServedModels:
         try:
             return load_model_version(self._artifacts, project, model_version, manifest=manifest)
         except (ModelError, RegistryError) as error:
-            facts = {"project": project, "model_version": model_version, "reason": error.message}
-            self._report(MODEL_REFUSED, facts)
+            self._refused(project, model_version, error.message)
             raise
+
+    def _refused(self, project: str, model_version: str, reason: str) -> None:
+        facts = {"project": project, "model_version": model_version, "reason": reason}
+        self._report(MODEL_REFUSED, facts)

@@ -27,6 +27,7 @@ from noria.data.parsing import (
 from noria.records.batch import FileLayout
 
 _RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; after that, it never closes
+_CHAIN_LINES = 100
 _PART_BYTES = 32 << 20  # parts of long texts hold fewer rows
 _BLOCK_BYTES = 1 << 20
 NEWLINE = 10
@@ -165,19 +166,29 @@ class _Rest:
 
 
 def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[bytes]]:
-    """Yield the physical lines of one record after another."""
+    """Yield the physical lines of one record after another.
+
+    Each line is looked at twice at most: where a quote does not close within `_CHAIN_LINES`, the
+    lines that it would have swallowed are records of their own, else a file of such lines would
+    be read a thousand times over.
+    """
     if layout.is_json:
         yield from ([line] for line in lines)
         return
     waiting: deque[bytes] = deque()
+    n_alone = 0  # of the lines that wait: of these each is a record
     while True:
         line = waiting.popleft() if waiting else next(lines, None)
         if line is None:
             return
-        if b'"' not in line:
+        if n_alone or b'"' not in line:
+            n_alone = max(n_alone - 1, 0)
             yield [line]
-        else:
-            yield _quoted_record(line, waiting, lines, layout)
+            continue
+        record = _quoted_record(line, waiting, lines, layout)
+        if len(record) == 1 and len(waiting) >= _CHAIN_LINES:
+            n_alone = len(waiting) - 1
+        yield record
 
 
 def _quoted_record(

@@ -48,8 +48,12 @@ class ByteBudget:
 
     def take(self, n_bytes: int, filename: str) -> None:
         """Count bytes; DatasetSchemaError when the run has read too many."""
+        self.require(n_bytes, filename)
         self.taken += n_bytes
-        if self.taken > self._max_bytes:
+
+    def require(self, n_bytes: int, filename: str) -> None:
+        """Raise DatasetSchemaError when so many bytes more are too many; they are not counted."""
+        if self.taken + n_bytes > self._max_bytes:
             raise DatasetSchemaError(
                 f"{filename}: more than {self._max_bytes:,} bytes uncompressed ({self._advice})",
                 file=filename,

@@ -1,6 +1,7 @@
 """A loaded serving bundle that answers rows: validate, transform, score. Standard library only."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -16,7 +17,7 @@ from noria.inference.postprocess import load_postprocess
 from noria.inference.scoring.links import LINKS
 from noria.inference.scoring.loading import load_scorer
 from noria.records.bundle import Bundle, ColumnContract, bundle_from_dict
-from noria.records.prediction import Answer, Fault, Row, TextSignals
+from noria.records.prediction import Answer, Explanation, Fault, Row, TextSignals
 
 MASK = "***"
 MAX_FAULTS = 20  # of one row that are listed: an answer must not be much larger than its request
@@ -108,15 +109,17 @@ class Predictor:
             raise _invalid([{"field": "inputs", "reason": "the numbers are too large to score"}])
         is_regression = self.task == "regression"
         best = 0 if is_regression else self.decide(outputs)
+        added = self.postprocess(inputs, outputs)
+        why = self.explainer.explain(inputs, features, best, explain) if explain else None
+        if not (all(map(_is_finite, added.values())) and (why is None or _is_shown(why))):
+            raise _invalid([{"field": "inputs", "reason": "the numbers are too large to explain"}])
         return Answer(
             prediction=outputs[0] if is_regression else self.classes[best],
             confidence=None if is_regression else outputs[best],
             probabilities={} if is_regression else dict(zip(self.classes, outputs, strict=True)),
-            added=self.postprocess(inputs, outputs),
+            added=added,
             warnings=(*self._warnings(inputs), *self._ignored(given)),
-            explanation=self.explainer.explain(inputs, features, best, explain)
-            if explain
-            else None,
+            explanation=why,
         )
 
     def decide(self, outputs: list[float]) -> int:
@@ -152,6 +155,8 @@ class Predictor:
         """Answer the typical row of training, as a request would be answered."""
         n_outputs = 1 if self.task == "regression" else len(self.classes)
         outputs = self.score(bundle.reference)
+        with suppress(InvalidInputError):  # it has no text
+            self.answer(bundle.reference, explain=1, from_file=True)
         if len(outputs) != n_outputs or not all(map(isfinite, outputs)):
             raise ModelCorruptError(
                 f"the serving bundle answers the typical row with {len(outputs)} outputs, not "
@@ -218,6 +223,16 @@ class Predictor:
         if names:
             reason = f"ignored, the model does not read: {_listed(names)}"
             yield {"field": "inputs", "reason": reason}
+
+
+def _is_finite(value: Any) -> bool:
+    """Return whether a value of an answer is JSON."""
+    return not isinstance(value, float) or isfinite(value)
+
+
+def _is_shown(why: Explanation) -> bool:
+    parts = [number for part in why.contributions for number in (part.value, part.contribution)]
+    return all(map(_is_finite, (why.base, why.score, why.rest, *parts)))
 
 
 def _listed(names: list[str]) -> str:

@@ -103,17 +103,21 @@ def http_handler(
     """
 
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        resource = None
         try:
+            if not isinstance(event, Mapping):
+                raise RequestRefusedError(400, "The event cannot be read", "it is no object")
+            resource = event.get("resource")
             route = _route(event)
             _require_scope(event, route, admin_keys)
-            given = event.get("pathParameters") or {}
-            call = Call(given.get("project"), _body(event), given.get("job_id", ""))
+            given = _part(event, "pathParameters")
+            call = Call(_text(given, "project"), _body(event), _text(given, "job_id") or "")
             return _json_answer(200, operations()[route.operation](call), "application/json")
         except NoriaError as error:
             return _problem(error)
         except Exception as error:  # noqa: BLE001 - the edge: callers get no stack trace
             # Its class only: a message may quote the inputs.
-            log_event("request_failed", error=type(error).__name__, resource=event.get("resource"))
+            log_event("request_failed", error=type(error).__name__, resource=resource)
             return _problem(
                 RequestRefusedError(500, "Internal error", "the request failed; it was logged")
             )
@@ -121,19 +125,30 @@ def http_handler(
     return handler
 
 
+def _part(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object of an event; whoever forges one may send anything in its place."""
+    value = data.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    return value if isinstance(value, str) else None
+
+
 def _route(event: Mapping[str, Any]) -> Route:
     method, path = event.get("httpMethod"), event.get("resource")
     for route in ROUTES:
         if (route.method, route.path) == (method, path):
             return route
-    raise RequestRefusedError(404, "There is no such route", f"{method} {event.get('path')}")
+    shown = f"{_text(event, 'httpMethod')} {_text(event, 'path')}"[:200]
+    raise RequestRefusedError(404, "There is no such route", shown)
 
 
 def _require_scope(
     event: Mapping[str, Any], route: Route, admin_keys: Callable[[], frozenset[str]]
 ) -> None:
-    identity = (event.get("requestContext") or {}).get("identity") or {}
-    key_id = identity.get("apiKeyId")
+    key_id = _text(_part(_part(event, "requestContext"), "identity"), "apiKeyId")
     if not key_id:
         raise RequestRefusedError(403, "An API key is required", "send the header x-api-key")
     if route.scope == ADMIN and key_id not in admin_keys():
@@ -143,9 +158,11 @@ def _require_scope(
 
 
 def _body(event: Mapping[str, Any]) -> Any:
-    raw = event.get("body")
-    if raw is None:
+    if event.get("body") is None:
         return None
+    raw = _text(event, "body")
+    if raw is None:
+        raise RequestRefusedError(400, "The event cannot be read", "its body is no text")
     try:
         data = b64decode(raw, validate=True) if event.get("isBase64Encoded") else raw.encode()
         if len(data) > MAX_BODY_BYTES:

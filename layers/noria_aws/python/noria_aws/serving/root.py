@@ -4,7 +4,7 @@ import os.path
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import projects
 from noria.api.predictions import LOG_LOST, Predictions
@@ -18,6 +18,7 @@ from noria.errors import (
     TransientError,
     UnknownProjectError,
 )
+from noria.ports import ArtifactStore, Clock, LinkedStore, ModelAliases, PredictionLog
 from noria_aws.aws.clock import deployed_clock
 from noria_aws.aws.settings import (
     ALIAS_TABLE,
@@ -49,19 +50,39 @@ def _report(event: str, facts: Mapping[str, Any]) -> None:
         emit_metrics(facts["project"], ModelsRefused=1)
 
 
-class Serving:
-    """The operations of the API, over the serving adapters."""
+class ServingStore(ArtifactStore, LinkedStore, Protocol):
+    """The store of the API's operations."""
 
-    def __init__(self) -> None:
-        self._aliases = ReadOnlyAliases(setting(ALIAS_TABLE), aws_context)
-        self._artifacts = HttpArtifacts(setting(DATA_BUCKET), aws_context)
-        self._clock = deployed_clock()
+
+class ServingPorts(NamedTuple):
+    """What the API's operations need from the outside."""
+
+    aliases: ModelAliases
+    artifacts: ServingStore
+    log: PredictionLog
+    clock: Clock
+    projects: list[str]  # deployed ones, sorted
+
+
+def deployed_ports() -> ServingPorts:
+    """Return the ports that the function's environment names."""
+    return ServingPorts(
+        ReadOnlyAliases(setting(ALIAS_TABLE), aws_context),
+        HttpArtifacts(setting(DATA_BUCKET), aws_context),
+        FirehoseLog(setting(PREDICTION_STREAM_PREFIX), setting(FALLBACK_QUEUE_URL), aws_context),
+        deployed_clock(),
+        deployed_projects(),
+    )
+
+
+class Serving:
+    """The operations of the API."""
+
+    def __init__(self, ports: ServingPorts) -> None:
+        self._aliases, self._artifacts, self._clock = ports.aliases, ports.artifacts, ports.clock
         self._models = ServedModels(self._artifacts, self._aliases, self._seconds, _report)
-        log = FirehoseLog(
-            setting(PREDICTION_STREAM_PREFIX), setting(FALLBACK_QUEUE_URL), aws_context
-        )
-        self._predictions = Predictions(self._models, log, self._clock, _report)
-        self._projects = deployed_projects()
+        self._predictions = Predictions(self._models, ports.log, self._clock, _report)
+        self._projects = ports.projects
         self.operations: dict[str, Operation] = {
             "health": lambda _: self._health(),
             "predict": lambda call: self._measured(self._predictions.predict, call),
