@@ -54,7 +54,7 @@ def batch(
         target.artifacts.put(batch_key(checked(project), job_id, JOB), canonical_json(job))
         key = f"{batch_inbox_prefix(project)}{job_id}/{file.name}"
         client.upload_file(str(file), bucket, key)
-        outcome = _followed(target, project, job_id, quiet=as_json)
+        outcome = followed(target, project, job_id, quiet=as_json)
         folder = output or Path("batch-results") / job_id
         outcome["files"] = [str(path) for path in _downloaded(target, outcome, folder)]
         show(as_json, outcome, lambda: outcome_line(outcome))
@@ -79,7 +79,7 @@ def cancel_batch(
         console.print(f"batch {job_id} stops before its next part", markup=False)
 
 
-def _followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict[str, Any]:
+def followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict[str, Any]:
     """Wait for a job's end, showing how far it is."""
     store, started = target.artifacts, time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"))

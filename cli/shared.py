@@ -26,6 +26,8 @@ def told() -> Iterator[None]:
     """Turn an expected failure into one line and exit status 1."""
     try:
         yield
+    except typer.Exit:  # the command has said what it had to say
+        raise
     except (NoriaError, RuntimeError, ValueError, OSError, BotoCoreError, ClientError) as error:
         error_console.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from error

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.target import Target
+from noria.data.source_lists import passed_keys
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import sha256_hex
-from noria.storage.keys import inbox_key
+from noria.storage.keys import SOURCE_KEYS, inbox_key, run_key
 
 _POLL_SECONDS = 0.1
 _BUSINESS_STATES = frozenset({"Task", "Map"})
@@ -86,7 +87,8 @@ def run_training(
     recalibrates: bool = False,
 ) -> TrainingEnd:
     """Start a training, follow its states, and return how it ended."""
-    message: dict[str, Any] = {"project": project, "source_keys": source_keys, "run_id": run_id}
+    passed = passed_keys(target.artifacts, source_keys, run_key(project, run_id, SOURCE_KEYS))
+    message: dict[str, Any] = {"project": project, "source_keys": passed, "run_id": run_id}
     message |= {"refit_of": refit_of} if refit_of else {}
     message |= {"how": "recalibrate"} if recalibrates else {}
     return follow_execution(target, "TrainingStateMachine", run_id, message, follow)

@@ -36,9 +36,10 @@ CLAIMS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamo
 _CHANGES_STATE = ("dynamodb:GetItem", "dynamodb:PutItem")
 # Whoever may claim, or write state, may not move aliases.
 ALIAS_KEYS, CLAIM_KEYS, _STATE_KEYS = "project#*", "claims#*", "state#*"
-_LOOKS = ("profiles/*", "answers/*", "labels/*", "monitoring/*")
+_ANSWERS = ("profiles/*", "answers/*", "labels/*")
 _JOIN_DISK_MB = 4096  # tables to join lie on disk
 _PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end, so it lies on disk
+_SOURCE_LISTS = ("runs/*/source-keys.json", "monitoring/*/source-keys.json")
 _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 
 # The test rows are readable by evaluate_challenger alone until a decision is made: "read once" is
@@ -46,7 +47,7 @@ _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 STEPS: dict[str, Step] = {
     # Where a split is by time, the champion is asked about rows that it has not seen.
     "prepare_dataset": Step(
-        ("inbox/*", "models/*", "quarantine/*", *_TRAIN_ROWS),
+        ("inbox/*", *_SOURCE_LISTS, "models/*", "quarantine/*", *_TRAIN_ROWS),
         ("datasets/*", "quarantine/*"),
         ("dynamodb:GetItem",),
         is_heavy=True,
@@ -79,21 +80,21 @@ STEPS: dict[str, Step] = {
     "promote_challenger": Step(("models/*",), (), _MOVES_ALIASES),
     # Of the rollout.
     "advance_rollout": Step(("models/*",), (), _MOVES_ALIASES),
-    "check_rollout": Step((*_LOOKS, "models/*"), (), ("dynamodb:GetItem",), is_heavy=True),
+    "check_rollout": Step((*_ANSWERS, "models/*"), (), ("dynamodb:GetItem",), is_heavy=True),
     "revert_rollout": Step((), (), _MOVES_ALIASES),
     "request_approval": Step((), state=_CHANGES_STATE),
     "follow_approval": Step((), state=("dynamodb:GetItem",)),
     # Of monitoring.
     "profile_log_chunk": Step(("predictions/*", "models/*"), ("profiles/*", "answers/*")),
     "check_drift": Step(
-        (*_LOOKS, "models/*"),
+        ("profiles/*", "monitoring/*", "models/*"),
         ("monitoring/*",),
         ("dynamodb:GetItem",),
         is_heavy=True,
         state=_CHANGES_STATE,
     ),
     "check_performance": Step(
-        (*_LOOKS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
+        (*_ANSWERS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
     ),
     "decide_retraining": Step(
         (

@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: nine patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: ten patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -11,6 +11,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -21,9 +22,10 @@ from pathlib import Path
 from threading import Lock, Thread, Timer
 from typing import Any
 
-from ministack.core import lambda_runtime
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
+from infra.local.emulator import HOST
 from infra.local.glue_jobs import GlueJobError, run_glue_job
 from infra.local.training_jobs import TrainingJobError, run_training_job
 
@@ -31,9 +33,10 @@ _ERROR = "__lambda_error__"
 _DIED = ("Worker process died", "Worker process exited immediately")  # while at work, at start
 _POLL_SECONDS = 0.02
 _MEMORY_SECONDS = 0.1
+_MOST_CALLS = 50_000  # noted of one emulator
 
 
-def apply(layers_folder: Path, clock_file: Path) -> None:
+def apply(layers_folder: Path, clock_file: Path, calls_file: Path) -> None:
     """Apply every patch.
 
     Parameters
@@ -42,6 +45,8 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
         Where layers are unzipped once, by content; emulators may share it.
     clock_file : Path
         Holds the simulated time while there is one.
+    calls_file : Path
+        Gets a line of JSON for each call that a function's role made: role, action, resource.
     """
     report_error_names()
     pass_api_key_identity()
@@ -50,6 +55,7 @@ def apply(layers_folder: Path, clock_file: Path) -> None:
     time_executions_out()
     map_over_computed_items()
     end_workers_without_memory()
+    check_rights_of_functions(calls_file)
     run_training_jobs()
     run_glue_jobs()
 
@@ -267,6 +273,62 @@ def kill_beyond_memory() -> None:
 def _resident_bytes(pid: int) -> int:
     pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def check_rights_of_functions(calls_file: Path) -> None:
+    """AWS: a call is refused unless the caller's role allows it.
+
+    MiniStack evaluates policies on request only, and then those of the roles that the CDK
+    command takes too, which here have none. Here the roles of all others are evaluated, with the
+    condition key of a conditional write, which MiniStack does not know.
+    """
+    _require("ministack.app" not in sys.modules, "what reads the environment before this patch")
+    os.environ["AUTH"] = "true"
+    stock = iam_evaluator.enforce
+    _require_parameters(iam_evaluator.pin_request_origin, ["source_ip", "secure_transport"])
+    names = ["access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"]
+    _require_parameters(stock, names)
+
+    noted: set[tuple[str, str, str]] = set()
+    lock = Lock()
+
+    def note(role: str, action: str, resource: str) -> None:
+        call = (role, action, resource)
+        with lock:
+            if call not in noted and len(noted) < _MOST_CALLS:
+                noted.add(call)
+                with calls_file.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(call) + "\n")
+
+    def enforce(
+        access_key_id: str,
+        iam_action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: Any = None,
+    ) -> Any:
+        caller = iam_evaluator.resolve_caller_identity(access_key_id) or {}
+        _, _, session = str(caller.get("userArn")).partition(":assumed-role/")
+        if session.startswith("cdk-"):
+            return None
+        if session:
+            note(session.partition("/")[0], iam_action, resource_arn)
+        # Policies ask for TLS; the loopback interface stands for it.
+        iam_evaluator.pin_request_origin(HOST, True)
+        return stock(access_key_id, iam_action, service, region, resource_arn, service_context)
+
+    iam_evaluator.enforce = enforce
+    context_of = iam_actions._s3_object_context
+    _require_parameters(context_of, ["iam_action", "query_params", "path", "headers"])
+
+    def with_condition(iam_action: str, query_params: Any, path: str, headers: Any) -> Any:
+        context = context_of(iam_action, query_params, path, headers)
+        if iam_action == "s3:PutObject" and headers.get("if-none-match"):
+            context["s3:if-none-match"] = headers["if-none-match"]
+        return context
+
+    iam_actions._s3_object_context = with_condition
 
 
 def run_training_jobs() -> None:

@@ -17,6 +17,12 @@ def published(target):
     sqs, sns = target.client("sqs"), target.client("sns")
     queue = sqs.create_queue(QueueName=f"alerts-{os.urandom(4).hex()}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    allowed = {
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn["QueueArn"],
+    }  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     subscription = sns.subscribe(
         TopicArn=target.outputs["AlertTopic"], Protocol="sqs", Endpoint=arn["QueueArn"],
         Attributes={"RawMessageDelivery": "true"}, ReturnSubscriptionArn=True,

@@ -9,12 +9,8 @@ import copy
 import json
 
 import pytest
-from aws_cdk import App
-from aws_cdk.assertions import Template
 
-from infra.config import ROOT, read_deployment
-from infra.stacks.platform import PlatformStack
-from infra.stacks.storage import StorageStack
+from tests.support.templates import CONTEXTS, synthesized
 
 _RIGHTS = {
     "glue:startJobRun.sync": {
@@ -28,29 +24,13 @@ _RIGHTS = {
     "states:startExecution": {"states:StartExecution"},
     "lambda:invoke.waitForTaskToken": {"lambda:InvokeFunction"},
 }  # fmt: skip
-_IMAGE = "1.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
-CONTEXTS = {
-    "default": {},
-    "prod": {"noria:stage": "prod", "noria:size": "large", "noria:alert_email": "a@example.org"},
-    "every option": {
-        "noria:sagemaker_image": _IMAGE,
-        "noria:model_package_prefix": "team",
-        "noria:mlflow_tracking_uri": "http://mlflow.example.org",
-        "noria:architecture": "x86_64",
-    },
-}
 
 
 @pytest.fixture(scope="module", params=CONTEXTS.values(), ids=CONTEXTS)
 def platform(request, tmp_path_factory):
     """Return (template, text of each machine by its logical id, context) of one context."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"] | request.param
     folder = tmp_path_factory.mktemp("cdk.out")
-    app = App(context={**context, "aws:cdk:bundling-stacks": []}, outdir=str(folder))
-    deployment = read_deployment(app.node.get_all_context())
-    storage = StorageStack(app, "storage", deployment=deployment)
-    stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
-    template = Template.from_stack(stack).to_json()
+    template = synthesized(request.param, folder)["platform"]
     machines = {}
     for name, resource in _of(template, "AWS::StepFunctions::StateMachine").items():
         key = json.dumps(resource["Properties"]["DefinitionS3Location"]["Key"])

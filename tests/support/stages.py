@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.target import Target
 from infra.local.deploy import deploy
 from infra.local.emulator import Emulator
+from tests.support.rights import keep_rights
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def deployed_stage(folder: Path) -> Iterator[Target]:
     try:
         deploy(target.emulator, lambda _: None)
         yield target
+        keep_rights(target, folder / "calls.jsonl")
     finally:
         target.emulator.stop()
 

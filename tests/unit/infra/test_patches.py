@@ -5,7 +5,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from ministack.core import lambda_runtime
+from ministack.core import iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 from infra.local import patches
@@ -140,3 +140,12 @@ def test_an_emulator_with_another_pool_of_workers_is_refused(monkeypatch):
     monkeypatch.setattr(lambda_runtime, "_workers", [])
     with pytest.raises(RuntimeError, match="the pool of workers"):
         patches.end_workers_without_memory()
+
+
+def test_an_emulator_that_checks_rights_in_another_way_is_refused(monkeypatch, tmp_path):
+    """Else no call would be held against its role, unseen."""
+    monkeypatch.delitem(sys.modules, "ministack.app", raising=False)
+    monkeypatch.setenv("AUTH", "false")  # put back afterwards
+    monkeypatch.setattr(iam_evaluator, "enforce", lambda key, action: None)
+    with pytest.raises(RuntimeError, match="parameters of <lambda>"):
+        patches.check_rights_of_functions(tmp_path / "calls.jsonl")

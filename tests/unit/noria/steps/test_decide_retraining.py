@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from noria.data.source_lists import MOST_KEYS, listed_keys
 from tests.support.checks import decided, drifting, new_file, whole_check
 from tests.support.production import START, Production, loan_rows
 
@@ -322,3 +323,15 @@ def test_tables_to_join_are_no_rows_and_always_come_along(messages):
     decision = decided(p, end + timedelta(hours=2))[2]
     assert decision.retrain
     assert {k.rpartition("/")[2] for k in decision.source_keys} == {"user.csv", "business.csv", "new.csv"}  # fmt: skip
+
+
+def test_an_inbox_of_many_files_is_passed_as_the_key_of_its_list():
+    """A state takes 256 KiB; the decision in the bucket names them all."""
+    p, end = drifting()
+    for number in range(MOST_KEYS + 5):
+        new_file(p, f"new-{number:04d}.csv")
+    _, _, decision = decided(p, end + timedelta(hours=1))
+    assert decision.retrain
+    (key,) = decision.source_keys
+    assert key.endswith("/source-keys.json")
+    assert len(listed_keys(p.store, decision.source_keys)) == MOST_KEYS + 5

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 
+from noria.data.source_lists import passed_keys
 from noria.data.versions import read_dataset_manifest
 from noria.errors import ModelCorruptError
 from noria.monitoring.lineage import lineages
@@ -33,6 +34,7 @@ from noria.storage.keys import (
     PERFORMANCE,
     QUARANTINE_REPORT,
     RETRAINING,
+    SOURCE_KEYS,
     check_key,
     inbox_prefix,
     monitoring_key,
@@ -63,7 +65,7 @@ class DecideRetrainingResult:
     summary: str
     execution_name: str  # of the training: a second one of this cool-down and champion is refused
     run_id: str
-    source_keys: tuple[str, ...]
+    source_keys: tuple[str, ...]  # to train on; or the key of their list, where they are many
     retraining_key: str
     how: RetrainingKind
 
@@ -83,7 +85,7 @@ def decide_retraining(
     """
     key = check_key(spec.name, request.check_id, RETRAINING)
     if store.exists(key):
-        return _result(from_bytes(RetrainingDecision, store.get(key)))
+        return _result(from_bytes(RetrainingDecision, store.get(key)), store)
     at = datetime.fromisoformat(request.at)
     situation, sources = _situation(request, at, spec, store, aliases)
     reasons = triggers(spec, situation)
@@ -116,17 +118,18 @@ def decide_retraining(
         how=kind(spec, reasons),
     )
     store.put(key, to_bytes(decision))
-    return _result(decision)
+    return _result(decision, store)
 
 
-def _result(decision: RetrainingDecision) -> DecideRetrainingResult:
+def _result(decision: RetrainingDecision, store: SearchableStore) -> DecideRetrainingResult:
+    list_key = decision.retraining_key.removesuffix(RETRAINING) + SOURCE_KEYS
     return DecideRetrainingResult(
         retrain=decision.retrain,
         codes=decision.codes,
         summary=decision.summary,
         execution_name=decision.execution_name,
         run_id=decision.run_id,
-        source_keys=decision.source_keys,
+        source_keys=passed_keys(store, decision.source_keys, list_key) if decision.retrain else (),
         retraining_key=decision.retraining_key,
         how=decision.how,
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from noria.data.outliers import without_outliers
+from noria.data.source_lists import listed_keys
 from noria.data.sources import SourceFiles
 from noria.data.splits import History, in_time_order, split_rows
 from noria.data.validation import ID, TIME, acceptance_faults, validation_report
@@ -26,7 +27,7 @@ class PrepareDatasetRequest:
 
     project: str
     run_id: str
-    source_keys: tuple[str, ...]  # in the data bucket
+    source_keys: tuple[str, ...]  # in the data bucket; or of their list, where they are many
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def prepare_dataset(
     and the dataset version when the rows are accepted. The sources themselves stay where they are.
     Without `aliases` rows are prepared as for a project's first training.
     """
-    with SourceFiles(spec, artifacts, request.source_keys) as sources:
+    offered = listed_keys(artifacts, request.source_keys)
+    with SourceFiles(spec, artifacts, offered) as sources:
         seen = sources.infer_columns()
         spec = with_columns(spec, seen.types) if seen.types else spec
         validation, faults = sources.validate(spec)
@@ -104,9 +106,7 @@ def prepare_dataset(
     artifacts.put(report_key, shown.encode())
     version = None
     if not faults:
-        origin = DatasetOrigin(
-            tuple(sources.keys), request.source_keys, report, _schema(spec, seen.types)
-        )
+        origin = DatasetOrigin(tuple(sources.keys), offered, report, _schema(spec, seen.types))
         version = write_dataset(artifacts, spec.name, (train, test), origin)
     return PrepareDatasetResult(
         accepted=not faults,

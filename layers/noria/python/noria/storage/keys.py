@@ -25,6 +25,8 @@ REPORT_HTML, REPORT_JSON = "report.html", "report.json"  # of runs, checks, jobs
 # A monitoring check, and what monitoring keeps between checks.
 DRIFT, PERFORMANCE, RETRAINING = "drift.json", "performance.json", "retraining.json"
 CURRENT, HISTORY, BASELINE = "current.json", "history.json", "baseline.json"
+# A list of source files, where it is too long for a state machine.
+SOURCE_KEYS = "source-keys.json"
 ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
 # Records of a project's state, in the table.
 SUSPICIONS, APPROVAL = "drift_suspicions", "pending_approval"

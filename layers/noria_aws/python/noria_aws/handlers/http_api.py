@@ -211,4 +211,5 @@ def _json_answer(status: int, body: Mapping[str, Any], content_type: str) -> dic
     if status == 503:
         headers["retry-after"] = "10"
     text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    text = text.encode("utf-8", "replace").decode()  # a forged path may hold what is no text
     return {"statusCode": status, "headers": headers, "body": text}
