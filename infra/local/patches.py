@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -278,12 +277,10 @@ def _resident_bytes(pid: int) -> int:
 def check_rights_of_functions(calls_file: Path) -> None:
     """AWS: a call is refused unless the caller's role allows it.
 
-    MiniStack evaluates policies on request only, and then those of the roles that the CDK
+    MiniStack evaluates policies on request only (the emulator asks for it), and then those of the roles that the CDK
     command takes too, which here have none. Here the roles of all others are evaluated, with the
     condition key of a conditional write, which MiniStack does not know.
     """
-    _require("ministack.app" not in sys.modules, "what reads the environment before this patch")
-    os.environ["AUTH"] = "true"
     stock = iam_evaluator.enforce
     _require_parameters(iam_evaluator.pin_request_origin, ["source_ip", "secure_transport"])
     names = ["access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"]

@@ -144,8 +144,6 @@ def test_an_emulator_with_another_pool_of_workers_is_refused(monkeypatch):
 
 def test_an_emulator_that_checks_rights_in_another_way_is_refused(monkeypatch, tmp_path):
     """Else no call would be held against its role, unseen."""
-    monkeypatch.delitem(sys.modules, "ministack.app", raising=False)
-    monkeypatch.setenv("AUTH", "false")  # put back afterwards
     monkeypatch.setattr(iam_evaluator, "enforce", lambda key, action: None)
     with pytest.raises(RuntimeError, match="parameters of <lambda>"):
         patches.check_rights_of_functions(tmp_path / "calls.jsonl")
