@@ -78,6 +78,14 @@ class Deployment(BaseModel):
     # new account has 10 in all, of which AWS lets none be reserved.
     predict_concurrency: Annotated[int | None, Field(ge=1, le=10_000)] = None
 
+    # How new code of predict comes to serve; None: by canary in the stage "prod", else at once.
+    predict_rollout: Literal["canary", "at_once"] | None = None
+
+    @property
+    def has_canary(self) -> bool:
+        """Whether new code of predict sees a tenth of the requests first."""
+        return (self.predict_rollout or ("canary" if self.stage == "prod" else "")) == "canary"
+
     @property
     def metric_namespace(self) -> str:
         """The namespace of its metrics: stages of one account keep apart."""

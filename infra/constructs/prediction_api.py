@@ -1,9 +1,12 @@
 """The HTTPS API: API Gateway in front of the predict function, keys with usage plans, no open route."""
 
+import json
 from collections.abc import Mapping
 
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -53,6 +56,20 @@ _GATEWAY_PROBLEMS = {
 }
 
 
+_FIELD = apigateway.AccessLogField
+_ACCESS_LOG = {  # who called what and what came of it; no body, no value of a key
+    "requestId": _FIELD.context_request_id(),
+    "apiKeyId": _FIELD.context_identity_api_key_id(),
+    "ip": _FIELD.context_identity_source_ip(),
+    "requestTime": _FIELD.context_request_time(),
+    "httpMethod": _FIELD.context_http_method(),
+    "resourcePath": _FIELD.context_resource_path(),
+    "status": _FIELD.context_status(),
+    "protocol": _FIELD.context_protocol(),
+    "responseLength": _FIELD.context_response_length(),
+}
+
+
 class PredictionApi(Construct):
     """Routes, keys and limits in front of one function."""
 
@@ -95,7 +112,11 @@ class PredictionApi(Construct):
         )
         self.throttles = predict.function.metric_throttles(period=Duration.minutes(5))
         self.api = self._rest_api(deployment)
-        self._add_routes(predict.function)
+        self._add_routes(
+            self._with_canary(predict.function, deployment.metric_namespace)
+            if deployment.has_canary
+            else predict.function
+        )
         self._add_gateway_problems()
         for scope_name, key in self.keys.items():
             self._add_usage_plan(scope_name, key, deployment)
@@ -119,21 +140,51 @@ class PredictionApi(Construct):
                 access_log_destination=apigateway.LogGroupLogDestination(
                     log_group(self, "AccessLog", deployment)
                 ),
-                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
-                    caller=False,
-                    http_method=True,
-                    ip=True,
-                    protocol=True,
-                    request_time=True,
-                    resource_path=True,
-                    response_length=True,
-                    status=True,
-                    user=False,
-                ),
+                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
             ),
         )
 
-    def _add_routes(self, function: lambda_.Function) -> None:
+    def _with_canary(self, function: lambda_.Function, namespace: str) -> lambda_.Alias:
+        """Return an alias that new code, its layers included, reaches step by step.
+
+        CodeDeploy sends it a tenth of the requests for five minutes, and all back where an alarm
+        goes off. Models change without it: the alias record chooses them.
+        """
+        alias = lambda_.Alias(
+            self, "Serving", alias_name="serving", version=function.current_version
+        )
+        minute = Duration.minutes(1)
+        metrics = {
+            "CodeFails": alias.metric_errors(period=minute),
+            "CodeRefuses": cloudwatch.Metric(
+                namespace=namespace, metric_name="RequestsFailed", statistic="Sum", period=minute
+            ),
+        }
+        codedeploy.LambdaDeploymentGroup(
+            self,
+            "Rollout",
+            alias=alias,
+            deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
+            alarms=[
+                cloudwatch.Alarm(
+                    self,
+                    name,
+                    metric=metric,
+                    threshold=1,
+                    evaluation_periods=1,
+                    comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+                    treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+                    alarm_description="Noria: new code of predict fails; CodeDeploy takes it back",
+                )
+                for name, metric in metrics.items()
+            ],
+            auto_rollback=codedeploy.AutoRollbackConfig(
+                failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
+            ),
+        )
+        return alias
+
+    def _add_routes(self, function: lambda_.IFunction) -> None:
         integration = apigateway.LambdaIntegration(
             function, allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
         )

@@ -119,7 +119,11 @@ class SagemakerTraining(Construct):
                  "sagemaker:StopTrainingJob", "sagemaker:AddTags", "sagemaker:ListTags"],
                 [jobs],
             ),
-            allow(["iam:PassRole"], [self._role.role_arn]),
+            iam.PolicyStatement(
+                actions=["iam:PassRole"],
+                resources=[self._role.role_arn],
+                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+            ),
             allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
         ]  # fmt: skip
 

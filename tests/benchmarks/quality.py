@@ -211,8 +211,14 @@ class Part:
 
 
 def main() -> None:
-    """Score every set that is there, print the tables and write `build/quality.json`."""
-    scores, decisions, shifts = [], [], []
+    """Score every set that is there, print the tables and write `build/quality.json`.
+
+    The file is written after each protocol, so that a run that is cut off keeps what it has.
+    """
+    scores: list[Score] = []
+    decisions: list[DecisionScore] = []
+    shifts: list[ShiftScore] = []
+    path = results_file("quality.json")
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for measurement in sized(MEASUREMENTS, smoke=_SMALLEST):
             what = f"{measurement.files}, {measurement.protocol}"
@@ -228,18 +234,16 @@ def main() -> None:
             scores += found
             decisions += decided
             shifts += shifted
+            _write(path, {"scores": scores, "decisions": decisions, "prior_shift": shifts})
     _show(scores)
     _show_decisions(decisions)
     _show_shifts(shifts)
-    path = results_file("quality.json")
-    written: dict[str, Sequence[Any]] = {
-        "scores": scores,
-        "decisions": decisions,
-        "prior_shift": shifts,
-    }
+    print(f"wrote {path.name}; {sum(not s.holds for s in scores)} of {len(scores)} are below")
+
+
+def _write(path: Path, written: dict[str, Sequence[Any]]) -> None:
     listed = {name: [asdict(one) for one in found] for name, found in written.items()}
     path.write_text(json.dumps(listed, indent=2) + "\n")
-    print(f"wrote {path.name}; {sum(not s.holds for s in scores)} of {len(scores)} are below")
 
 
 def _scores(

@@ -521,3 +521,11 @@ def test_without_an_image_no_project_may_train_on_sagemaker(platform, monkeypatc
     storage = StorageStack(app, "storage", deployment=deployment)
     with pytest.raises(ValueError, match=r"loans.*noria:sagemaker_image"):
         PlatformStack(app, "platform", deployment=deployment, storage=storage)
+
+
+def test_the_access_log_names_the_key_by_its_id(platform):
+    """Who asked is known afterwards; the key's value and the body are in no log."""
+    (stage,) = _resources(platform, "AWS::ApiGateway::Stage").values()
+    log = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
+    assert log["apiKeyId"] == "$context.identity.apiKeyId"
+    assert "$context.identity.apiKey" not in log.values()

@@ -21,6 +21,12 @@ def test_messages_survive_both_ways():
     assert encode(request) == {"project": "p", "keys": ("a", "b"), "score": 1, "n": 0}
 
 
+def test_a_whole_number_may_come_as_a_float():
+    """JSONata has one kind of number, and engines write it as they like."""
+    found = decode(_Request, {"project": "p", "keys": [], "n": 3.0})
+    assert (found.n, type(found.n)) == (3, int)
+
+
 @pytest.mark.parametrize(
     ("message", "said"),
     [
@@ -30,6 +36,8 @@ def test_messages_survive_both_ways():
         ({"project": "p", "keys": [1]}, "'keys' must be"),
         ({"project": "p", "keys": [], "score": "x"}, "'score' must be"),
         ({"project": "p", "keys": [], "n": True}, "'n' must be"),
+        ({"project": "p", "keys": [], "n": 3.5}, "'n' must be"),
+        ({"project": "p", "keys": [], "n": float("inf")}, "'n' must be"),
     ],
 )
 def test_a_message_of_another_shape_is_refused(message, said):

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import quote
 
+import botocore.session
 import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -16,7 +17,14 @@ from hypothesis import strategies as st
 
 from noria.errors import StoreUnavailableError
 from noria_aws.aws.settings import AwsContext
-from noria_aws.serving.signed_http import Patience, SignedHttp, canonical_query, presigned, sign
+from noria_aws.serving.signed_http import (
+    Patience,
+    SignedHttp,
+    aws_host,
+    canonical_query,
+    presigned,
+    sign,
+)
 
 AT = datetime(2026, 11, 21, 1, 2, 3, tzinfo=UTC)
 
@@ -158,3 +166,20 @@ def test_a_service_that_answers_nothing_is_asked_no_more_often_than_patience_say
         with pytest.raises(StoreUnavailableError, match="after 2 attempts"):
             http.request("GET", "/x")
     assert connections == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-west-1", "sqs.eu-west-1.amazonaws.com"),
+        ("us-gov-west-1", "sqs.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "sqs.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_hosts_are_those_of_the_regions_partition(region, host):
+    """As botocore's endpoints have them."""
+    assert aws_host("sqs", region) == host
+    made = botocore.session.get_session().create_client(
+        "sqs", region, aws_access_key_id="a", aws_secret_access_key="s"
+    )
+    assert made.meta.endpoint_url == f"https://{host}"

@@ -99,6 +99,8 @@ def _value(hint: Any, value: Any, place: str, faults: list[str]) -> Any:
         return {k: _value(of, part, f"{place}.{k}", faults) for k, part in value.items()}
     if dataclasses.is_dataclass(hint):
         return _record(hint, value, place, faults)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSONata has one kind of number
     if not _fits(value, hint, origin):
         faults.append(f"{_at(place)} must be {_shown(hint)}, got {type(value).__name__}")
     return value

@@ -13,7 +13,7 @@ from noria.records.prediction import PredictionRecord
 from noria.storage.hashing import canonical_json
 from noria_aws.aws import alias_items
 from noria_aws.aws.settings import AwsContext
-from noria_aws.serving.signed_http import Answer, Patience, SignedHttp
+from noria_aws.serving.signed_http import Answer, Patience, SignedHttp, aws_host
 
 # The second attempt is for a kept-open connection that the other side has closed.
 _LOG_PATIENCE = Patience(attempts=2, seconds=1.0)
@@ -31,7 +31,7 @@ class HttpArtifacts:
         now = context()
         # The emulator serves one host for all buckets; AWS one host a bucket.
         self._prefix = f"/{bucket}/" if now.endpoint_url else "/"
-        self._http = SignedHttp("s3", f"{bucket}.s3.{now.region}.amazonaws.com", context)
+        self._http = SignedHttp("s3", aws_host(f"{bucket}.s3", now.region), context)
 
     def get(self, key: str) -> bytes:
         """Return the object's bytes; KeyError when there is none."""
@@ -83,7 +83,7 @@ class ReadOnlyAliases:
 
     def __init__(self, table: str, context: Context) -> None:
         self._table = table
-        host = f"dynamodb.{context().region}.amazonaws.com"
+        host = aws_host("dynamodb", context().region)
         self._http = SignedHttp("dynamodb", host, context, patience=_ALIAS_PATIENCE)
 
     def read(self, project: str) -> AliasRecord:
@@ -113,10 +113,10 @@ class FirehoseLog:
 
     def __init__(self, stream_prefix: str, fallback_queue_url: str, context: Context) -> None:
         self._queue_url = fallback_queue_url
-        queue_host = f"sqs.{context().region}.amazonaws.com"
+        queue_host = aws_host("sqs", context().region)
         self._queue = SignedHttp("sqs", queue_host, context, patience=_LOG_PATIENCE)
         self._prefix = stream_prefix
-        host = f"firehose.{context().region}.amazonaws.com"
+        host = aws_host("firehose", context().region)
         self._http = SignedHttp("firehose", host, context, patience=_LOG_PATIENCE)
 
     def append(self, project: str, records: Sequence[PredictionRecord]) -> None:

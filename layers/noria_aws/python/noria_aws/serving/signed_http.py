@@ -22,6 +22,12 @@ _RETRIED = frozenset({429, 500, 502, 503, 504})
 _THROTTLING = (b"ProvisionedThroughputExceeded", b"ThrottlingException", b"SlowDown")
 
 
+def aws_host(service: str, region: str) -> str:
+    """Return the host of a service; the regions of China have a domain of their own."""
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"{service}.{region}.{suffix}"
+
+
 class Answer(NamedTuple):
     """An HTTP answer."""
 
