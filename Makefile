@@ -56,6 +56,7 @@ demo: $(SETUP) ## Start the emulator, deploy, train all four projects, predict
 spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glue" on this machine
 
 test: $(SPARK) ## Run all tests, offline
+	@rm -rf build/rights
 	@$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: about a minute and a half
