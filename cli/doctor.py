@@ -244,7 +244,7 @@ def _rows(project: str, target: Target) -> list[dict[str, Any]]:
 
 
 def _answer(project: str, target: Target) -> Seen:
-    started = time.monotonic()
+    started, hours = time.monotonic(), {hour_name(SystemClock().now())}
     answer = target.call(
         "POST", f"/projects/{project}/predict", {"inputs": _rows(project, target)[0]}
     )
@@ -256,8 +256,9 @@ def _answer(project: str, target: Target) -> Seen:
     filed = target.call("POST", f"/projects/{project}/feedback", body)
     if filed.status != 200:
         return "fault", f"label: status {filed.status}: {filed.body.get('detail')}", ""
-    prefix = labels_prefix(project, hour_name(SystemClock().now()))
-    ours = [o.key for o in target.artifacts.under(prefix) if said in _text(target, o.key)]
+    hours.add(hour_name(SystemClock().now()))
+    found = [o.key for h in hours for o in target.artifacts.under(labels_prefix(project, h))]
+    ours = [key for key in found if said in _text(target, key)]
     _remove(target, ours)  # the model's own word is no truth
     if not ours:
         return "warning", "the label was taken, and is not where labels lie", "look under labels/"
@@ -286,8 +287,10 @@ def _batch(project: str, target: Target) -> Seen:
 def _training(project: str, target: Target) -> Seen:
     body = b"".join(canonical_json(row) + b"\n" for row in _rows(project, target))
     keys = upload(target, project, [("doctor.jsonl", body)])
-    end = run_training(target, project, keys, f"doctor-{new_run_id()}", lambda *_: None)
-    _remove(target, keys)
+    try:
+        end = run_training(target, project, keys, f"doctor-{new_run_id()}", lambda *_: None)
+    finally:  # a file without labels would spoil later trainings
+        _remove(target, keys)
     outcome = end.output.get("outcome")
     if end.status != "SUCCEEDED" or outcome != "DatasetRejected":
         return "fault", f"{end.status}: {outcome or end.output}", "read the training's execution"

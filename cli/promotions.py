@@ -10,8 +10,8 @@ from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.errors import ModelCorruptError, ModelVersionNotFoundError
+from noria.inference.loading import verified_manifest
 from noria.records.alias import AliasRecord, Promotion, PromotionKind
-from noria.registry.versions import verified_manifest
 from noria_aws.aws.clock import SystemClock
 
 

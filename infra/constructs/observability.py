@@ -58,7 +58,7 @@ class Observability(Construct):
         )
         refused = self._own("ModelsRefused")
         self._alarm(
-            "ModelRefused", refused, 1, "a model cannot be loaded; the last good one serves"
+            "ModelRefused", refused, 1, "a model cannot be loaded or fails; the last one serves"
         )
         for machine, metric in failed.items():
             self._alarm(f"{machine}Failed", metric, 1, f"{machine.lower()} executions failed")

@@ -113,9 +113,7 @@ class PredictionApi(Construct):
         self.throttles = predict.function.metric_throttles(period=Duration.minutes(5))
         self.api = self._rest_api(deployment)
         self._add_routes(
-            self._with_canary(predict.function, deployment.metric_namespace)
-            if deployment.has_canary
-            else predict.function
+            self._with_canary(predict.function) if deployment.has_canary else predict.function
         )
         self._add_gateway_problems()
         for scope_name, key in self.keys.items():
@@ -144,40 +142,33 @@ class PredictionApi(Construct):
             ),
         )
 
-    def _with_canary(self, function: lambda_.Function, namespace: str) -> lambda_.Alias:
+    def _with_canary(self, function: lambda_.Function) -> lambda_.Alias:
         """Return an alias that new code, its layers included, reaches step by step.
 
-        CodeDeploy sends it a tenth of the requests for five minutes, and all back where an alarm
-        goes off. Models change without it: the alias record chooses them.
+        CodeDeploy sends it a tenth of the requests for five minutes, and all back where it
+        fails. Models change without it: the alias record chooses them.
         """
         alias = lambda_.Alias(
             self, "Serving", alias_name="serving", version=function.current_version
         )
-        minute = Duration.minutes(1)
-        metrics = {
-            "CodeFails": alias.metric_errors(period=minute),
-            "CodeRefuses": cloudwatch.Metric(
-                namespace=namespace, metric_name="RequestsFailed", statistic="Sum", period=minute
-            ),
-        }
+        # Of new code that cannot start or does not end; what it answers is judged by the other
+        # alarms, which count old code too and would keep a mended one from being deployed.
+        alarm = cloudwatch.Alarm(
+            self,
+            "CodeFails",
+            metric=alias.metric_errors(period=Duration.minutes(1)),
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description="Noria: new code of predict fails; CodeDeploy takes it back",
+        )
         codedeploy.LambdaDeploymentGroup(
             self,
             "Rollout",
             alias=alias,
             deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
-            alarms=[
-                cloudwatch.Alarm(
-                    self,
-                    name,
-                    metric=metric,
-                    threshold=1,
-                    evaluation_periods=1,
-                    comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                    treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-                    alarm_description="Noria: new code of predict fails; CodeDeploy takes it back",
-                )
-                for name, metric in metrics.items()
-            ],
+            alarms=[alarm],
             auto_rollback=codedeploy.AutoRollbackConfig(
                 failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
             ),

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from cli.samples.files import sample_files
 from infra.config import SPECS
 from noria.data.versions import read_rows
-from noria.inference.loading import load_model_version
+from noria.inference.loading import load_model_version, verified_manifest
 from noria.records.alias import Promotion
-from noria.registry.versions import read_manifest, verified_manifest
+from noria.registry.versions import read_manifest
 from noria.spec.loader import load_spec
 from noria.spec.model import CandidateSection, ProjectSpec, SearchSection
 from noria.storage.keys import TRAIN

@@ -43,7 +43,7 @@ def test_in_prod_the_api_calls_an_alias_that_codedeploy_moves_and_takes_back(pla
     assert properties["DeploymentConfigName"].endswith("Canary10Percent5Minutes")
     assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
     watched = {alarm["Name"]["Ref"] for alarm in properties["AlarmConfiguration"]["Alarms"]}
-    assert len(watched) == 2
+    assert len(watched) == 1
     assert watched <= set(resources["AWS::CloudWatch::Alarm"])
 
 

@@ -24,6 +24,7 @@ from noria.storage.hours import hour_name
 from noria.storage.ids import new_prediction_id
 from noria.storage.keys import MANIFEST, REFERENCE, dataset_key, labels_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryState
+from tests.support.trained import tiny_bundle
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CLASSES = ("no", "yes")
@@ -149,12 +150,12 @@ class Production:
         return np.array([int(rng.random() < probability(row, flip=flip)) for row in rows])
 
     def add_version(self, version: str, bundle: Mapping[str, bytes] | None = None) -> None:
-        """Register a version with this reference, and with a bundle where one is read."""
+        """Register a version with this reference, and with the smallest bundle or another one."""
         write_version(
             self.store,
             "loans",
             version,
-            {**(bundle or {}), REFERENCE: self.reference.to_bytes()},
+            {**(bundle or tiny_bundle()), REFERENCE: self.reference.to_bytes()},
             VersionFacts(START.isoformat(), Lineage("d1", "s", {}, None, "r", "e", "lambda", "c")),
         )
         manifest = DatasetManifest("loans", "d1", {}, 100, 0, offered=("inbox/loans/1/a.csv",))

@@ -2,9 +2,10 @@ import pytest
 
 from noria.api.served_models import MODEL_REFUSED, REFRESH_SECONDS, ServedModels
 from noria.errors import ModelCorruptError, NoChampionError, StoreUnavailableError
+from noria.inference.loading import verified_manifest
 from noria.records.alias import Promotion, RolloutChange
 from noria.records.evaluation import VersionFacts
-from noria.registry.versions import verified_manifest, write_version
+from noria.registry.versions import write_version
 from noria.storage.keys import model_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
 from tests.support.trained import tiny_bundle

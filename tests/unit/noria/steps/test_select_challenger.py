@@ -50,9 +50,10 @@ def test_a_candidate_that_could_not_be_fitted_leaves_the_others():
 
 
 def test_the_error_of_a_candidate_that_died_is_kept():
-    """One that has a result after all, of an earlier attempt, did not fail."""
+    """A result that it has is of an earlier attempt, perhaps on other rows: it does not count."""
     died = CandidateFailure("logistic", "Sandbox.Timedout")
-    _, selection = _selected({"forest": 0.8}, died, CandidateFailure("forest", "States.Timeout"))
+    result, selection = _selected({"forest": 0.8, "logistic": 0.9}, died)
+    assert result.candidate == "forest"
     assert (selection["failed"], selection["errors"]) == (["logistic"], {"logistic": died.error})
 
 

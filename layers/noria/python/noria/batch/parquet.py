@@ -39,8 +39,10 @@ def parquet_as_csv(stream: BinaryIO, filename: str, max_rows: int, budget: ByteB
                 )
             is_first = True
             for batch in found.iter_batches(_ROWS, columns=names):
-                budget.take(sum(map(_text_bytes, batch.columns)), filename)
+                budget.require(sum(map(_text_bytes, batch.columns)), filename)
+                before = out.tell()
                 _write(pa.Table.from_batches([batch]), out, with_header=is_first)
+                budget.take(out.tell() - before, filename)
                 is_first = False
         except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
             out.close()
@@ -59,12 +61,14 @@ def _columns(found: pyarrow.parquet.ParquetFile, filename: str) -> list[str]:
 
 
 def _text_bytes(column: pa.Array) -> int:
-    """Return how many bytes a column takes as text, before it is decoded; of numbers eight each."""
+    """Return how many bytes a column of texts takes, before it is decoded; of others a byte each."""
+    if pa.types.is_fixed_size_binary(column.type):
+        return int(column.type.byte_width) * len(column)
     if not pa.types.is_dictionary(column.type):
-        return 8 * len(column)
+        return len(column)
     values = column.dictionary
     if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)):
-        return 8 * len(column)
+        return len(column)
     lengths = pc.take(pc.binary_length(values), column.indices)
     return int(pc.sum(lengths).as_py() or 0) + len(column)
 

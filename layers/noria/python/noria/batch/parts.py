@@ -168,9 +168,8 @@ class _Rest:
 def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[bytes]]:
     """Yield the physical lines of one record after another.
 
-    Each line is looked at twice at most: where a quote does not close within `_CHAIN_LINES`, the
-    lines that it would have swallowed are records of their own, else a file of such lines would
-    be read a thousand times over.
+    Where a quote does not close within `_CHAIN_LINES`, the lines that it would have swallowed are
+    records of their own, else a file of such lines would be read a thousand times over.
     """
     if layout.is_json:
         yield from ([line] for line in lines)

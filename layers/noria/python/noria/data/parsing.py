@@ -21,6 +21,7 @@ from noria.spec.catalog import ROW_SUFFIXES
 MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
 MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it
 MAX_COLUMNS = 2_000
+_COMPARED = 20  # names that are wanted, with ten times as many of the header
 CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
 _JSON_LINES = (".jsonl", ".json")
 
@@ -190,8 +191,9 @@ def said_of_header(wanted: Iterable[str], header: Iterable[str]) -> str:
 
     Other names are not quoted: in a file without a header line they are cells.
     """
-    names = [*header]
-    similar = {m for name in wanted for m in get_close_matches(name, names, n=1, cutoff=0.75)}
+    names, few = [*header], sorted(wanted)[:_COMPARED]
+    near = names[: 10 * _COMPARED]
+    similar = {m for name in few for m in get_close_matches(name, near, n=1, cutoff=0.75)}
     shown = f", among them {sorted(similar)[:20]}" if similar else ", none of a similar name"
     return f"; the file has {len(names)} columns{shown}; is the first line a header?"
 

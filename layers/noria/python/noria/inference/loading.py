@@ -3,7 +3,7 @@
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore
-from noria.registry.versions import read_files
+from noria.registry.versions import manifest_hash, read_files, verify_version
 from noria.storage.keys import candidate_key
 
 SERVING_FILES = (BUNDLE_FILE, ARRAYS_FILE)
@@ -26,6 +26,20 @@ def load_model_version(
     """
     files = read_files(artifacts, project, model_version, SERVING_FILES, manifest=manifest)
     return Predictor(files, is_verified=manifest is not None)
+
+
+def verified_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> str:
+    """Return the SHA-256 of the manifest of a version that is whole, intact, and answers.
+
+    Its tables are looked through here, so that predict need not do it at each start.
+
+    Raises
+    ------
+    ModelVersionNotFoundError, ModelCorruptError, ModelIncompatibleError
+    """
+    verify_version(artifacts, project, model_version)
+    load_model_version(artifacts, project, model_version)
+    return manifest_hash(artifacts, project, model_version)
 
 
 def load_candidate(

@@ -112,9 +112,8 @@ def verify_version(artifacts: ArtifactStore, project: str, model_version: str) -
     return manifest
 
 
-def verified_manifest(artifacts: ArtifactStore, project: str, model_version: str) -> str:
-    """Return the SHA-256 of the manifest of a version whose every file is present and intact."""
-    verify_version(artifacts, project, model_version)
+def manifest_hash(artifacts: ArtifactStore, project: str, model_version: str) -> str:
+    """Return the SHA-256 of a version's manifest; ModelVersionNotFoundError where it has none."""
     return _read(artifacts, project, model_version, sha256_hex)
 
 

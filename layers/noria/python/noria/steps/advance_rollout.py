@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from noria.errors import AliasConflictError
+from noria.inference.loading import verified_manifest
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.alias import RolloutChange
-from noria.registry.versions import verified_manifest
 from noria.spec.model import ProjectSpec
 from noria.spec.operations import RolloutStep
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from noria.errors import AliasConflictError
+from noria.inference.loading import verified_manifest
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.alias import Promotion
-from noria.registry.versions import verified_manifest
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def select_challenger(
     """Return the candidate with the best mean score; on a tie, the earlier one in the spec.
 
     Reads every candidate's `result.json`; writes `runs/<project>/<run_id>/selection.json`.
-    Candidates without a result could not be fitted; they are listed as failed, with the error.
+    Candidates whose task failed, or that have no result, are listed as failed, with the error.
 
     Raises
     ------
@@ -58,7 +58,8 @@ def select_challenger(
         key = candidate_key(spec.name, request.run_id, candidate.name, RESULT)
         # A candidate that failed on other rows than an earlier attempt leaves an empty result.
         result = finished(CandidateResult, artifacts, key)
-        if result is None:
+        # One that failed now may have a result of an earlier attempt, on other rows.
+        if result is None or candidate.name in errors:
             failed.append(candidate.name)
         else:
             results.append(result)

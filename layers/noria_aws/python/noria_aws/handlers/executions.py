@@ -50,7 +50,9 @@ def _sentence(cause: str | None) -> str | None:
         return cause
     if not isinstance(report, dict):
         return cause
-    if "errorType" in report and not hasattr(errors, str(report["errorType"])):
+    kind = str(report.get("errorType", ""))
+    is_lambdas = kind.startswith(("Runtime.", "Sandbox."))  # how long, or that it was killed
+    if kind and not is_lambdas and not hasattr(errors, kind):
         return "not foreseen; the log of the state's function says more"
     found = [report[key] for key in _SENTENCES if key in report]
     return str(found[0]) if found else cause
