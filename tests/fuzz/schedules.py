@@ -103,9 +103,10 @@ class _Schedule:
         while self.actors or self.late:
             self.step()
         record = self.aliases.read("p")
-        # Known, not mended: a step that is given up beside another rollout, and commits after its
-        # revert, which leaves the other's challenger and therefore the revision alone.
-        if record.challenger is not None and self.n_late and self.n_rollouts > 1:
+        # Known, not mended: a step that is given up and commits after its revert, which has left the
+        # revision alone, because another's challenger or this very version as champion was there.
+        is_spared = self.n_rollouts > 1 or record.challenger == record.champion
+        if record.challenger is not None and self.n_late and is_spared:
             self.tally.n_known_gaps += 1
             return
         assert record.challenger is None, f"{record.challenger} is watched by nobody: {record}"
