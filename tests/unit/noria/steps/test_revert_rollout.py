@@ -20,13 +20,26 @@ def test_a_reverted_challenger_sees_nothing_and_the_champion_stays(p):
 def test_a_step_that_was_given_up_and_commits_late_is_refused(p):
     """Its function outlived its state: the challenger would serve, and no machine would watch."""
     before = p.aliases.read("loans").revision
-    assert not revert_rollout_of(p).was_reverted
-    assert revert_rollout_of(p).champion == "v1"  # asked again, it moves on once
+    assert not revert_rollout_of(p, revision=before).was_reverted
+    assert revert_rollout_of(p, revision=before).champion == "v1"  # asked again, it moves no more
     assert p.aliases.read("loans").revision == before + 1
     with pytest.raises(AliasConflictError):
         advance(p, 0, before)
     assert p.aliases.read("loans").challenger is None
     advance(p, 0, before + 1)  # the control: what was decided on what is now goes through
+
+
+def test_a_step_that_was_given_up_beside_another_rollout_is_refused_too(p):
+    """It would have ended the other rollout: so does its end, and no challenger is unwatched."""
+    advance(p, 0, 1)
+    before = p.aliases.read("loans").revision
+    p.add_version("v3")
+    assert not revert_rollout_of(p, "v3", revision=before).was_reverted
+    assert p.aliases.read("loans").challenger is None
+    with pytest.raises(AliasConflictError):
+        advance(p, 0, before, version="v3")
+    with pytest.raises(AliasConflictError):  # the other machine is told, and ends as superseded
+        advance(p, 1, before)
 
 
 def test_another_rollout_and_a_promotion_that_happened_are_left_alone(p):

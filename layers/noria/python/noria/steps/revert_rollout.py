@@ -14,6 +14,8 @@ class RevertRolloutRequest:
     run_id: str
     model_version: str
     reason: str
+    # What the machine's next step would be written on; of executions of earlier code 0.
+    expected_revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,11 @@ class RevertRolloutResult:
 def revert_rollout(
     request: RevertRolloutRequest, *, aliases: ModelAliases, clock: Clock
 ) -> RevertRolloutResult:
-    """End the rollout of this challenger; that of another one stays.
+    """End the rollout of this challenger; that of another one stays, unless a step may yet end it.
 
-    Where none is running, the step that was to begin it may have been given up and commit yet:
-    its challenger would serve, watched by no machine. So the record moves on all the same, and
-    what was decided on its old revision is refused.
+    A step that was given up may commit yet: its challenger would serve, watched by no machine.
+    Where the record has moved since, that step is refused. Where it has not, the record moves on
+    here; a rollout that runs in it ends, as it would have by that step.
 
     Raises
     ------
@@ -40,13 +42,12 @@ def revert_rollout(
     """
     record = aliases.read(request.project)
     is_running = record.challenger == request.model_version
-    if not is_running and (record.challenger or record.champion == request.model_version):
+    if not is_running and record.revision != request.expected_revision:
         return RevertRolloutResult(record.champion, was_reverted=False)
-    at = str(record.revision) if is_running else f"{request.run_id}-unstarted"
     after = aliases.apply(
         RolloutChange(
             project=request.project,
-            promotion_id=f"revert-{request.model_version}-{at}",
+            promotion_id=f"revert-{request.model_version}-{record.revision}",
             model_version=request.model_version,
             expected_revision=record.revision,
             mode="off",
