@@ -34,9 +34,7 @@ def check_step(
     )
 
 
-def revert_rollout_of(
-    p: Production, version: str = "v2", revision: int = 1
-) -> RevertRolloutResult:
+def revert_rollout_of(p: Production, version: str = "v2", revision: int = 1) -> RevertRolloutResult:
     """Take the challenger back, at AT, by a machine whose next step would be written on a revision."""
     request = RevertRolloutRequest("loans", "run", version, "because", revision)
     return revert_rollout(request, aliases=p.aliases, clock=FixedClock(AT))

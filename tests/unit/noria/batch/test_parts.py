@@ -118,21 +118,60 @@ def test_long_cells_and_stray_quotes_before_a_real_one_are_read():
     assert not bad
 
 
-@pytest.mark.parametrize("is_bounded", [True, False], ids=["bounded", "control"])
-def test_a_chain_of_quotes_that_never_close_is_read_in_linear_time(monkeypatch, is_bounded):
-    """Each line closes a quote and opens another; without the bound each is tried a thousand times."""
-    n_lines, n_decoded = 3000, 0
-    stock = parts.decoded
+def _tried_line_by_line(lines, layout, parse):
+    """Return records as `whole_records` does, each line tried with all that follow it: slowly."""
+    at, records = 0, []
+    while at < len(lines):
+        n_taken = 1
+        for n_lines in range(1, parts._RECORD_LINES + 1):
+            text = [line.decode("utf-8", "surrogateescape") for line in lines[at : at + n_lines]]
+            n_cells = parse(text)
+            if n_cells is not None:
+                n_taken = n_lines if n_lines == 1 or n_cells == len(layout.header) else 1
+                break
+        records.append(lines[at : at + n_taken])
+        at += n_taken
+    return records
 
-    def counted(line):
-        nonlocal n_decoded
-        n_decoded += 1
-        return stock(line)
 
-    monkeypatch.setattr(parts, "decoded", counted)
-    if not is_bounded:
-        monkeypatch.setattr(parts, "_CHAIN_LINES", 10**9)
-    layout = FileLayout(False, ("a", "b"), ",", {})
-    lines = [b'x","\n'] * n_lines
-    assert [*parts.whole_records(iter(lines), layout)] == [[line] for line in lines]
-    assert (n_decoded < 3 * n_lines) == is_bounded
+def _n_cells(text):
+    try:
+        return len(next(csv.reader(text, strict=True)))
+    except csv.Error:
+        return None
+
+
+_PIECES = st.sampled_from(['"', '"', ",", "x", '""', '","', "\r"])
+
+
+@pytest.mark.parametrize("limit", [2, 3, 5, 1000])
+@settings(max_examples=400, deadline=None)
+@given(
+    lines=st.lists(st.lists(_PIECES, max_size=6).map("".join), max_size=14), width=st.integers(1, 3)
+)
+def test_records_are_those_that_each_line_tried_with_all_that_follow_gives(lines, width, limit):
+    """Whatever quotes do; also with a limit of lines that matters."""
+    layout = FileLayout(False, tuple("abc"[:width]))
+    given_lines = [f"{line}\n".encode() for line in lines]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_RECORD_LINES", limit)
+        found = [*parts.whole_records(iter(given_lines), layout)]
+        assert found == _tried_line_by_line(given_lines, layout, _n_cells)
+
+
+def test_a_chain_of_quotes_that_never_close_is_read_in_linear_time(monkeypatch):
+    """Each line closes a quote and opens another. The control tries each with those that follow."""
+    lines, n_parsed = [b'x","\n'] * 300, 0
+    stock = parts._LinesAhead._n_cells
+
+    def counted(ahead, text):
+        nonlocal n_parsed
+        n_parsed += 1
+        return stock(ahead, text)
+
+    monkeypatch.setattr(parts._LinesAhead, "_n_cells", counted)
+    assert [*parts.whole_records(iter(lines), LAYOUT)] == [[line] for line in lines]
+    assert n_parsed <= 4 * len(lines)
+    tried = []
+    _tried_line_by_line(lines, LAYOUT, lambda text: tried.append(text))
+    assert len(tried) > 100 * len(lines)

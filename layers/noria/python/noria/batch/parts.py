@@ -27,7 +27,6 @@ from noria.data.parsing import (
 from noria.records.batch import FileLayout
 
 _RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; after that, it never closes
-_CHAIN_LINES = 100
 _PART_BYTES = 32 << 20  # parts of long texts hold fewer rows
 _BLOCK_BYTES = 1 << 20
 NEWLINE = 10
@@ -166,55 +165,81 @@ class _Rest:
 
 
 def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[bytes]]:
-    """Yield the physical lines of one record after another.
-
-    Where a quote does not close within `_CHAIN_LINES`, the lines that it would have swallowed are
-    records of their own, else a file of such lines would be read a thousand times over.
-    """
+    """Yield the physical lines of one record after another."""
     if layout.is_json:
         yield from ([line] for line in lines)
         return
-    waiting: deque[bytes] = deque()
-    n_alone = 0  # of the lines that wait: of these each is a record
-    while True:
-        line = waiting.popleft() if waiting else next(lines, None)
-        if line is None:
-            return
-        if n_alone or b'"' not in line:
-            n_alone = max(n_alone - 1, 0)
-            yield [line]
-            continue
-        record = _quoted_record(line, waiting, lines, layout)
-        if len(record) == 1 and len(waiting) >= _CHAIN_LINES:
-            n_alone = len(waiting) - 1
-        yield record
+    ahead = _LinesAhead(lines, layout)
+    while (line := ahead.next()) is not None:
+        more = ahead.n_of_record(line) if b'"' in line else 0
+        yield [line, *(ahead.next() or b"" for _ in range(more))]
 
 
-def _quoted_record(
-    first: bytes, waiting: deque[bytes], lines: Iterator[bytes], layout: FileLayout
-) -> list[bytes]:
-    """Return the lines of a record that begins on a line with a quote; that line if none closes."""
-    taken = [first]
+class _LinesAhead:
+    """Lines that are read before it is known whose record they belong to.
 
-    def fed() -> Iterator[str]:
-        yield decoded(first)
-        while len(taken) < _RECORD_LINES:
-            line = waiting.popleft() if waiting else next(lines, None)
-            if line is None:
-                return
-            taken.append(line)
-            yield decoded(line)
+    A quote that one line leaves open is closed by a later one, whichever line has opened it. So
+    each line is looked at once for what it does inside a quote, and a file of quotes that never
+    close takes no longer than any other.
+    """
 
-    with long_cells():
-        try:
-            cells = next(csv.reader(fed(), delimiter=layout.delimiter, strict=True), [])
-            is_whole = len(taken) == 1 or len(cells) == len(layout.header)
-        except csv.Error:
-            is_whole = False
-    if not is_whole:
-        waiting.extendleft(reversed(taken[1:]))
-        return [first]
-    return taken
+    def __init__(self, lines: Iterator[bytes], layout: FileLayout) -> None:
+        self._lines, self._layout = lines, layout
+        self._lines_ahead: deque[bytes] = deque()
+        # Of the first lines ahead, those that leave an open quote open: how many cells they and
+        # all before them have added. Then what the line after them adds; -1 where it is no CSV.
+        self._open: deque[int] = deque()
+        self._last: int | None = None
+        self._passed = self._total = 0  # cells added by lines that were taken, and by all
+
+    def next(self) -> bytes | None:
+        """Take the next line."""
+        if not self._lines_ahead:
+            return next(self._lines, None)
+        if self._open:
+            self._passed = self._open.popleft()
+        else:
+            self._last = None
+        return self._lines_ahead.popleft()
+
+    def n_of_record(self, first: bytes) -> int:
+        """Return how many of the lines ahead belong to the record that a line begins.
+
+        None of them where the line is a record itself, where its quote does not close within
+        `_RECORD_LINES`, and where that would give another number of cells than the header has.
+        """
+        text = decoded(first)
+        n_cells = None if self._n_cells(text) is not None else self._n_cells(f'{text}"')
+        if n_cells is None or not self._find_last():
+            return 0
+        added = (self._open[-1] if self._open else self._passed) - self._passed
+        n_cells += added + (self._last or 0)
+        return len(self._open) + 1 if n_cells == len(self._layout.header) else 0
+
+    def _find_last(self) -> bool:
+        """Look for the line that closes an open quote; return whether one does."""
+        while self._last is None and len(self._open) <= _RECORD_LINES - 2:
+            if len(self._lines_ahead) == len(self._open):
+                line = next(self._lines, None)
+                if line is None:
+                    return False
+                self._lines_ahead.append(line)
+            inside = f'"{decoded(self._lines_ahead[len(self._open)])}'
+            n_cells = self._n_cells(inside)
+            if n_cells is None and (n_cells := self._n_cells(f'{inside}"')) is not None:
+                self._total += n_cells - 1
+                self._open.append(self._total)
+            else:
+                self._last = -1 if n_cells is None else n_cells - 1
+        return self._last is not None and self._last >= 0
+
+    def _n_cells(self, text: str) -> int | None:
+        """Return the number of cells of one record; None where it is none, or not whole."""
+        with long_cells():
+            try:
+                return len(next(csv.reader([text], delimiter=self._layout.delimiter, strict=True)))
+            except csv.Error:
+                return None
 
 
 def decoded(line: bytes) -> str:
