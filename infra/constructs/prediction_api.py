@@ -43,6 +43,7 @@ _WRITES = (
     "batches/*/job.json",
     "batches/*/cancelled.json",
 )
+_ALIAS = "serving"  # of predict, where its code comes by canary
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "Access denied"),
     "INVALID_API_KEY": (403, "An API key is required"),
@@ -113,7 +114,9 @@ class PredictionApi(Construct):
         self.throttles = predict.function.metric_throttles(period=Duration.minutes(5))
         self.api = self._rest_api(deployment)
         self._add_routes(
-            self._with_canary(predict.function) if deployment.has_canary else predict.function
+            self._with_canary(predict.function, deployment.metric_namespace)
+            if deployment.has_canary
+            else predict.function
         )
         self._add_gateway_problems()
         for scope_name, key in self.keys.items():
@@ -142,33 +145,53 @@ class PredictionApi(Construct):
             ),
         )
 
-    def _with_canary(self, function: lambda_.Function) -> lambda_.Alias:
+    def _with_canary(self, function: lambda_.Function, namespace: str) -> lambda_.Alias:
         """Return an alias that new code, its layers included, reaches step by step.
 
         CodeDeploy sends it a tenth of the requests for five minutes, and all back where it
         fails. Models change without it: the alias record chooses them.
         """
-        alias = lambda_.Alias(
-            self, "Serving", alias_name="serving", version=function.current_version
-        )
-        # Of new code that cannot start or does not end; what it answers is judged by the other
-        # alarms, which count old code too and would keep a mended one from being deployed.
-        alarm = cloudwatch.Alarm(
-            self,
-            "CodeFails",
-            metric=alias.metric_errors(period=Duration.minutes(1)),
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description="Noria: new code of predict fails; CodeDeploy takes it back",
-        )
+        alias = lambda_.Alias(self, "Serving", alias_name=_ALIAS, version=function.current_version)
+        # Of the new version alone: faults of the old one must not keep a mended one from serving.
+        version, minute = function.current_version.version, Duration.minutes(1)
+        metrics = {
+            "CodeFails": cloudwatch.Metric(
+                namespace="AWS/Lambda",
+                metric_name="Errors",
+                dimensions_map={
+                    "FunctionName": function.function_name,
+                    "Resource": f"{function.function_name}:{_ALIAS}",
+                    "ExecutedVersion": version,
+                },
+                statistic="Sum",
+                period=minute,
+            ),
+            "CodeFaults": cloudwatch.Metric(
+                namespace=namespace,
+                metric_name="CodeFaults",
+                dimensions_map={"version": version},
+                statistic="Sum",
+                period=minute,
+            ),
+        }
         codedeploy.LambdaDeploymentGroup(
             self,
             "Rollout",
             alias=alias,
             deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
-            alarms=[alarm],
+            alarms=[
+                cloudwatch.Alarm(
+                    self,
+                    name,
+                    metric=metric,
+                    threshold=1,
+                    evaluation_periods=1,
+                    comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+                    treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+                    alarm_description="Noria: new code of predict fails; CodeDeploy takes it back",
+                )
+                for name, metric in metrics.items()
+            ],
             auto_rollback=codedeploy.AutoRollbackConfig(
                 failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
             ),

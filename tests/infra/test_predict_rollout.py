@@ -43,7 +43,11 @@ def test_in_prod_the_api_calls_an_alias_that_codedeploy_moves_and_takes_back(pla
     assert properties["DeploymentConfigName"].endswith("Canary10Percent5Minutes")
     assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
     watched = {alarm["Name"]["Ref"] for alarm in properties["AlarmConfiguration"]["Alarms"]}
-    assert len(watched) == 1
+    assert len(watched) == 2
+    for name in watched:  # of this version alone: the old one's faults must not stop a mended one
+        alarm = resources["AWS::CloudWatch::Alarm"][name]["Properties"]
+        values = [dimension["Value"] for dimension in alarm["Dimensions"]]
+        assert {"Fn::GetAtt": [version, "Version"]} in values
     assert watched <= set(resources["AWS::CloudWatch::Alarm"])
 
 

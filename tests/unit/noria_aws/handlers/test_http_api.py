@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -116,3 +117,24 @@ def test_no_body_makes_it_fail(body, encoded):
 def test_malformed_events_are_answered(event):
     """Even API Gateway may surprise."""
     assert _answer(event)[0] == 404
+
+
+def test_an_unforeseen_fault_is_counted_by_the_version_of_the_code(capsys):
+    """What takes new code back; a refused request and a missing champion are no faults of code."""
+
+    def failing(call):
+        raise KeyError("a cell")
+
+    def missing(call):
+        raise NoChampionError("no champion")
+
+    for operation in (failing, missing):
+        operations = {route.operation: operation for route in ROUTES}
+        handler = http_handler(lambda known=operations: known, lambda: frozenset())
+        handler(_event(), SimpleNamespace(function_version="7"))
+    out = capsys.readouterr()
+    (document,) = [json.loads(line) for line in out.out.splitlines()]
+    assert (document["version"], document["CodeFaults"]) == ("7", 1)
+    (metrics,) = document["_aws"]["CloudWatchMetrics"]
+    assert metrics["Dimensions"] == [["version"]]
+    assert "a cell" not in out.out + out.err

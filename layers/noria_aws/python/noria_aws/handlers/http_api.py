@@ -21,7 +21,7 @@ from noria.errors import (
     TransientError,
     UnknownProjectError,
 )
-from noria_aws.handlers.runtime import log_event
+from noria_aws.handlers.runtime import emit_fault, log_event
 
 MAX_BODY_BYTES = 1_000_000
 USER, ADMIN = "user", "admin"
@@ -118,6 +118,7 @@ def http_handler(
         except Exception as error:  # noqa: BLE001 - the edge: callers get no stack trace
             # Its class only: a message may quote the inputs.
             log_event("request_failed", error=type(error).__name__, resource=resource)
+            emit_fault(context.function_version if context else "$LATEST")
             return _problem(
                 RequestRefusedError(500, "Internal error", "the request failed; it was logged")
             )

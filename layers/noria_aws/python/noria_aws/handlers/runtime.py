@@ -19,11 +19,22 @@ def log_event(event: str, **facts: Any) -> None:
 
 
 def emit_metrics(project: str, **values: float) -> None:
-    """Write metrics in CloudWatch's embedded format, at most six names in all.
+    """Write metrics of a project in CloudWatch's embedded format, at most six names in all.
 
     `Predictions`, `LatencyMs`, `RequestsFailed`, `NoChampion`, `ModelsRefused`,
     `PredictionsNotLogged`.
     """
+    _emit([["project"], []], {"project": project}, values)
+
+
+def emit_fault(version: str) -> None:
+    """Write `CodeFaults`: this version of the function failed at a request in an unforeseen way."""
+    _emit([["version"]], {"version": version}, {"CodeFaults": 1})
+
+
+def _emit(
+    dimensions: list[list[str]], where: Mapping[str, str], values: Mapping[str, float]
+) -> None:
     units = {name: "Milliseconds" if name.endswith("Ms") else "Count" for name in values}
     document = {
         "_aws": {
@@ -31,12 +42,12 @@ def emit_metrics(project: str, **values: float) -> None:
             "CloudWatchMetrics": [
                 {
                     "Namespace": _NAMESPACE,
-                    "Dimensions": [["project"], []],
+                    "Dimensions": dimensions,
                     "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
                 }
             ],
         },
-        "project": project,
+        **where,
         **values,
     }
     sys.stdout.write(json.dumps(document) + "\n")
