@@ -29,6 +29,7 @@ from noria_aws.aws.clock import SystemClock
 State = Literal["ok", "warning", "fault"]
 Seen = tuple[State, str, str]  # what was found, and what to do
 _FEW_EXECUTIONS = 100  # at once: a new account may have 10, most have 1,000
+_WHOLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 _LEAST_BOOTSTRAP = 21  # the version of the bootstrap stack that the pinned CDK asks for
 
 
@@ -66,8 +67,9 @@ def doctor(
 
     The exit code is 1 where something is broken; a warning leaves it 0. `--smoke` sends a row, a
     label, a batch of ten rows, and a file of ten rows to train on, which are too few to train and
-    so cannot promote. It removes what it uploaded, the label too; the answer stays in the log
-    until it expires.
+    so cannot promote. It removes what it uploaded, the label too. The answer, the batch's page and
+    the quarantine of the ten rows stay until they expire, and people get the alert of a dataset
+    that was refused.
     """
     with told():
         target, found = Target(stage), []
@@ -119,13 +121,20 @@ def _stacks(target: Target) -> Seen:
     states = {}
     for stack in ("storage", "platform"):
         name = f"noria-{target.stage}-{stack}"
-        found = target.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        try:
+            found = target.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            return "fault", f"stack {name} is not there", f"make deploy STAGE={target.stage}"
         states[stack] = found["StackStatus"]
-    bad = {n: s for n, s in states.items() if "ROLLBACK" in s or not s.endswith("_COMPLETE")}
     text = ", ".join(f"{name} {state}" for name, state in states.items())
-    return (
-        ("fault", text, "read the stack's events, then deploy again") if bad else ("ok", text, "")
-    )
+    advice = "read the stack's events, then deploy again"
+    if all(state in _WHOLE for state in states.values()):
+        return "ok", text, ""
+    # What was there before the last deployment serves on.
+    is_back = all(state in (*_WHOLE, "UPDATE_ROLLBACK_COMPLETE") for state in states.values())
+    return ("warning" if is_back else "fault"), text, advice
 
 
 def _versions(target: Target) -> Seen:
@@ -235,7 +244,10 @@ def _smokes(project: str) -> list[Look]:
 def _rows(project: str, target: Target) -> list[dict[str, Any]]:
     """Return ten rows that the champion was trained on, with the columns that it reads."""
     version = target.aliases.read(project).require_champion()
-    columns = target.call("GET", f"/projects/{project}/model").body["columns"]
+    answer = target.call("GET", f"/projects/{project}/model")
+    if answer.status != 200:
+        raise RuntimeError(f"status {answer.status}: {answer.body.get('detail')}")
+    columns = answer.body["columns"]
     lineage = read_manifest(target.artifacts, project, version).lineage
     if lineage is None:
         raise RuntimeError(f"{version} has no lineage: no row to send is known")
@@ -275,10 +287,12 @@ def _batch(project: str, target: Target) -> Seen:
     target.artifacts.put(batch_key(project, job_id, JOB), canonical_json(job))
     key = f"{batch_inbox_prefix(project)}{job_id}/{name}"
     target.artifacts.put(key, out.getvalue().encode())
-    outcome = followed(target, project, job_id, quiet=True)
-    _remove(
-        target, [key, *(outcome[part] for part in ("result_key", "refused_key") if outcome[part])]
-    )
+    try:
+        outcome = followed(target, project, job_id, quiet=True)
+    finally:
+        _remove(target, [key])
+    results = [outcome[part] for part in ("result_key", "refused_key") if outcome[part]]
+    _remove(target, results)
     if outcome["outcome"] != "BatchCompleted":
         return "fault", f"{outcome['outcome']}: {outcome['summary']}", "read the batch's execution"
     return "ok", f"{outcome['summary']}; its files are removed", ""

@@ -141,7 +141,10 @@ def refitted(
         clock=clock, code={"noria": "test"}, **here,
     )  # fmt: skip
     checked = check_refit(
-        CheckRefitRequest(name, run_id, again.run_id, dataset_version, candidate), **here
+        CheckRefitRequest(
+            name, run_id, again.run_id, dataset_version, candidate, again.dataset_version
+        ),
+        **here,
     )
     if checked.serves == "evaluated":
         return evaluated

@@ -53,9 +53,13 @@ def _lineage(world, version):
     return read_manifest(world.artifacts, "quick", version).lineage
 
 
-def _checked(world, run):
-    evaluated = _lineage(world, _lineage(world, run.model_version).evaluated_as)
-    request = CheckRefitRequest("quick", "run", "run-refit", evaluated.dataset_version, "logistic")
+def _checked(world, run, whole=None):
+    mine = _lineage(world, run.model_version)
+    evaluated = _lineage(world, mine.evaluated_as)
+    request = CheckRefitRequest(
+        "quick", "run", "run-refit", evaluated.dataset_version, "logistic",
+        whole or mine.dataset_version,
+    )  # fmt: skip
     return check_refit(request, spec=world.spec, artifacts=world.artifacts)
 
 
@@ -104,6 +108,16 @@ def test_the_refit_is_the_same_to_the_byte():
     world = World(n_candidates=1)
     world.spec = changed(world.spec, ("training", "serve"), "refitted")
     assert world.train().model_version == first.model_version
+
+
+def test_a_refit_of_an_earlier_attempt_on_other_rows_does_not_serve(refitted):
+    """Its process died this time, and what lies there is of the files before."""
+    world, run = refitted
+    assert _checked(world, run).serves == "refitted"
+    found = _checked(world, run, whole="other-rows")
+    assert (found.serves, found.reason) == (
+        "evaluated", "the candidate could not be fitted on all rows"
+    )  # fmt: skip
 
 
 def test_a_refit_that_answers_something_else_does_not_serve(refitted):

@@ -112,3 +112,24 @@ def test_rows_that_cannot_be_read_are_an_answer(monkeypatch):
     glue.analyze(options, _services(None, store))
     found = from_bytes(AnalysisReport, store.get(analysis_key("quick", "a", "drift.json")))
     assert found == AnalysisReport("quick", "rejected", reason="the address holds no files of rows")
+
+
+@pytest.mark.parametrize("error", [KeyError("Ana"), TrainingFailedError("no rows are left")])
+def test_what_a_job_fails_at_is_told_only_where_noria_has_said_it(monkeypatch, capsys, error):
+    """Glue shows the last error, and an alert quotes it; the whole of it is in the job's log."""
+    for name in ("NORIA_DATA_BUCKET", "NORIA_CODE_VERSION"):
+        monkeypatch.setenv(name, "unset")
+
+    def fail(options, services):
+        raise error
+
+    monkeypatch.setattr(glue, "_TASKS", {"fit": fail})
+    names = ("task", *glue.ALWAYS[1:], *glue.OPTIONS["fit"])
+    argv = [part for name in names for part in (f"--{name}", "fit")]
+    monkeypatch.setattr(sys, "argv", ["job.py", *argv])
+    with pytest.raises((RuntimeError, TrainingFailedError)) as caught:
+        glue.main()
+    is_ours = isinstance(error, TrainingFailedError)
+    assert ("no rows are left" in str(caught.value)) == is_ours
+    assert "Ana" not in str(caught.value)
+    assert ("Ana" in capsys.readouterr().err) == (not is_ours)

@@ -90,6 +90,8 @@ class ServedModels:
         self._report = report
         self._served: dict[str, Served] = {}
         self._spares: dict[str, Served] = {}
+        self._records: dict[str, AliasRecord] = {}  # as they were last read
+        self._failing: set[tuple[str, str]] = set()
         self._read_at: dict[str, float] = {}
 
     def get(self, project: str) -> Served:
@@ -127,9 +129,10 @@ class ServedModels:
         ModelError, RegistryError, TransientError
             It cannot be loaded.
         """
-        version = served.model_version
-        self._refused(project, version, f"it fails at a row: {fault}")
-        record = self._aliases.read(project)
+        version, record = served.model_version, self._records[project]
+        if (project, version) not in self._failing:  # told once a process, not once a row
+            self._failing.add((project, version))
+            self._refused(project, version, f"it fails at a row: {fault}")
         previous = record.previous_champion
         if previous is None or previous == version:
             raise ModelCorruptError(f"{version} fails at a row, and no other version has served")
@@ -146,6 +149,7 @@ class ServedModels:
             if served is None:
                 raise
             return served._replace(degraded=f"the alias cannot be read: {error.message}")
+        self._records[project] = record
         champion = self._champion(project, record, served)
         return champion._replace(rollout=self._rollout(record, served))
 

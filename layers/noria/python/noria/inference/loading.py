@@ -3,7 +3,7 @@
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore
-from noria.registry.versions import manifest_hash, read_files, verify_version
+from noria.registry.versions import manifest_hash, read_files, read_manifest
 from noria.storage.keys import candidate_key
 
 SERVING_FILES = (BUNDLE_FILE, ARRAYS_FILE)
@@ -37,9 +37,11 @@ def verified_manifest(artifacts: ArtifactStore, project: str, model_version: str
     ------
     ModelVersionNotFoundError, ModelCorruptError, ModelIncompatibleError
     """
-    verify_version(artifacts, project, model_version)
-    load_model_version(artifacts, project, model_version)
-    return manifest_hash(artifacts, project, model_version)
+    manifest = manifest_hash(artifacts, project, model_version)
+    names = read_manifest(artifacts, project, model_version).files
+    files = read_files(artifacts, project, model_version, names, manifest=manifest)
+    Predictor({name: body for name, body in files.items() if name in SERVING_FILES})
+    return manifest
 
 
 def load_candidate(

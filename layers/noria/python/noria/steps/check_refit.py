@@ -45,6 +45,8 @@ class CheckRefitRequest:
     refit_run_id: str
     dataset_version: str  # that was evaluated
     candidate: str
+    # What the refit was to be fitted on; of executions of earlier code empty.
+    refit_dataset_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def check_refit(
     """
     project, candidate = spec.name, request.candidate
     result_key = candidate_key(project, request.refit_run_id, candidate, RESULT)
-    if finished(CandidateResult, artifacts, result_key) is None:
+    fitted = finished(CandidateResult, artifacts, result_key)
+    # One that failed may have a result of an earlier attempt, on other rows.
+    if fitted is None or fitted.subject.dataset_version != request.refit_dataset_version:
         return CheckRefitResult("evaluated", None, "the candidate could not be fitted on all rows")
     refit = _Refit(request, spec, artifacts)
     distance, bound = refit.distance(), MAX_DISTANCE[spec.project.task]

@@ -58,6 +58,12 @@ def facts_of(error: Exception) -> Mapping[str, Any]:
     return error.to_dict() if isinstance(error, NoriaError) else {"error": type(error).__name__}
 
 
+def reason_of(error: Exception) -> str:
+    """Return what may be told of an error in one line, as `facts_of` has it."""
+    said = error.message if isinstance(error, NoriaError) else "not foreseen; the log says more"
+    return f"{type(error).__name__}: {said}"
+
+
 def step_handler[Q, R](
     request_type: type[Q],
 ) -> Callable[[Callable[[Q], R]], Callable[[Mapping[str, Any], Any], dict[str, Any]]]:

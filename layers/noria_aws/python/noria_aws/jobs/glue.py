@@ -5,12 +5,13 @@ other functions find there comes as arguments too.
 """
 
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from noria.analysis.rows import ANALYZED_WITH, RowsAnalyzer, compared, kept_columns
-from noria.errors import DatasetSchemaError, TrainingFailedError
+from noria.errors import DatasetSchemaError, NoriaError, TrainingFailedError
 from noria.records.codec import to_bytes
 from noria.records.drift import AnalysisReport, WrittenFeatures
 from noria.registry.versions import read_files
@@ -19,7 +20,7 @@ from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import DRIFT, analysis_key
 from noria_aws.aws.settings import CODE_VERSION, DATA_BUCKET, take_settings
 from noria_aws.handlers.bootstrap import Services, bootstrap
-from noria_aws.handlers.runtime import log_event
+from noria_aws.handlers.runtime import log_event, reason_of
 
 NOTHING = "-"  # an argument that is not given: Glue knows no empty ones
 # What the job reads of its arguments: always, and of each task.
@@ -36,7 +37,13 @@ def main() -> None:
     task = job_options(sys.argv, ("task",))["task"]
     options = job_options(sys.argv, (*ALWAYS, *OPTIONS[task]))
     take_settings({DATA_BUCKET: options["data_bucket"], CODE_VERSION: options["code_version"]})
-    _TASKS[task](options, bootstrap())
+    try:
+        _TASKS[task](options, bootstrap())
+    except NoriaError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge: Glue shows what is raised
+        traceback.print_exc()  # into the job's log; what Glue shows may be told
+        raise RuntimeError(reason_of(error)) from None
 
 
 def job_options(argv: Sequence[str], names: Sequence[str]) -> dict[str, str]:

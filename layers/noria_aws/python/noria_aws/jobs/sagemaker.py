@@ -11,6 +11,7 @@ References
 
 import json
 import sys
+import traceback
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +23,7 @@ from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
 from noria.storage.keys import GOLDEN, MANIFEST, candidate_key, dataset_key, run_key
 from noria_aws.aws.settings import training_root
 from noria_aws.handlers.bootstrap import Services, bootstrap
-from noria_aws.handlers.runtime import log_event
+from noria_aws.handlers.runtime import facts_of, log_event, reason_of
 
 _SHOWN = 1024  # characters of a failure that SageMaker shows
 _KEPT = (BUNDLE_FILE, ARRAYS_FILE, GOLDEN)  # what becomes model.tar.gz
@@ -39,10 +40,11 @@ def main() -> None:
     except TrainingFailedError as error:
         log_event("candidate_failed", **error.to_dict())
     except Exception as error:  # noqa: BLE001 - the edge: SageMaker shows what is written there
-        reason = f"{type(error).__name__}: {error}"
+        traceback.print_exc()  # into the job's log; what SageMaker shows may be told
+        reason = reason_of(error)
         (root / "output").mkdir(parents=True, exist_ok=True)
         (root / "output" / "failure").write_text(reason[:_SHOWN], encoding="utf-8")
-        log_event("job_failed", error=reason)
+        log_event("job_failed", **facts_of(error))
         sys.exit(1)
 
 
