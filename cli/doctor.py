@@ -185,11 +185,11 @@ def _chats(target: Target) -> Seen:
     client = target.client("secretsmanager")
     value = client.get_secret_value(SecretId=name).get("SecretString", "")
     try:
-        filled = {chat for chat, address in json.loads(value).items() if address}
+        filled = {chat for of_project in json.loads(value).values() for chat in of_project}
     except (ValueError, AttributeError):
         filled = set()
     if not filled:
-        return "warning", f"the secret {name} holds no address", "docs/operations.md, Chats"
+        return "warning", f"the secret {name} holds no address", "docs/operations.md, Set up alerts"
     return "ok", ", ".join(sorted(filled)), ""
 
 
@@ -202,7 +202,11 @@ def _alarms(target: Target) -> Seen:
         for alarm in page["MetricAlarms"]
     ]
     if names:
-        return "warning", ", ".join(names), "docs/operations.md has a runbook for each"
+        return (
+            "warning",
+            ", ".join(names),
+            "each says what it counts; docs/operations.md says what to do",
+        )
     return "ok", "none is in ALARM", ""
 
 

@@ -29,7 +29,7 @@ _COLD, _HANDLER, _WARM, _WARM_TEXT_BOOSTING, _RSS = 0.05, 0.35, 0.25, 1.0, 40e6
 
 def main() -> None:
     """Train every kind, measure, print the table and write `build/bench.json`."""
-    with tempfile.TemporaryDirectory(dir=results_file("").parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=results_file("bench.json").parent) as scratch:
         folder = Path(scratch)
         layers = _layers(folder)
         results = list(_sizes(layers))

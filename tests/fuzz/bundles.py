@@ -17,9 +17,11 @@ from noria.registry.versions import write_version
 from noria.storage.hashing import canonical_json, sha256_hex
 from noria.storage.keys import model_key
 from tests.fuzz.projects import PROJECTS, World, event, promote, world
+from tests.fuzz.values import mutated
 
 _SECONDS = 20  # that one bundle may take to be loaded and to answer
 _REQUESTS = 8
+_NAMES = ("", "x", "kind", "$array")  # of fields that are added
 
 Files = Mapping[str, bytes]
 
@@ -87,7 +89,7 @@ def corrupted(files: Files, rng: Random) -> dict[str, bytes]:
         if rng.random() < 0.4:
             _change_array(document["arrays"], body, rng)
         else:
-            document = _changed(document, rng)
+            document = mutated(document, rng, _anything, _NAMES)
             if not isinstance(document, dict) or not isinstance(document.get("arrays"), dict):
                 document = json.loads(files[BUNDLE_FILE])
     document["arrays_sha256"] = sha256_hex(bytes(body))
@@ -131,24 +133,6 @@ def _change_array(directory: Mapping[str, Any], body: bytearray, rng: Random) ->
         piece = array(code, [number]).tobytes()
         if 0 <= start <= len(body) - size:
             body[start : start + size] = piece
-
-
-def _changed(value: Any, rng: Random) -> Any:
-    """Return a JSON value with one place of it changed, added, doubled or gone."""
-    if isinstance(value, dict) and value and rng.random() < 0.9:
-        key = rng.choice([*value])
-        how = rng.random()
-        if how < 0.75:
-            return {**value, key: _changed(value[key], rng)}
-        if how < 0.9:
-            return {k: v for k, v in value.items() if k != key}
-        return {**value, rng.choice(["", "x", "kind", "$array"]): _anything(rng)}
-    if isinstance(value, list) and value and rng.random() < 0.9:
-        place, how = rng.randrange(len(value)), rng.random()
-        if how < 0.7:
-            return [*value[:place], _changed(value[place], rng), *value[place + 1 :]]
-        return value[:place] if how < 0.85 else [*value, *value[:place]]
-    return _anything(rng)
 
 
 def _nested(depth: int) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from noria_aws.handlers.http_api import ROUTES
 from tests.fuzz.projects import PROJECTS, World, event, world
+from tests.fuzz.values import mutated
 
 MAX_ANSWER_BYTES = 1_000_000
 
@@ -79,7 +80,7 @@ def _mutated_event(rng: Random, made: World) -> Mapping[str, Any]:
     body = _body(rng, made, project, rng.choice(_WRITES) if rng.random() < 0.1 else route.operation)
     sent = event(route.method, route.path, project, body)
     if rng.random() < 0.1:
-        sent = _mutated(rng, sent)
+        sent = mutated(sent, rng, _anything, _TEXTS)
     return sent if isinstance(sent, Mapping) else {"body": sent}
 
 
@@ -114,35 +115,11 @@ def _body(rng: Random, made: World, project: str, operation: str) -> str | None:
     elif operation == "baseline":
         valid = {"hours": 24}
     for _ in range(rng.choice([0, 1, 1, 2, 5])):
-        valid = _mutated(rng, valid)
+        valid = mutated(valid, rng, _anything, _TEXTS)
     try:
         return json.dumps(valid)
     except (ValueError, TypeError):
         return None
-
-
-def _mutated(rng: Random, value: Any) -> Any:
-    """Return a JSON value with one place of it changed, added, doubled or gone."""
-    if isinstance(value, dict) and value and rng.random() < 0.85:
-        key = rng.choice([*value])
-        how = rng.random()
-        if how < 0.6:
-            return {**value, key: _mutated(rng, value[key])}
-        if how < 0.75:
-            return {k: v for k, v in value.items() if k != key}
-        if how < 0.9:
-            return {**value, rng.choice(_TEXTS): _anything(rng)}
-        return {
-            **value,
-            **{f"{rng.choice(_TEXTS)[:20]}{n}": 1 for n in range(rng.choice([5, 3000]))},
-        }
-    if isinstance(value, list) and value and rng.random() < 0.85:
-        place = rng.randrange(len(value))
-        how = rng.random()
-        if how < 0.7:
-            return [*value[:place], _mutated(rng, value[place]), *value[place + 1 :]]
-        return value[:place] if how < 0.8 else value * rng.choice([2, 30])
-    return _anything(rng)
 
 
 def _anything(rng: Random) -> Any:

@@ -18,7 +18,7 @@ def load_model_version(
     ----------
     manifest : str, optional
         SHA-256 of the manifest of a version that was verified before; its tables are then not
-        looked through again, which takes 0.1 s for a million tree nodes.
+        looked through again, which takes 0.2 s for a million tree nodes.
 
     Raises
     ------
