@@ -77,7 +77,6 @@ class Deployment(BaseModel):
     # Executions of predict that no batch or training can take; None: it shares the account's. A
     # new account has 10 in all, of which AWS lets none be reserved.
     predict_concurrency: Annotated[int | None, Field(ge=1, le=10_000)] = None
-
     # How new code of predict comes to serve; None: by canary in the stage "prod", else at once.
     predict_rollout: Literal["canary", "at_once"] | None = None
 

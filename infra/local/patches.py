@@ -277,10 +277,11 @@ def _resident_bytes(pid: int) -> int:
 def check_rights_of_functions(calls_file: Path) -> None:
     """AWS: a call is refused unless the caller's role allows it.
 
-    MiniStack evaluates policies on request only (the emulator asks for it), and then those of the roles that the CDK
-    command takes too, which here have none. Here the roles of all others are evaluated, with the
-    condition key of a conditional write, which MiniStack does not know.
+    MiniStack evaluates policies on request only (the emulator asks for it), and then those of the
+    roles that the CDK command takes too, which here have none. Here the roles of all others are
+    evaluated, with the condition key of a conditional write, which MiniStack does not know.
     """
+    calls_file.unlink(missing_ok=True)  # of an emulator that ran before
     stock = iam_evaluator.enforce
     _require_parameters(iam_evaluator.pin_request_origin, ["source_ip", "secure_transport"])
     names = ["access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"]

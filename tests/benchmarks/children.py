@@ -53,7 +53,7 @@ def _bundle(folder: str) -> "Predict":
     for name in ("bundle.json", "arrays.bin"):
         with open(f"{folder}/{name}", "rb") as stream:  # noqa: PTH123
             files[name] = stream.read()
-    return Predictor(files).answer
+    return Predictor(files, is_verified=True).answer  # as predict loads what was promoted
 
 
 def _pipeline(path: str) -> "Predict":
