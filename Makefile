@@ -37,9 +37,11 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	@touch $@
 
 # Spark (450 MB) is for Glue jobs on this machine and their tests; without Java they skip.
-# The layer of MLflow is for stages that track there, and for its tests.
+# The layer of MLflow is for stages that track there, and for its tests; layers of both
+# architectures are for the test of their size.
 $(SPARK): $(SETUP) requirements-spark.txt
-	@$(BIN)/python -m infra.bundling tracking_runtime
+	@$(BIN)/python -m infra.bundling --architecture arm64 --architecture x86_64 \
+	  training_runtime serving_runtime report_runtime batch_runtime tracking_runtime
 	@if command -v java >/dev/null; then \
 	  echo "installing Spark (half a minute, once)"; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.txt; \

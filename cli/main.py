@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import analysis, batch, doctor, operations, promotions
+from cli import analysis, batch, doctor, erasure, operations, promotions
 from cli import demo as demo_module
 from cli.display import alerts_line, console, explanation_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
@@ -53,6 +53,7 @@ promotions.register(app)
 batch.register(app)
 analysis.register(app)
 doctor.register(app)
+erasure.register(app)
 
 
 @app.command()

@@ -4,6 +4,7 @@ Wheels for the target platform come from the hashed `requirements.txt` of the la
 laptop builds arm64 layers. Compiled files carry no times, so equal sources give equal bytes.
 """
 
+import argparse
 import compileall
 import gzip
 import hashlib
@@ -25,12 +26,14 @@ from infra.config import PYTHON_VERSION, ROOT, Architecture, machine
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
 MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start
 _COMPILED_UP_TO_BYTES = 20_000_000  # the training layer would not fit Lambda with bytecode
-_BUILDER_VERSION = "4"  # raise when this file builds something else from the same sources
+_BUILDER_VERSION = "5"  # raise when this file builds something else from the same sources
 
 _WHEEL_MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
 _GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 _SHARED_LIBRARIES = "shared_libraries"
 _STRIPPED_FOLDERS = ("tests", "test", "__pycache__")
+# The database in which optuna can keep studies, and its command line: 27 MiB that nothing imports.
+_STRIPPED_PACKAGES = ("alembic", "mako", "markupsafe", "sqlalchemy", "yaml")
 _STRIPPED_SUFFIXES = (".pyc", ".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cpp", ".a")
 _NEVER_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.c", "requirements.*", "README.md")
 _KERNEL = "noria_kernel"  # the package that a layer's C sources are compiled into
@@ -186,6 +189,8 @@ def _installed(requirements: Path, architecture: Architecture) -> Path:
     def fill(folder: Path) -> None:
         _install(requirements, folder, architecture)
         _strip(folder)
+        if (folder / "optuna").is_dir():
+            _strip_studies(folder)
         _share_openmp(folder)
         for source in sorted(requirements.parent.glob("*.c")):
             _compile_c(source, folder / _KERNEL, architecture)
@@ -213,6 +218,11 @@ def _strip(target: Path) -> None:
         elif path.is_file() and path.suffix in _STRIPPED_SUFFIXES:
             path.unlink()
     shutil.rmtree(target / "bin", ignore_errors=True)
+
+
+def _strip_studies(target: Path) -> None:
+    for name in _STRIPPED_PACKAGES:
+        shutil.rmtree(target / name)
 
 
 def _compile_c(source: Path, package: Path, architecture: Architecture) -> None:
@@ -255,9 +265,22 @@ def _compile(target: Path) -> None:
     )
 
 
-if __name__ == "__main__":  # set-up: everything later builds offline
-    for name in sys.argv[1:]:
-        installed = _installed(ROOT / "layers" / name / "requirements.txt", machine())
-        if (kernel := installed / _KERNEL).is_dir():  # tests and benchmarks use it from the venv
+def _set_up(names: Iterable[str], architecture: Architecture) -> None:
+    """Install layers, so that everything later builds offline."""
+    for name in names:
+        installed = _installed(ROOT / "layers" / name / "requirements.txt", architecture)
+        kernel = installed / _KERNEL
+        if (
+            architecture == machine() and kernel.is_dir()
+        ):  # tests and benchmarks use it from the venv
             site_packages = Path(sysconfig.get_path("purelib"))
             shutil.copytree(kernel, site_packages / _KERNEL, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Install what layers need, once, into the venv.")
+    parser.add_argument("--architecture", choices=_WHEEL_MACHINE, action="append")
+    parser.add_argument("layers", nargs="+")
+    options = parser.parse_args()
+    for chosen in options.architecture or [machine()]:
+        _set_up(options.layers, chosen)

@@ -121,6 +121,11 @@ class Deployment(BaseModel):
         return f"noria-{self.stage}-{stack}"
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Tags of every resource; activate them in the billing console to see costs by stage."""
+        return {"noria:stage": self.stage}
+
+    @property
     def training_memory_mb(self) -> int:
         """Memory of the functions that train and evaluate, in MB."""
         return TRAINING_MEMORY_MB[self.size]

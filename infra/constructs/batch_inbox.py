@@ -2,10 +2,12 @@
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.constructs.function import allow, service
 from infra.stacks.storage import StorageStack
 
 _RETRIES = 5
@@ -24,6 +26,8 @@ class BatchInbox(Construct):
         dead_letters: sqs.IQueue,
     ) -> None:
         super().__init__(scope, name)
+        role = iam.Role(self, "Role", assumed_by=service("events"))
+        role.add_to_policy(allow(["states:StartExecution"], [machine.state_machine_arn]))
         events.Rule(
             self,
             "Files",
@@ -38,6 +42,7 @@ class BatchInbox(Construct):
                             "sequencer": events.EventField.from_path("$.detail.object.sequencer"),
                         }
                     ),
+                    role=role,
                     dead_letter_queue=dead_letters,
                     retry_attempts=_RETRIES,
                 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -81,6 +81,32 @@ def log_group(scope: Construct, name: str, deployment: Deployment) -> logs.LogGr
         name,
         retention=_RETENTION[deployment.log_retention_days],
         removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
+def machine_log_group(scope: Construct, name: str, deployment: Deployment) -> logs.LogGroup:
+    """Return the log group of a state machine, under the prefix that AWS opens to log delivery.
+
+    Elsewhere each machine adds to one resource policy, whose size is limited for the account.
+    """
+    return logs.LogGroup(
+        scope,
+        name,
+        log_group_name=f"/aws/vendedlogs/states/{Stack.of(scope).stack_name}/{scope.node.id}",
+        retention=_RETENTION[deployment.log_retention_days],
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
+def service(name: str) -> iam.ServicePrincipal:
+    """Return a service that may assume a role for this account's resources only.
+
+    For services that say whose resource they act for. Lambda and API Gateway's logs do not
+    document it; their roles can be passed within the account only.
+    """
+    return iam.ServicePrincipal(
+        f"{name}.amazonaws.com",
+        conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
     )
 
 

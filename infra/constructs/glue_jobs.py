@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra import bundling
 from infra.config import Deployment
-from infra.constructs.function import allow
+from infra.constructs.function import allow, service
 from infra.stacks.storage import StorageStack
 
 _PROGRAM = b"from noria_aws.jobs.glue import main\n\nmain()\n"
@@ -77,7 +77,7 @@ class GlueJobs(Construct):
                 )  # fmt: skip
 
     def _job(self, of: str, rights: _Rights) -> glue.CfnJob:
-        role = iam.Role(self, f"{of}Role", assumed_by=iam.ServicePrincipal("glue.amazonaws.com"))
+        role = iam.Role(self, f"{of}Role", assumed_by=service("glue"))
         for statement in self._rights(self._storage.bucket, rights):
             role.add_to_policy(statement)
         return glue.CfnJob(

@@ -9,7 +9,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import LOCAL_STAGE, Deployment, Schedules, schedules
-from infra.constructs.function import allow
+from infra.constructs.function import allow, service
 from infra.constructs.steps import Steps
 from infra.stacks.storage import StorageStack
 
@@ -46,9 +46,7 @@ class Monitoring(Construct):
                 )
             ],
         )
-        self._role = iam.Role(
-            self, "Scheduler", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com")
-        )
+        self._role = iam.Role(self, "Scheduler", assumed_by=service("scheduler"))
         self._role.add_to_policy(allow(["states:StartExecution"], [machine.state_machine_arn]))
         self._role.add_to_policy(allow(["sqs:SendMessage"], [steps.dead_letters.queue_arn]))
         # On the emulator time belongs to `noria simulate` and `noria monitor`.

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra.config import API_STAGE, Deployment
 from infra.constructs.code import Layers
-from infra.constructs.function import NoriaFunction, Runtime, allow, log_group
+from infra.constructs.function import NoriaFunction, Runtime, allow, log_group, service
 from infra.constructs.prediction_log import PredictionLogStreams
 from infra.stacks.storage import StorageStack
 
@@ -178,6 +178,7 @@ class PredictionApi(Construct):
             self,
             "Rollout",
             alias=alias,
+            role=iam.Role(self, "RolloutRole", assumed_by=service("codedeploy")),
             deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
             alarms=[
                 cloudwatch.Alarm(

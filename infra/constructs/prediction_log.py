@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra.config import Deployment
 from infra.constructs.code import Layers
-from infra.constructs.function import NoriaFunction, Runtime, allow, log_group
+from infra.constructs.function import NoriaFunction, Runtime, allow, log_group, service
 from infra.constructs.steps import dead_letter_queue
 from infra.stacks.storage import StorageStack
 
@@ -47,7 +47,7 @@ class PredictionLogStreams(Construct):
                 "characters; shorten the project's or the stage's name"
             )
         bucket = storage.bucket
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"))
+        role = iam.Role(self, "Role", assumed_by=service("firehose"))
         role.add_to_policy(
             allow(
                 ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra import bundling
 from infra.config import Deployment, trained_on_sagemaker
-from infra.constructs.function import allow
+from infra.constructs.function import allow, service
 from infra.stacks.storage import StorageStack
 
 _NOWHERE = "not-configured"
@@ -50,9 +50,7 @@ class SagemakerTraining(Construct):
             "Source",
             path=str(bundling.kept_file("sourcedir.tar.gz", bundling.source_archive())),
         )
-        self._role = iam.Role(
-            self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")
-        )
+        self._role = iam.Role(self, "Role", assumed_by=service("sagemaker"))
         bucket = storage.bucket
         logs = Stack.of(self).format_arn(
             service="logs",

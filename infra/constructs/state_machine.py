@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra import bundling
 from infra.config import ROOT, Deployment
-from infra.constructs.function import allow, log_group
+from infra.constructs.function import allow, machine_log_group
 from infra.constructs.glue_jobs import GlueJobs
 from infra.constructs.sagemaker_training import SagemakerTraining
 from infra.constructs.steps import Steps
@@ -49,7 +49,7 @@ class NoriaStateMachine(Construct):
             definition_substitutions=used,
             tracing_enabled=True,
             logs=sfn.LogOptions(
-                destination=log_group(self, "Log", deployment),
+                destination=machine_log_group(self, "Log", deployment),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=False,
             ),

@@ -35,7 +35,7 @@ class PlatformStack(Stack):
         storage: StorageStack,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, name, **kwargs)
+        super().__init__(scope, name, tags=deployment.tags, **kwargs)
         self._deployment, self._storage = deployment, storage
         layers = Layers(
             self,

@@ -20,7 +20,7 @@ class StorageStack(Stack):
     def __init__(
         self, scope: Construct, name: str, *, deployment: Deployment, **kwargs: Any
     ) -> None:
-        super().__init__(scope, name, termination_protection=True, **kwargs)
+        super().__init__(scope, name, termination_protection=True, tags=deployment.tags, **kwargs)
         self.bucket = s3.Bucket(
             self,
             "Data",

@@ -175,7 +175,8 @@ def _pipeline(spec: ProjectSpec, rows: list[Row]) -> Any:
     if texts:
         frame = frame[texts].fillna("").agg(" ".join, axis=1).to_frame("text")
         (step,) = spec.selections[str(candidate.selection)]
-        prepared = zip(RowPreparer(spec).settings, spec.features, strict=True)
+        preparer = RowPreparer(spec)
+        prepared = zip(preparer.settings, preparer.features, strict=True)
         features: Any = ColumnTransformer(
             [(f.name, _vectorizer(data, f), "text") for data, f in prepared if f.name in step.names]
         )

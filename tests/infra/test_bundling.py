@@ -10,7 +10,7 @@ import pytest
 
 from infra import bundling
 from infra.config import ROOT, machine, project_names
-from infra.constructs.code import LAYERS
+from infra.constructs.code import ARCHITECTURES, LAYERS
 from infra.constructs.steps import STEPS
 
 COMMON = ("noria", "noria_aws", "projects")
@@ -36,6 +36,23 @@ def test_every_function_fits_lambda_and_predict_fits_our_own_limit(built):
     assert bundling.require_size(serving, bundling.MAX_SERVING_BYTES) > 500_000
     with pytest.raises(ValueError, match="at most 1,000"):
         bundling.require_size(serving, 1_000)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_layer_leaves_a_tenth_of_lambdas_limit_free(architecture, tmp_path):
+    """Wheels of the two architectures differ in size; the next release of one must still fit."""
+    sizes = {}
+    for name in LAYERS:
+        (tmp_path / name).mkdir()
+        bundling.build(ROOT / "layers" / name, tmp_path / name, architecture)
+        sizes[name] = bundling.unzipped_bytes(tmp_path / name)
+    ours = sum(sizes[name] for name in COMMON)
+    functions = {name: ours + sizes[name] for name in LAYERS if name not in COMMON}
+    functions["tracking_runtime"] += sizes["report_runtime"]
+    limit = 0.9 * bundling.MAX_UNZIPPED_BYTES
+    assert {name: size for name, size in functions.items() if size > limit} == {}
+    assert len(functions) == 5
+    assert functions["training_runtime"] > limit / 2
 
 
 def _imports(folders: list[Path], statement: str) -> None:

@@ -529,3 +529,38 @@ def test_the_access_log_names_the_key_by_its_id(platform):
     log = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
     assert log["apiKeyId"] == "$context.identity.apiKeyId"
     assert "$context.identity.apiKey" not in log.values()
+
+
+def test_a_service_acts_for_this_account_only(platform):
+    """Whoever makes the service act for a role of ours has to be of the same account.
+
+    Lambda and API Gateway's logs do not say for whom they act; passing them a role from elsewhere
+    is impossible.
+    """
+    trusts = {}
+    for role in _resources(platform, "AWS::IAM::Role").values():
+        (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        name = statement["Principal"]["Service"].partition(".")[0]
+        equal = statement.get("Condition", {}).get("StringEquals", {})
+        trusts.setdefault(name, set()).add("aws:SourceAccount" in equal)
+    assert trusts.pop("lambda") == trusts.pop("apigateway") == {False}
+    assert set(trusts) == {"states", "events", "scheduler", "firehose", "glue"}
+    assert set().union(*trusts.values()) == {True}
+
+
+def test_logs_of_state_machines_lie_where_log_delivery_is_open_already(platform):
+    """Elsewhere each adds to a policy of the account whose size is limited; names are the stage's."""
+    groups = _resources(platform, "AWS::Logs::LogGroup")
+    for machine in _resources(platform, "AWS::StepFunctions::StateMachine").values():
+        logged = machine["Properties"]["LoggingConfiguration"]["Destinations"][0]
+        group = groups[logged["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]]
+        assert group["Properties"]["LogGroupName"].startswith("/aws/vendedlogs/states/platform/")
+
+
+def test_every_resource_is_tagged_with_its_stage_for_the_bill():
+    """CloudFormation gives the tags of a stack to all it creates."""
+    app = App(context={"aws:cdk:bundling-stacks": []})
+    deployment = read_deployment({"noria:stage": "prod"})
+    storage = StorageStack(app, "storage", deployment=deployment)
+    platform = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    assert storage.tags.tag_values() == platform.tags.tag_values() == {"noria:stage": "prod"}

@@ -1,6 +1,6 @@
 """Feature views of a few features, without a project around them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +15,15 @@ def fitted(
     features: Sequence[Feature],
     rows: Sequence[Mapping[str, Any]],
     derived: Mapping[str, Derivation] | None = None,
+    *,
+    private: Collection[str] = (),
 ) -> FeatureView:
-    """Return the view fitted on rows, after a trip through a bundle's files."""
-    spec: Any = SimpleNamespace(features=features, derived=derived or {})
+    """Return the view fitted on rows, some columns marked `pii`, after a trip through a bundle's files."""
+    spec: Any = SimpleNamespace(
+        features=features, derived=derived or {}, private_columns=frozenset(private)
+    )
     preparer = RowPreparer(spec)
-    data = fit_feature_view(features, preparer, [preparer.prepare(row) for row in rows])
+    data = fit_feature_view(preparer, [preparer.prepare(row) for row in rows])
     return FeatureView(unpack(pack({"feature_view": data}, {}))[0]["feature_view"])
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from noria.api.predictions import MAX_BATCH_ROWS, Predictions
@@ -22,8 +24,12 @@ def reported():
 
 @pytest.fixture
 def predictions(log, reported):
+    return _serving(tiny_bundle(), log, reported)
+
+
+def _serving(bundle, log, reported):
     artifacts, aliases = MemoryArtifacts(), MemoryAliases()
-    write_version(artifacts, "p", "v1", tiny_bundle(), VersionFacts())
+    write_version(artifacts, "p", "v1", bundle, VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
     models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None)
     return Predictions(models, log, SteppingClock(), lambda *event: reported.append(event))
@@ -48,6 +54,28 @@ def test_every_answer_is_logged_with_personal_data_masked(predictions, log):
     assert record["prediction_id"] == answer["prediction_id"]
     assert record["served_by"] == "champion"
     assert len(record["inputs_hash"]) == 16
+
+
+def test_a_personal_record_id_is_logged_as_the_hash_that_its_label_is_filed_under(log, reported):
+    """Readers of the log see no id; the caller does, and its label still finds the answer."""
+    predictions = _serving(tiny_bundle(private=["record_id"]), log, reported)
+    answer = predictions.predict("p", {"inputs": {"x": 2}, "record_id": "T-1"})
+    store = MemoryArtifacts()
+    predictions.feedback("p", {"record_id": "T-1", "label": 5.0}, store)
+    ((record,), (filed,)) = log.records, store.objects.values()
+    labels = json.loads(filed)["labels"]
+    assert answer["record_id"] == "T-1"
+    assert labels == [{"record_id": record["record_id"], "label": 5.0}]
+    assert b"T-1" not in filed + json.dumps(record).encode()
+
+
+def test_a_personal_true_label_is_refused_and_taken_as_feedback(log, reported):
+    """It would lie in the log beside the inputs; nothing is dropped in silence."""
+    predictions = _serving(tiny_bundle(private=["true_label"]), log, reported)
+    with pytest.raises(InvalidInputError, match="send feedback"):
+        predictions.predict("p", {"inputs": {"x": 2}, "true_label": 4.0})
+    predictions.predict("p", {"inputs": {"x": 2}})
+    assert len(log.records) == 1
 
 
 def test_a_log_that_fails_is_reported_and_costs_no_prediction(predictions, log, reported):

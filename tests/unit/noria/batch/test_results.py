@@ -1,7 +1,11 @@
+import csv
+import io
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from noria.batch.results import _spread, merged_spread, quantile
+from noria.batch.results import _spread, merged_spread, quantile, table_bytes
 
 
 @pytest.mark.parametrize("n_parts", [1, 3, 50])
@@ -21,3 +25,30 @@ def test_quantiles_of_many_parts_are_those_of_all_values(n_parts):
 def test_nothing_has_no_spread():
     """A part whose rows were all refused."""
     assert merged_spread([None, _spread(np.zeros(0))]) is None
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["=1+1", "+1x", "-x", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1", "\uff20x", "\u200b=1", "\ufeff=1",
+     "\xa0=1", " =1", "a;=1", "a;\u200b\uff0b1", "a\n=1"],
+)  # fmt: skip
+def test_what_a_spreadsheet_would_run_is_text_in_a_result(cell):
+    """Cells and names of columns alike, in full width and after signs that show nothing too."""
+    body = table_bytes(pa.table({cell: [cell]}), "csv", with_header=True)
+    assert [*csv.reader(io.StringIO(body.decode(), newline=""))] == [[f"'{cell}"]] * 2
+
+
+@pytest.mark.parametrize("cell", ["-5", "+5,5", "a=b", "a-b", "x;y", "ñ", "", "3.5;4"])
+def test_other_texts_stay_as_they_are(cell):
+    """Signed numbers are no formulas."""
+    body = table_bytes(pa.table({"id": [cell, "x"]}), "csv", with_header=True)
+    assert [row for row in csv.reader(io.StringIO(body.decode(), newline="")) if row][:-1] in (
+        [["id"], [cell]],
+        [["id"]],
+    )
+
+
+def test_a_missing_text_stays_missing():
+    """Not the text "None", nor an apostrophe."""
+    found = pa.table({"id": pa.array([None, "=x"]), "n": [1, 2]})
+    assert table_bytes(found, "csv", with_header=False) == b',1\n"\'=x",2\n'

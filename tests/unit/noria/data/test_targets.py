@@ -31,6 +31,13 @@ def test_what_is_no_class_has_a_reason(customers, cell):
     assert reason
 
 
+@pytest.mark.parametrize("label", ["a\x07b", "a\nb", "a\x1b[2Jb", "a\u202eb", "a\u2028b", "a\x85b"])
+def test_a_label_that_shows_otherwise_than_it_is_has_a_reason(tickets, label):
+    """A class's name stands on pages, in terminals and in messages."""
+    assert _reader(tickets).read(label) == (None, "must not hold control characters")
+    assert _reader(tickets).read(" Impresión\xa0ñ ")[0] == "Impresión\xa0ñ"
+
+
 def test_words_for_no_label_yet_are_no_fault(tickets):
     """They are counted apart, not quarantined."""
     assert _reader(tickets).read("Sin Categoria") == (None, None)

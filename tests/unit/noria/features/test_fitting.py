@@ -36,6 +36,31 @@ def test_tfidf_equals_scikit_learns(sublinear, min_df, max_features):
     assert np.allclose(_dense(view, [{"t": text} for text in TEXTS]), expected, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("private", "min_df", "terms"),
+    [
+        ((), None, ["clave", "garcía", "red"]),
+        (("t",), None, ["clave", "red"]),  # a name in one row stays that row's
+        (("t",), 1, ["clave", "garcía", "red"]),  # asked for in the spec
+    ],
+)
+def test_a_word_of_one_row_alone_is_not_learned_from_a_private_column(private, min_df, terms):
+    """Terms are shown in reports and explanations."""
+    feature = TextFeature(name="t", kind="text", columns=("t",), clean=(), min_df=min_df)
+    rows = [{"t": text} for text in ("clave red", "clave garcía", "red")]
+    assert _fitted([feature], rows, private=private).data["blocks"][0]["terms"] == terms
+
+
+@pytest.mark.parametrize(
+    ("private", "levels"), [((), ["garcía", "norte", "sur"]), (("c",), ["norte", "sur"])]
+)
+def test_a_level_of_one_row_alone_is_not_learned_from_a_private_column(private, levels):
+    """It is treated as unseen, like any that training did not have."""
+    feature = CategoricalFeature(name="c", kind="categorical", columns=("c",))
+    rows = [{"c": level} for level in ("norte", "sur", "norte", "sur", "garcía")]
+    assert _fitted([feature], rows, private=private).data["blocks"][0]["levels"] == [levels]
+
+
 @pytest.mark.parametrize("impute", ["mean", "median", "mode"])
 @pytest.mark.parametrize(
     ("scale", "scaler"),

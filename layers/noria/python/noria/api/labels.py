@@ -9,7 +9,7 @@ from noria.errors import InvalidInputError
 from noria.ports import ArtifactStore, Clock
 from noria.storage.hashing import canonical_json, short_id
 from noria.storage.hours import hour_name
-from noria.storage.ids import OLDEST_ANSWER_DAYS, time_of
+from noria.storage.ids import OLDEST_ANSWER_DAYS, hashed_record_id, time_of
 from noria.storage.keys import labels_key
 
 MAX_LABELS = 1000
@@ -32,7 +32,13 @@ def read_label(value: Any, reader: TargetReader) -> tuple[Any, str | None]:
 
 
 def file_labels(
-    project: str, body: Any, *, reader: TargetReader, artifacts: ArtifactStore, clock: Clock
+    project: str,
+    body: Any,
+    *,
+    reader: TargetReader,
+    hashes_ids: bool = False,
+    artifacts: ArtifactStore,
+    clock: Clock,
 ) -> dict[str, Any]:
     """File the labels of a request as one object; name those that cannot be read.
 
@@ -42,6 +48,8 @@ def file_labels(
         {"prediction_id" or "record_id": "…", "label": …}, or {"labels": [such, …]}.
     reader : TargetReader
         Of the champion: labels are stored as its classes or in its target's unit.
+    hashes_ids : bool
+        Whether record ids are personal: their hashes are filed, as the log holds them.
 
     Returns
     -------
@@ -71,7 +79,10 @@ def file_labels(
         if reason:
             faults.append({"field": f"labels.{number}", "reason": reason})
         else:
-            filed.append({**given, "label": label})
+            ids = {name: given[name] for name in _IDS if name in given}
+            if hashes_ids and "record_id" in ids:
+                ids["record_id"] = hashed_record_id(project, ids["record_id"])
+            filed.append({**ids, "label": label})
     if not filed:
         raise _invalid(faults)
     key = labels_key(project, hour_name(now), short_id(canonical_json(filed)))

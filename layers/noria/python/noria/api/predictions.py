@@ -12,7 +12,7 @@ from noria.inference.predictor import Predictor
 from noria.ports import ArtifactStore, Clock, PredictionLog
 from noria.records.prediction import PredictionRecord, ServedBy
 from noria.storage.hashing import canonical_json, short_id
-from noria.storage.ids import new_prediction_id
+from noria.storage.ids import hashed_record_id, new_prediction_id
 
 MAX_BATCH_ROWS = 100
 LOG_LOST = "prediction_log_lost"  # what is reported when neither log nor fallback took a record
@@ -90,8 +90,15 @@ class Predictions:
 
     def feedback(self, project: str, body: Any, artifacts: ArtifactStore) -> dict[str, Any]:
         """File the labels of a request, read as the champion's training read labels."""
-        reader = self._models.get(project).predictor.target
-        return file_labels(project, body, reader=reader, artifacts=artifacts, clock=self._clock)
+        predictor = self._models.get(project).predictor
+        return file_labels(
+            project,
+            body,
+            reader=predictor.target,
+            hashes_ids="record_id" in predictor.private,
+            artifacts=artifacts,
+            clock=self._clock,
+        )
 
     def model(self, project: str) -> dict[str, Any]:
         """Return what serves the project: version, algorithm, task, classes and columns."""
@@ -120,12 +127,12 @@ class Predictions:
         rollout = served.rollout
         if rollout is None or not rollout.takes(request.unit(), self._clock.now()):
             record = self._by_champion(project, served, request)
-            return _shown(record), [record]
+            return _shown(record, request), [record]
         challenged = self._by_challenger(project, rollout, request)
         if rollout.record.rollout_mode == "canary" and challenged.answer is not None:
-            return _shown(challenged), [challenged]
+            return _shown(challenged, request), [challenged]
         record = self._by_champion(project, served, request)
-        return _shown(record), [record, challenged]
+        return _shown(record, request), [record, challenged]
 
     def _by_champion(self, project: str, served: Served, request: _Request) -> PredictionRecord:
         """Return the champion's record; where it fails at a row, the previous champion's."""
@@ -170,7 +177,7 @@ class Predictions:
             answer=answer,
             project=project,
             latency_ms=round(latency, 3),
-            record_id=request.record_id,
+            record_id=_logged_id(project, request.record_id, model.predictor.private),
             true_label=request.true_label,
             inputs=shown,
             signals=signals,
@@ -208,6 +215,10 @@ def _checked_item(item: Any, predictor: Predictor) -> _Request:
     record_id, label = item.get("record_id"), item.get("true_label")
     if record_id is not None and not is_id(record_id):
         raise _fault("record_id", f"must be 1 to {MAX_ID_CHARACTERS} characters")
+    if label is not None and "true_label" in predictor.private:
+        raise _fault(
+            "true_label", "is personal here (monitoring.pii) and not logged: send feedback"
+        )
     if label is not None:
         label, reason = read_label(label, predictor.target)
         if reason:
@@ -223,7 +234,13 @@ def _contributions(explain: Any) -> int:
     raise _fault("explain", f"must be true, false or a number from 1 to {MAX_CONTRIBUTIONS}")
 
 
-def _shown(record: PredictionRecord) -> dict[str, Any]:
+def _logged_id(project: str, record_id: str | None, private: Sequence[str]) -> str | None:
+    if record_id is None or "record_id" not in private:
+        return record_id
+    return hashed_record_id(project, record_id)
+
+
+def _shown(record: PredictionRecord, request: _Request) -> dict[str, Any]:
     """Return what a caller gets of a record with an answer."""
     shown = record.answer.to_dict() if record.answer else {}
     shown |= {
@@ -233,7 +250,7 @@ def _shown(record: PredictionRecord) -> dict[str, Any]:
         "at": record.at,
         "latency_ms": record.latency_ms,
     }
-    return shown if record.record_id is None else {**shown, "record_id": record.record_id}
+    return shown if request.record_id is None else {**shown, "record_id": request.record_id}
 
 
 def _fault(field: str, reason: str) -> InvalidInputError:

@@ -22,8 +22,11 @@ from noria.storage.hashing import canonical_json
 
 N_BINS, _N_SHARES, _HEAD_ROWS, _N_REASONS = 20, 100, 20, 20
 _MIDDLES = (np.arange(_N_SHARES) + 0.5) / _N_SHARES
-_FORMULA_STARTS = pa.array(["=", "+", "-", "@", "\t", "\r"])  # what a spreadsheet would run
-_FORMULA_INSIDE = r"[;\t\r\n][=+@-]"
+# What a spreadsheet would run: these signs, also in full width, after signs that show nothing; and
+# after a semicolon, where that separates lists.
+_SIGNS = r"[=+@\-\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
+_BLANK = r"[\s\x{A0}\x{AD}\x{200B}-\x{200F}\x{2028}-\x{202F}\x{2060}-\x{2064}\x{3000}\x{FEFF}]"
+_FORMULA = rf"^{_BLANK}*{_SIGNS}|^[\t\r]|[;\t\r\n]{_BLANK}*{_SIGNS}"
 _OUTPUTS = ("prediction", "confidence", "business_value", "band", "priority")
 _NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 
@@ -115,10 +118,8 @@ def table_bytes(table: pa.Table, form: str, *, with_header: bool) -> bytes:
             writer.write_table(table)
         return out.getvalue()
     table = pa.table(
-        {
-            name: _inert(column) if column.type == pa.string() else column
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
+        [_inert(c) if c.type == pa.string() else c for c in table.columns],
+        names=_inert(pa.array(table.column_names)).to_pylist(),
     )
     options = pyarrow.csv.WriteOptions(include_header=with_header, quoting_style="needed")
     pyarrow.csv.write_csv(table, out, options)
@@ -285,12 +286,7 @@ def _added(parts: Sequence[Worth]) -> tuple[int, float, float | None]:
 
 
 def _inert(cells: Any) -> Any:
-    # After a semicolon too: where that separates lists, a spreadsheet splits there.
-    starts = pc.utf8_slice_codeunits(cells, 0, 1)
-    runs = pc.or_(
-        pc.is_in(starts, value_set=_FORMULA_STARTS),
-        pc.fill_null(pc.match_substring_regex(cells, _FORMULA_INSIDE), False),
-    )
+    runs = pc.fill_null(pc.match_substring_regex(cells, _FORMULA), False)
     if not pc.any(runs).as_py():
         return cells
     runs = pc.and_(runs, pc.invert(pc.match_substring_regex(cells, _NUMBER)))

@@ -3,6 +3,7 @@
 Standard library only: predict reads labels with it.
 """
 
+import re
 from collections.abc import Container, Sequence
 from math import isfinite
 from typing import Any
@@ -11,6 +12,9 @@ from noria.data.values import as_number
 from noria.records.bundle import TargetContract
 from noria.storage.hashing import canonical_json
 
+# What shows nothing, or turns what stands beside it: control characters, line and paragraph
+# separators, marks of writing direction.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SHOWN = 20  # classes that a reason names
 _LONGEST_BITS = 1024  # of an integer that a double can hold
 
@@ -46,6 +50,8 @@ class TargetReader:
         if isinstance(cell, bool | dict | list):
             return None, f"must be a label or a number, got {type(cell).__name__}"
         label = cell.strip() if isinstance(cell, str) else cell
+        if isinstance(label, str) and _UNSEEN.search(label):
+            return None, "must not hold control characters"
         if label is None or label in self._missing or label in self._contract.unlabelled:
             return None, None
         if isinstance(label, float) and not isfinite(label):

@@ -28,6 +28,7 @@ from noria.spec.features import (
 from noria.spec.model import ProjectSpec
 
 _CONSTANT = 10 * sys.float_info.epsilon  # a spread this small is rounding, not information
+_LEAST_PRIVATE_ROWS = 2  # what one row alone holds of a `pii` column is not learned by name
 _POSITIVE_SHARE = 0.9  # "positive" levels: above this share of the positive values is the top
 MISSING_LEVEL = "(missing)"
 
@@ -44,7 +45,8 @@ class RowPreparer:
 
     def __init__(self, spec: ProjectSpec) -> None:
         self.derived = {name: d.model_dump(mode="json") for name, d in spec.derived.items()}
-        self.settings = [_settings(feature) for feature in spec.features]
+        self.features = [_with_least_rows(f, spec.private_columns) for f in spec.features]
+        self.settings = [_settings(feature) for feature in self.features]
         self._derive = Deriver(self.derived)
         self._prepare = [_preparer(settings) for settings in self.settings]
 
@@ -58,20 +60,19 @@ class RowPreparer:
         return [prepare(extended) for prepare in self._prepare]
 
 
-def fit_feature_view(
-    features: Sequence[Feature], preparer: RowPreparer, rows: Sequence[Prepared]
-) -> dict[str, Any]:
+def fit_feature_view(preparer: RowPreparer, rows: Sequence[Prepared]) -> dict[str, Any]:
     """Return the fitted feature view, as data, of prepared training rows.
 
     Parameters
     ----------
-    features : sequence of spec features
     preparer : RowPreparer
-        Of the same features; it has prepared the rows.
+        It has prepared the rows.
     rows : sequence of prepared rows, at least one
     """
     blocks = []
-    for position, (feature, fixed) in enumerate(zip(features, preparer.settings, strict=True)):
+    for position, (feature, fixed) in enumerate(
+        zip(preparer.features, preparer.settings, strict=True)
+    ):
         parts = [row[position] for row in rows]
         fitted = {**fixed, **_LEARNERS[feature.kind](feature, fixed, parts)}
         blocks.append(_with_scaling(feature, fitted, parts))
@@ -86,6 +87,15 @@ def stop_words(name: str) -> list[str]:
     return sorted(
         word for line in text.splitlines() if not line.startswith("#") for word in line.split()
     )
+
+
+def _with_least_rows(feature: Feature, private: frozenset[str]) -> Feature:
+    """Return the feature with the number of rows that a term or a level needs."""
+    key = {"text": "min_df", "categorical": "min_rows"}.get(feature.kind)
+    if key is None or getattr(feature, key) is not None:
+        return feature
+    least = _LEAST_PRIVATE_ROWS if private.intersection(feature.columns) else 1
+    return feature.model_copy(update={key: least})
 
 
 def _settings(feature: Feature) -> Fitted:
@@ -152,7 +162,7 @@ def _fit_vocabulary(feature: TextFeature, rows: Sequence[list[str]]) -> Fitted:
     for grams in rows:
         totals.update(grams)
         documents.update(set(grams))
-    frequent = [term for term, df in documents.items() if df >= feature.min_df]
+    frequent = [term for term, df in documents.items() if df >= (feature.min_df or 1)]
     kept = sorted(sorted(frequent, key=lambda term: (-totals[term], term))[: feature.max_features])
     return {"terms": kept, "idf": _idf(len(rows), (documents[term] for term in kept))}
 
@@ -233,7 +243,9 @@ def _fit_categorical(
         if feature.impute == "mode" and counts:
             fill = min(counts, key=lambda level: (-counts[level], str(level)))
         counts[fill] += sum(row[position] is None for row in rows)
-        kept = sorted(str(level) for level, count in counts.items() if count >= feature.min_rows)
+        kept = sorted(
+            str(level) for level, count in counts.items() if count >= (feature.min_rows or 1)
+        )
         fills.append(fill)
         levels.append(kept[1:] if feature.drop_first else kept)
     return {"fill": fills, "levels": levels}

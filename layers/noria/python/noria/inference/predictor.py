@@ -60,6 +60,7 @@ class Predictor:
             self.explainer = Explainer(bundle, self.view, self.scorer)
             self.observer = TextObserver(bundle.watched)
             self.max_gaps = bundle.max_gaps
+            self.private = bundle.private
             self._texts = [n for n, column in self.columns.items() if column.type == "text"]
             if not is_verified:
                 self.scorer.check(self.view.width)

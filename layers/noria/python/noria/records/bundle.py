@@ -134,6 +134,7 @@ class Bundle(NamedTuple):
     reference: Row  # the typical row that explanations start from
     watched: Mapping[str, Sequence[str]]  # words of each text column that monitoring counts
     target: TargetContract = TargetContract()
+    private: tuple[str, ...] = ()  # of "record_id" and "true_label": not kept as they are sent
     max_gaps: int | None = None  # in the columns of a row that are not optional; None: any
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,6 +152,7 @@ class Bundle(NamedTuple):
             "classes": list(self.classes),
             "columns": columns,
             "missing": list(self.missing),
+            "private": list(self.private),
             "model": self.model.to_dict(),
             **self.decision.to_dict(),
             "postprocess": postprocess,
@@ -194,6 +196,7 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
         ),
         reference=data["reference"],
         watched=data["watched"],
+        private=tuple(data.get("private", ())),
         max_gaps=data.get("max_gaps"),
         target=TargetContract(**{**target, "unlabelled": tuple(target.get("unlabelled", ()))}),
     )

@@ -380,6 +380,11 @@ class ProjectSpec(Section):
         return self.training.serve == "refitted"
 
     @property
+    def private_columns(self) -> frozenset[str]:
+        """Columns marked `pii`."""
+        return frozenset(name for name, column in self.dataset.columns.items() if column.pii)
+
+    @property
     def id_columns(self) -> list[str]:
         """Columns of a file that come back with each of its rows."""
         known = [*self.batch.id_columns, *([self.dataset.id] if self.dataset.id else [])]

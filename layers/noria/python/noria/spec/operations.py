@@ -31,6 +31,9 @@ class MonitoringSection(Section):
     min_labels: int = Field(default=50, ge=20)
     label_hours: int = Field(default=48, ge=1, le=720)  # labels that came in this time count
     record_id_days: int = Field(default=7, ge=1, le=90)  # how far back a record id is looked for
+    # What is personal of a request besides its inputs: a record id is logged as its hash, which
+    # still joins labels; a true label with a request is refused, as feedback it is not logged.
+    pii: tuple[Literal["record_id", "true_label"], ...] = ()
     max_drop: float = Field(default=0.05, gt=0.0)  # of a watched metric; of an error, a share
     # Metrics that are judged on labels. Default: the primary one, the one that decisions are
     # judged by, and the calibration error; of a regression rmse and mae.

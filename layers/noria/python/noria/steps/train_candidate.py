@@ -287,6 +287,7 @@ class _Run:
             reference=typical_row(self._spec, self._rows),
             watched=self._watched,
             target=label_contract(self._spec, self.targets["y"]),
+            private=self._spec.monitoring.pii,
             max_gaps=max_gaps(self._spec, self._rows),
         )
         return pack(description.to_dict(), exported.arrays)

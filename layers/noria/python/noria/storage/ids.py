@@ -4,6 +4,8 @@ import os
 from datetime import UTC, datetime
 from uuid import UUID
 
+from noria.storage.hashing import sha256_hex
+
 OLDEST_ANSWER_DAYS = 90  # ids can be made up: no label looks for an answer further back
 
 
@@ -13,6 +15,21 @@ def new_prediction_id(at: datetime) -> str:
     number = milliseconds << 80 | 7 << 76 | int.from_bytes(os.urandom(10)) >> 4
     number = number & ~(3 << 62) | 2 << 62
     return str(UUID(int=number))
+
+
+def hashed_record_id(project: str, record_id: str) -> str:
+    """Return what stands for a record id that is personal: equal ids, equal hashes.
+
+    Whoever can guess an id can compute its hash: it hides ids from readers of the log, no more.
+
+    Examples
+    --------
+    >>> hashed_record_id("tickets", "INC-7") == hashed_record_id("tickets", "INC-7")
+    True
+    >>> len(hashed_record_id("tickets", "INC-7"))
+    33
+    """
+    return "~" + sha256_hex(f"{project}\n{record_id}".encode())[:32]
 
 
 def time_of(prediction_id: str) -> datetime | None:

@@ -20,7 +20,6 @@ class FoldFeatures:
     """The training rows, prepared once."""
 
     def __init__(self, spec: ProjectSpec, prepared: Sequence[Any]) -> None:
-        self._features = spec.features
         self._preparer = RowPreparer(spec)
         self.extended = self._preparer.extended
         self._prepared = prepared
@@ -28,9 +27,7 @@ class FoldFeatures:
     def of(self, fit: Sequence[int], score: Sequence[int]) -> tuple[FeatureView, Matrix, Matrix]:
         """Return the view fitted on some rows, their matrix, and that of the rows to score."""
         prepared = self._prepared
-        view = FeatureView(
-            fit_feature_view(self._features, self._preparer, [prepared[i] for i in fit])
-        )
+        view = FeatureView(fit_feature_view(self._preparer, [prepared[i] for i in fit]))
         parts = [[view.apply(prepared[i]) for i in part] for part in (fit, score)]
         left, right = (stack_rows(part, view.width, sparse=view.is_sparse) for part in parts)
         return view, left, right
