@@ -17,7 +17,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement bench-texts rights fuzz lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement bench-texts bench-load rights fuzz lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -110,6 +110,9 @@ bench-scale: $(SETUP) ## On paper: a day's rows in hours and dollars on each pat
 
 bench-texts: $(SETUP) ## The longest texts, made to be slow, through all text features: build/texts.json
 	@$(BIN)/python -m tests.benchmarks.texts
+
+bench-load: $(SETUP) ## Sixteen clients at the local stack: answers, log, memory: build/load.json
+	@$(BIN)/python -m tests.benchmarks.load
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins

@@ -146,6 +146,7 @@ class Emulator:
             "STATE_DIR": str(self.folder / "state"),
             "S3_DATA_DIR": str(self.folder / "s3"),
             "LOG_LEVEL": "WARNING",
+            "LAMBDA_WARM_TTL_SECONDS": "60",  # but for one worker of each function
             "AUTH": "true",  # calls are held against the policies of whoever makes them
             # As many functions at once as there are cores: more threads would only wait.
             "OMP_NUM_THREADS": "1",

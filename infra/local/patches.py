@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: ten patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: twelve patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -26,6 +26,8 @@ from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 from infra.local.emulator import HOST
 from infra.local.glue_jobs import GlueJobError, run_glue_job
+from infra.local.limits import pack_log_records, queue_for_workers
+from infra.local.pinned import require, require_parameters
 from infra.local.training_jobs import TrainingJobError, run_training_job
 
 _ERROR = "__lambda_error__"
@@ -57,6 +59,8 @@ def apply(layers_folder: Path, clock_file: Path, calls_file: Path) -> None:
     check_rights_of_functions(calls_file)
     run_training_jobs()
     run_glue_jobs()
+    queue_for_workers()
+    pack_log_records()
 
 
 def report_error_names() -> None:
@@ -77,12 +81,12 @@ def report_error_names() -> None:
         '"stackTrace": traceback.format_exc().splitlines()}}}) + "\\n")'
     )
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
-    _require(script.count(stock) == 1, "the Python worker's error line")
+    require(script.count(stock) == 1, "the Python worker's error line")
     source = inspect.getsource(lambda_runtime)
-    _require(all(f'"{text}' in source for text in _DIED), "what a dead worker is called")
+    require(all(f'"{text}' in source for text in _DIED), "what a dead worker is called")
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(stock, named)
     execute = lambda_svc._execute_function_warm
-    _require_parameters(execute, ["func", "event", "request_id"])
+    require_parameters(execute, ["func", "event", "request_id"])
 
     def with_error_name(func: Any, event: Any, request_id: str) -> Any:
         result = execute(func, event, request_id)
@@ -100,7 +104,7 @@ def pass_api_key_identity() -> None:
     """AWS: a proxy event's identity names the API key that was checked (`apiKeyId`)."""
     build: Callable[..., Any] = apigateway_v1._build_lambda_event_v1
     parameters = list(inspect.signature(build).parameters)
-    _require("headers" in parameters, "the parameter 'headers' of _build_lambda_event_v1")
+    require("headers" in parameters, "the parameter 'headers' of _build_lambda_event_v1")
     headers_at = parameters.index("headers")
 
     def with_api_key(*args: Any, **kwargs: Any) -> Any:
@@ -122,7 +126,7 @@ def mount_layers_once(folder: Path) -> None:
     is unzipped once by content, and workers get a path to it instead.
     """
     resolve = lambda_svc._resolve_layer_zip
-    _require_parameters(resolve, ["attachment"])
+    require_parameters(resolve, ["attachment"])
     pointers: dict[str, bytes] = {}
     lock = Lock()
 
@@ -146,7 +150,7 @@ def wait_on_simulated_time(clock_file: Path) -> None:
     Without a clock file MiniStack waits as ever.
     """
     stock = stepfunctions._jsonata_wait_seconds
-    _require_parameters(stock, ["state_def", "raw_input", "ctx"])
+    require_parameters(stock, ["state_def", "raw_input", "ctx"])
 
     def waited(state_def: Any, raw_input: Any, ctx: Any) -> Any:
         seconds = stock(state_def, raw_input, ctx)
@@ -168,8 +172,8 @@ def time_executions_out() -> None:
     MiniStack reads the limits of tasks only. The state that is at work ends; no other is entered.
     """
     run, fail = stepfunctions._run_execution, stepfunctions._fail_execution
-    _require_parameters(run, ["exec_arn"])
-    _require_parameters(fail, ["execution", "error", "cause"])
+    require_parameters(run, ["exec_arn"])
+    require_parameters(fail, ["execution", "error", "cause"])
 
     def time_out(execution: Any) -> None:
         if execution["status"] == "RUNNING":
@@ -206,7 +210,7 @@ def map_over_computed_items() -> None:
     over them; at most as many at once as this machine has cores.
     """
     stock = stepfunctions._run_distributed_map
-    _require_parameters(
+    require_parameters(
         stock, ["state_def", "raw_input", "effective", "iterator", "execution", "ctx"]
     )
     computed = ("Items", "ItemSelector", "Output", "Assign", "MaxConcurrency")
@@ -243,9 +247,9 @@ def end_workers_without_memory() -> None:
 
     MiniStack lets it grow. Here a thread looks ten times a second, where there is a /proc.
     """
-    _require(isinstance(lambda_runtime._workers, dict), "the pool of workers")
+    require(isinstance(lambda_runtime._workers, dict), "the pool of workers")
     names = inspect.getsource(lambda_runtime.Worker.__init__)
-    _require("self.config" in names and "self._proc" in names, "what a worker knows of itself")
+    require("self.config" in names and "self._proc" in names, "what a worker knows of itself")
 
     def watch() -> None:
         while True:
@@ -283,9 +287,9 @@ def check_rights_of_functions(calls_file: Path) -> None:
     """
     calls_file.unlink(missing_ok=True)  # of an emulator that ran before
     stock = iam_evaluator.enforce
-    _require_parameters(iam_evaluator.pin_request_origin, ["source_ip", "secure_transport"])
+    require_parameters(iam_evaluator.pin_request_origin, ["source_ip", "secure_transport"])
     names = ["access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"]
-    _require_parameters(stock, names)
+    require_parameters(stock, names)
 
     noted: set[tuple[str, str, str]] = set()
     lock = Lock()
@@ -318,7 +322,7 @@ def check_rights_of_functions(calls_file: Path) -> None:
 
     iam_evaluator.enforce = enforce
     context_of = iam_actions._s3_object_context
-    _require_parameters(context_of, ["iam_action", "query_params", "path", "headers"])
+    require_parameters(context_of, ["iam_action", "query_params", "path", "headers"])
 
     def with_condition(iam_action: str, query_params: Any, path: str, headers: Any) -> Any:
         context = context_of(iam_action, query_params, path, headers)
@@ -333,7 +337,7 @@ def run_training_jobs() -> None:
     """AWS: `sagemaker:createTrainingJob.sync` runs the job; MiniStack has no SageMaker at all."""
     dispatch = stepfunctions._SERVICE_DISPATCH
     service = "arn:aws:states:::sagemaker:createTrainingJob"
-    _require(service not in dispatch, "the absence of SageMaker training jobs")
+    require(service not in dispatch, "the absence of SageMaker training jobs")
 
     def run(resource: str, request: Any) -> Any:
         try:
@@ -348,7 +352,7 @@ def run_glue_jobs() -> None:
     """AWS: `glue:startJobRun.sync` runs the job; MiniStack refuses the integration."""
     dispatch = stepfunctions._SERVICE_DISPATCH
     service = "arn:aws:states:::glue:startJobRun"
-    _require(service not in dispatch, "the absence of Glue's integration")
+    require(service not in dispatch, "the absence of Glue's integration")
 
     def run(resource: str, request: Any) -> Any:
         try:
@@ -386,13 +390,3 @@ def _pointer_zip(python_folder: Path) -> bytes:
         line = f"import sys; sys.path.insert(0, {str(python_folder)!r})\n"
         archive.writestr("python/lib/python3/site-packages/layer.pth", line)
     return buffer.getvalue()
-
-
-def _require(is_as_expected: bool, what: str) -> None:
-    if not is_as_expected:
-        raise RuntimeError(f"MiniStack has changed: {what} is not what the patch replaces")
-
-
-def _require_parameters(function: Callable[..., Any], names: list[str]) -> None:
-    found = list(inspect.signature(function).parameters)
-    _require(found == names, f"the parameters of {function.__name__} ({found})")

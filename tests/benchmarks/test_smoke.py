@@ -122,6 +122,7 @@ def test_every_benchmark_has_a_smoke():
         "training",
         "scale",
         "texts",
+        "load",  # in tests/integration/test_wheel.py: it needs a deployed stage
     }
     helpers = {"batch_ours", "children", "data", "models", "report", "size", "stores", "test_smoke"}
     modules = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("[a-z]*.py")}

@@ -12,7 +12,10 @@ import pytest
 
 from cli.samples.files import sample_files
 from infra.local.emulator import LAYERS
+from infra.local.limits import WORKERS
 from noria.storage.keys import model_key
+from tests.benchmarks.load import load
+from tests.support.stages import workers_of
 from tests.support.wheel import PROJECT, noisy_rows, promote, rows, train
 
 ROW = {"text": "The kitchen got my order wrong twice. Never again.", "average_stars": 2.1}
@@ -204,6 +207,15 @@ def test_a_new_champion_serves_within_30_s_and_a_broken_one_never(target):
     assert recovered == {"status": "ok", "reason": None, "model_version": good}
     assert {answer.status for answer in answers} == {200}
     assert {answer.body["model_version"] for answer in answers} == {good}
+
+
+@pytest.mark.usefixtures("first")
+def test_clients_at_once_are_all_answered_and_logged_by_few_workers(target):
+    """What comes above the workers waits; a chunk of the log holds many records."""
+    done = load(target, PROJECT, ROW, 8, 25)
+    assert (done.n_answered, done.n_logged, done.n_sent) == (200, 200, 200)
+    for step in ("predict", "profile_log_chunk"):
+        assert 1 <= len(workers_of(target.emulator.folder, step)) <= WORKERS
 
 
 @pytest.mark.usefixtures("first")
