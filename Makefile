@@ -65,8 +65,9 @@ test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: a
 	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
 	  $(WORKERS)
 
-check: $(SETUP) ## Format, lint, types, direction of imports
+check: $(SETUP) ## Format, lint (bandit's rules too), types, direction of imports, secrets
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@git ls-files -z -- ':!*requirements*.txt' ':!*.svg' ':!*.png' | xargs -0 $(BIN)/detect-secrets-hook
 
 coverage: $(SPARK) ## Branch coverage of the domain: build/coverage, at least 95 %
 	@$(BIN)/python -m pytest tests/unit tests/training $(WORKERS) --cov=noria --cov-branch \

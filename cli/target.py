@@ -52,7 +52,7 @@ class Target:
             endpoint_url=self.emulator.endpoint_url,
             region_name=self.emulator.environment()["AWS_REGION"],
             aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - the emulator's
+            aws_secret_access_key="test",  # noqa: S106 - the emulator's  # pragma: allowlist secret
         )
 
     @cached_property
@@ -116,7 +116,7 @@ class Target:
             headers={"x-api-key": self.api_key(scope), "content-type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=_HTTP_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_HTTP_SECONDS) as answer:  # noqa: S310 - as above
                 return HttpAnswer(answer.status, json.loads(answer.read()))
         except HTTPError as error:
             text = error.read().decode("utf-8", "replace")

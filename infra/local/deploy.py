@@ -73,7 +73,7 @@ def _is_bootstrapped(emulator: Emulator) -> bool:
         endpoint_url=emulator.endpoint_url,
         region_name=REGION,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - the emulator's
+        aws_secret_access_key="test",  # noqa: S106 - the emulator's  # pragma: allowlist secret
     )
     try:
         (stack,) = client.describe_stacks(StackName="CDKToolkit")["Stacks"]

@@ -72,7 +72,7 @@ def _handler(trained: Trained, layers: dict[str, Path], folder: Path) -> list[Re
         environment = {
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
             "AWS_ENDPOINT_URL": stores.url,
             "NORIA_DATA_BUCKET": "bucket",
             "NORIA_ALIAS_TABLE": "table",

@@ -48,7 +48,7 @@ class SecretWebhooks:
             address["url"], data=json.dumps(body).encode(), headers=headers, method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310 - as above
                 return
         except HTTPError as error:
             # Never the address: it is a secret.
