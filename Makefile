@@ -10,6 +10,7 @@ REQUIREMENTS := requirements-dev.txt
 SETUP := $(VENV)/.set-up
 SPARK := $(VENV)/.spark
 PEERS := $(VENV)/.peers
+ENGINE := $(VENV)/jsonata
 # Two workers; a file's tests share one, because they share what takes long to make.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SHELL := /bin/bash
@@ -38,8 +39,9 @@ $(SETUP): $(REQUIREMENTS) Makefile
 
 # Spark (450 MB) is for Glue jobs on this machine and their tests; without Java they skip.
 # The layer of MLflow is for stages that track there, and for its tests; layers of both
-# architectures are for the test of their size.
-$(SPARK): $(SETUP) requirements-spark.txt
+# architectures are for the test of their size, the second JSONata engine for state machines.
+$(SPARK): $(SETUP) requirements-spark.txt tests/statemachines/engine/package-lock.json
+	@rm -rf $(ENGINE) && cp -r tests/statemachines/engine $(ENGINE) && npm ci --prefix $(ENGINE) --silent
 	@$(BIN)/python -m infra.bundling --architecture arm64 --architecture x86_64 \
 	  training_runtime serving_runtime report_runtime batch_runtime tracking_runtime
 	@if command -v java >/dev/null; then \

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import analysis, batch, doctor, erasure, operations, promotions
+from cli import analysis, batch, doctor, erasure, operations, promotions, restoration
 from cli import demo as demo_module
 from cli.display import alerts_line, console, explanation_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
@@ -54,6 +54,7 @@ batch.register(app)
 analysis.register(app)
 doctor.register(app)
 erasure.register(app)
+restoration.register(app)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What training jobs need: the code they run, a role, and the state machine's right to start them."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from infra.constructs.function import allow, service
 from infra.stacks.storage import StorageStack
 
 _NOWHERE = "not-configured"
+_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([\w-]+)\.amazonaws\.[\w.]+/([^:@]+)")
 _RESOURCE = "arn:aws:states:::sagemaker:createTrainingJob.sync"
 _METRICS = "/aws/sagemaker/TrainingJobs"  # where a job's own metrics go
 _READS = ("datasets/*/train/*", "datasets/*/manifest.json", "runs/*", "models/*")
@@ -72,11 +74,11 @@ class SagemakerTraining(Construct):
                 resources=["*"],
                 conditions={"StringEquals": {"cloudwatch:namespace": _METRICS}},
             ),
-            # Of prebuilt images, which lie in AWS's own accounts.
+            allow(["ecr:GetAuthorizationToken"], ["*"]),
             allow(
-                ["ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability",
-                 "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
-                ["*"],
+                ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer",
+                 "ecr:BatchGetImage"],
+                [self._repository()],
             ),
         ):  # fmt: skip
             self._role.add_to_policy(statement)
@@ -85,6 +87,18 @@ class SagemakerTraining(Construct):
             "SagemakerRole": self._role.role_arn,
             "SagemakerSource": source.s3_object_url,
         }
+
+    def _repository(self) -> str:
+        """Return where the image lies; prebuilt ones lie in accounts of AWS."""
+        found = _ECR.match(self._image or "")
+        account, region, name = found.groups() if found else ("*", "*", "*")
+        return Stack.of(self).format_arn(
+            service="ecr",
+            account=account,
+            region=region,
+            resource="repository",
+            resource_name=name,
+        )
 
     def offered(self, text: str) -> str:
         """Return a machine's text as it is deployed: without states for jobs that nobody can run.

@@ -17,7 +17,7 @@ def main() -> None:
         raise SystemExit(f"MiniStack {found} is installed; the patches fit {MINISTACK_VERSION}")
     from infra.local import patches
 
-    patches.apply(layers, state / "clock", state / "calls.jsonl")
+    patches.apply(layers, state)
     from ministack import app
 
     app.app = guarded(app.app)

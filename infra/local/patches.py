@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: twelve patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: fourteen patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -25,6 +25,7 @@ from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 from infra.local.emulator import HOST
+from infra.local.expressions import compute_timeouts, map_over_computed_items, note_expressions
 from infra.local.glue_jobs import GlueJobError, run_glue_job
 from infra.local.limits import pack_log_records, queue_for_workers
 from infra.local.pinned import require, require_parameters
@@ -37,30 +38,32 @@ _MEMORY_SECONDS = 0.1
 _MOST_CALLS = 50_000  # noted of one emulator
 
 
-def apply(layers_folder: Path, clock_file: Path, calls_file: Path) -> None:
+def apply(layers_folder: Path, state: Path) -> None:
     """Apply every patch.
 
     Parameters
     ----------
     layers_folder : Path
         Where layers are unzipped once, by content; emulators may share it.
-    clock_file : Path
-        Holds the simulated time while there is one.
-    calls_file : Path
-        Gets a line of JSON for each call that a function's role made: role, action, resource.
+    state : Path
+        The emulator's folder. `clock` in it holds the simulated time while there is one;
+        `calls.jsonl` gets a line for each call that a function's role made (role, action,
+        resource), `expressions.jsonl` one for each shape of input of a state machine's expression.
     """
     report_error_names()
     pass_api_key_identity()
     mount_layers_once(layers_folder)
-    wait_on_simulated_time(clock_file)
+    wait_on_simulated_time(state / "clock")
     time_executions_out()
     map_over_computed_items()
+    compute_timeouts()
     end_workers_without_memory()
-    check_rights_of_functions(calls_file)
+    check_rights_of_functions(state / "calls.jsonl")
     run_training_jobs()
     run_glue_jobs()
     queue_for_workers()
     pack_log_records()
+    note_expressions(state / "expressions.jsonl")
 
 
 def report_error_names() -> None:
@@ -201,45 +204,6 @@ def time_executions_out() -> None:
 
     stepfunctions._run_execution = run_in_time
     stepfunctions._fail_execution = fail_if_running
-
-
-def map_over_computed_items() -> None:
-    """AWS: a Distributed Map in JSONata computes its items, their inputs and its output.
-
-    MiniStack's reads JSONPath only. Here the items are computed first, and its own Map Run goes
-    over them; at most as many at once as this machine has cores.
-    """
-    stock = stepfunctions._run_distributed_map
-    require_parameters(
-        stock, ["state_def", "raw_input", "effective", "iterator", "execution", "ctx"]
-    )
-    computed = ("Items", "ItemSelector", "Output", "Assign", "MaxConcurrency")
-
-    def run(
-        state_def: Any, raw_input: Any, effective: Any, iterator: Any, execution: Any, ctx: Any
-    ) -> Any:
-        if "Items" not in state_def:
-            return stock(state_def, raw_input, effective, iterator, execution, ctx)
-        items = []
-        found = stepfunctions._jsonata_state_field(state_def, "Items", "array", raw_input, ctx)
-        for place, value in enumerate(found):
-            own = {**ctx, "Map": {"Item": {"Index": place, "Value": value}}}
-            selector = state_def.get("ItemSelector")
-            items.append(
-                stepfunctions._apply_jsonata_template(selector, raw_input, own)
-                if selector
-                else value
-            )
-        plain = {name: part for name, part in state_def.items() if name not in computed}
-        plain["MaxConcurrency"] = os.cpu_count() or 1
-        results, target = stock(plain, raw_input, items, iterator, execution, ctx)
-        output = stepfunctions._apply_jsonata_output(
-            state_def, raw_input, ctx, result=results, default=results
-        )
-        stepfunctions._apply_state_assign(state_def, raw_input, ctx, result=results)
-        return output, target
-
-    stepfunctions._run_distributed_map = run
 
 
 def end_workers_without_memory() -> None:

@@ -6,11 +6,12 @@ import time
 from contextlib import suppress
 
 from cli.training import new_run_id
-from infra.config import ROOT
+from infra.config import ROOT, SPECS
 from infra.constructs.steps import STEPS
 from noria.evaluation.runs import read_selection
 from noria.registry.versions import verify_version
 from noria.reporting.words import failed_candidates_text
+from noria.spec.loader import load_spec
 from tests.support.stages import workers_of
 from tests.support.wheel import PROJECT, noisy_rows, rows, train
 
@@ -80,9 +81,25 @@ def _killing(target, step, killed, n_processes=None):
         if (entered, what) == (state, "started"):
             time.sleep(0.2)
             _signal(workers, signal.SIGKILL)
+            if step == "train_candidate" and n_processes is None:
+                _kill_those_that_waited(target, step, set(workers))
             killed.append(step)
 
     return kill
+
+
+def _kill_those_that_waited(target, step, dead):
+    """Kill the process of each other candidate, which starts when a worker's place is free."""
+    n_candidates, deadline = (
+        len(load_spec(SPECS / f"{PROJECT}.toml").candidates),
+        time.monotonic() + 60,
+    )
+    while len(dead) < n_candidates:
+        assert time.monotonic() < deadline, dead
+        started = set(workers_of(target.emulator.folder, step)) - dead
+        _signal(started, signal.SIGKILL)
+        dead |= started
+        time.sleep(0.02)
 
 
 def _pascal(step):

@@ -14,10 +14,13 @@ from infra.config import SPECS
 from noria.bundle.format import BUNDLE_FILE, pack, unpack
 from noria.data.versions import decode_rows
 from noria.records.alias import Promotion, RolloutChange
+from noria.records.approval import PendingApproval
+from noria.records.codec import from_bytes
 from noria.records.evaluation import VersionFacts
 from noria.registry.versions import read_manifest, write_version
 from noria.spec.loader import load_spec
-from noria.storage.keys import REFERENCE, model_key
+from noria.storage.keys import APPROVAL, REFERENCE, model_key
+from noria_aws.aws.task_tokens import TaskTokens
 from tests.support.wheel import rows, train
 
 PROJECT = "customers"
@@ -185,6 +188,69 @@ def test_a_bad_challenger_is_taken_back_and_no_request_fails(target, champion, d
     assert (output["outcome"], said in output["summary"]) == ("RolloutReverted", True), output
     record = target.aliases.read(PROJECT)
     assert (record.champion, record.challenger) == (champion, None)
+
+
+def _asking_for_approval(target):
+    """Deploy the rollout once more, as it is when a spec says `approval = "required"`."""
+    client = target.client("stepfunctions")
+    found = client.describe_state_machine(stateMachineArn=target.outputs["RolloutStateMachine"])
+    definition = json.loads(found["definition"])
+    needs = {"needs_approval": True, "approval_seconds": 600}
+    assign = definition["States"]["AdvanceRollout"]["Assign"]
+    assign["rollout"] = f"{{% $merge([$states.result, {json.dumps(needs)}]) %}}"
+    return client.create_state_machine(
+        name="with-approval", definition=json.dumps(definition), roleArn=found["roleArn"]
+    )["stateMachineArn"]
+
+
+def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved(target, champion):
+    """The execution waits with its token; nothing is promoted before."""
+    record = target.aliases.read(PROJECT)
+    version = _register(target, record.champion, "good")
+    client, start = target.client("stepfunctions"), datetime.now(UTC)
+    with SimulatedTime(target, start) as clock:
+        message = {"project": PROJECT, "run_id": "good", "model_version": version,
+                   "expected_revision": record.revision, "reason": "test", "report": None}  # fmt: skip
+        arn = client.start_execution(
+            stateMachineArn=_asking_for_approval(target), name=version, input=json.dumps(message)
+        )["executionArn"]
+
+        def waiting():
+            clock.set(clock.now + timedelta(minutes=30))
+            assert _ask(target, 20).body["n_failed"] == 0
+            assert target.aliases.read(PROJECT).champion == record.champion
+            body = target.state.read(PROJECT, APPROVAL).body
+            return body and from_bytes(PendingApproval, body)
+
+        pending = _eventually(waiting, seconds=120)
+        assert pending.model_version == version
+        tokens = TaskTokens(client)
+        assert tokens.answer(pending.task_token, is_approved=True, by="a test")
+
+        def ended():
+            found = client.describe_execution(executionArn=arn)
+            return found["status"] != "RUNNING" and found
+
+        end = _eventually(ended)
+    assert json.loads(end["output"])["outcome"] == "ChallengerPromoted", end
+    after = target.aliases.read(PROJECT)
+    assert (after.champion, after.previous_champion) == (version, record.champion)
+    assert not tokens.answer(pending.task_token, is_approved=False, by="a test")
+
+
+def test_what_a_stream_had_not_taken_is_handed_over_from_the_queue(target, champion):
+    """Once it takes records again; every line arrives."""
+    queues = target.client("sqs").list_queues()["QueueUrls"]
+    (queue,) = [url for url in queues if "Fallback" in url]
+    lines = "".join(json.dumps({"prediction_id": f"lost-{n}"}) + "\n" for n in range(3))
+    message = {"stream": f"noria-local-predictions-{PROJECT}", "lines": lines}
+    target.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
+
+    def arrived():
+        keys = [found.key for found in target.artifacts.under(f"predictions/{PROJECT}/")]
+        return any(b"lost-2" in target.artifacts.get(key) for key in reversed(keys))
+
+    _eventually(arrived, seconds=60)
 
 
 def test_rollback_takes_seconds(target, champion):

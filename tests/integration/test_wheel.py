@@ -214,7 +214,7 @@ def test_clients_at_once_are_all_answered_and_logged_by_few_workers(target):
     """What comes above the workers waits; a chunk of the log holds many records."""
     done = load(target, PROJECT, ROW, 8, 25)
     assert (done.n_answered, done.n_logged, done.n_sent) == (200, 200, 200)
-    for step in ("predict", "profile_log_chunk"):
+    for step in ("prediction_predict", "profile_log_chunk"):
         assert 1 <= len(workers_of(target.emulator.folder, step)) <= WORKERS
 
 

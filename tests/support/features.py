@@ -17,10 +17,14 @@ def fitted(
     derived: Mapping[str, Derivation] | None = None,
     *,
     private: Collection[str] = (),
+    least: int = 2,
 ) -> FeatureView:
     """Return the view fitted on rows, some columns marked `pii`, after a trip through a bundle's files."""
     spec: Any = SimpleNamespace(
-        features=features, derived=derived or {}, private_columns=frozenset(private)
+        features=features,
+        derived=derived or {},
+        private_columns=frozenset(private),
+        dataset=SimpleNamespace(pii_min_rows=least),
     )
     preparer = RowPreparer(spec)
     data = fit_feature_view(preparer, [preparer.prepare(row) for row in rows])

@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.target import Target
 from infra.local.deploy import deploy
 from infra.local.emulator import Emulator
+from tests.support.expressions import keep_expressions
 from tests.support.rights import keep_rights
 
 
@@ -21,6 +22,7 @@ def deployed_stage(folder: Path) -> Iterator[Target]:
         deploy(target.emulator, lambda _: None)
         yield target
         keep_rights(target, folder / "calls.jsonl")
+        keep_expressions(folder / "expressions.jsonl")
     finally:
         target.emulator.stop()
 

@@ -12,7 +12,7 @@ from infra.config import ROOT, read_deployment
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
 
-_IMAGE = "1.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
+_IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
 CONTEXTS: dict[str, dict[str, str]] = {
     "default": {},
     "prod": {"noria:stage": "prod", "noria:size": "large", "noria:alert_email": "a@example.org"},

@@ -6,16 +6,14 @@ import io
 import json
 from types import SimpleNamespace
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from moto import mock_aws
 
 from cli.erasure import Eraser, Record
-from noria_aws.aws.s3 import S3Artifacts
+from tests.support.bucket import BUCKET, versioned_stage
 
-BUCKET, MINE, OTHER = "data", "INC-7", "INC-70"
+MINE, OTHER = "INC-7", "INC-70"
 MY_ANSWER, OTHER_ANSWER = "20261101t000000-aaaa-00000001", "20261101t000000-aaaa-00000002"
 
 
@@ -41,16 +39,9 @@ OUTCOME = {"counts": {"head": [{"line": 2, "number": MINE}, {"line": 3, "number"
 
 @pytest.fixture
 def target():
-    """A bucket that keeps versions, behind what the command line calls a stage."""
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        yield SimpleNamespace(
-            artifacts=S3Artifacts(client, BUCKET),
-            client=lambda _: client,
-            outputs={"DataBucket": BUCKET},
-        )
+    """A stage whose bucket keeps versions."""
+    with versioned_stage() as stage:
+        yield stage
 
 
 def _everywhere(target):

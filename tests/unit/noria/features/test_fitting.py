@@ -37,28 +37,34 @@ def test_tfidf_equals_scikit_learns(sublinear, min_df, max_features):
 
 
 @pytest.mark.parametrize(
-    ("private", "min_df", "terms"),
+    ("private", "least", "shown"),
     [
-        ((), None, ["clave", "garcía", "red"]),
-        (("t",), None, ["clave", "red"]),  # a name in one row stays that row's
-        (("t",), 1, ["clave", "garcía", "red"]),  # asked for in the spec
+        ((), 2, ["t: clave", "t: garcía", "t: red"]),
+        (("t",), 2, ["t: clave", "t: (rare term 1)", "t: red"]),  # a name stays that row's
+        (("t",), 1, ["t: clave", "t: garcía", "t: red"]),
+        (("t",), 3, ["t: (rare term 0)", "t: (rare term 1)", "t: (rare term 2)"]),
     ],
 )
-def test_a_word_of_one_row_alone_is_not_learned_from_a_private_column(private, min_df, terms):
-    """Terms are shown in reports and explanations."""
-    feature = TextFeature(name="t", kind="text", columns=("t",), clean=(), min_df=min_df)
+def test_a_word_of_few_rows_of_a_private_column_is_learned_and_not_shown(private, least, shown):
+    """Names of features stand in reports and explanations; the answers stay what they are."""
+    feature = TextFeature(name="t", kind="text", columns=("t",), clean=())
     rows = [{"t": text} for text in ("clave red", "clave garcía", "red")]
-    assert _fitted([feature], rows, private=private).data["blocks"][0]["terms"] == terms
+    view = _fitted([feature], rows, private=private, least=least)
+    assert view.names() == shown
+    assert np.array_equal(_dense(view, rows), _dense(_fitted([feature], rows), rows))
 
 
 @pytest.mark.parametrize(
-    ("private", "levels"), [((), ["garcía", "norte", "sur"]), (("c",), ["norte", "sur"])]
+    ("private", "shown"),
+    [((), ["c=garcía", "c=norte", "c=sur"]), (("c",), ["c=(rare level 0)", "c=norte", "c=sur"])],
 )
-def test_a_level_of_one_row_alone_is_not_learned_from_a_private_column(private, levels):
-    """It is treated as unseen, like any that training did not have."""
+def test_a_level_of_one_row_of_a_private_column_is_learned_and_not_shown(private, shown):
+    """As words are."""
     feature = CategoricalFeature(name="c", kind="categorical", columns=("c",))
     rows = [{"c": level} for level in ("norte", "sur", "norte", "sur", "garcía")]
-    assert _fitted([feature], rows, private=private).data["blocks"][0]["levels"] == [levels]
+    view = _fitted([feature], rows, private=private)
+    assert view.names() == shown
+    assert np.array_equal(_dense(view, rows), _dense(_fitted([feature], rows), rows))
 
 
 @pytest.mark.parametrize("impute", ["mean", "median", "mode"])

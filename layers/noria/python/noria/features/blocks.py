@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from math import log, nan, prod, sqrt
+from math import inf, log, nan, prod, sqrt
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -96,6 +96,7 @@ class TextBlock:
     def __init__(self, data: Data) -> None:
         self._name: str = data["name"]
         self._terms: Sequence[str] = data["terms"]
+        self._shown_idf: float = data.get("shown_idf", inf)  # rarer terms have a greater one
         self._weights = TermWeights(data)
         self._weight: float = data["weight"]
         self.width = len(self._weights.idf)
@@ -107,8 +108,12 @@ class TextBlock:
             out[offset + position] = self._weight * value
 
     def names(self) -> list[str]:
-        """Return "<feature>: <term>", or the bucket's number where terms are hashed."""
-        return [f"{self._name}: {term}" for term in self._terms or range(self.width)]
+        """Return "<feature>: <term>", or a number where terms are hashed, or rare and personal."""
+        shown, idf = self._shown_idf, self._weights.idf
+        return [
+            f"{self._name}: {term}" if idf[i] <= shown else f"{self._name}: (rare term {i})"
+            for i, term in enumerate(self._terms or range(self.width))
+        ]
 
 
 class _ScaledBlock:
@@ -170,6 +175,7 @@ class CategoricalBlock:
         self._columns: list[str] = data["columns"]
         self._fill: list[str] = data["fill"]
         self._levels: list[list[str]] = data["levels"]
+        self._hidden: list[list[str]] = data.get("hidden") or [[] for _ in self._levels]
         self._positions: list[dict[str, int]] = []
         self.width = 0
         for levels in self._levels:
@@ -192,9 +198,11 @@ class CategoricalBlock:
     def names(self) -> list[str]:
         """Return "<column>=<level>"."""
         return [
-            f"{column}={level}"
-            for column, levels in zip(self._columns, self._levels, strict=True)
-            for level in levels
+            f"{column}={level}" if level not in hidden else f"{column}=(rare level {i})"
+            for column, levels, hidden in zip(
+                self._columns, self._levels, self._hidden, strict=True
+            )
+            for i, level in enumerate(levels)
         ]
 
 

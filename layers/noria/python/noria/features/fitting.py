@@ -28,7 +28,6 @@ from noria.spec.features import (
 from noria.spec.model import ProjectSpec
 
 _CONSTANT = 10 * sys.float_info.epsilon  # a spread this small is rounding, not information
-_LEAST_PRIVATE_ROWS = 2  # what one row alone holds of a `pii` column is not learned by name
 _POSITIVE_SHARE = 0.9  # "positive" levels: above this share of the positive values is the top
 MISSING_LEVEL = "(missing)"
 
@@ -45,8 +44,11 @@ class RowPreparer:
 
     def __init__(self, spec: ProjectSpec) -> None:
         self.derived = {name: d.model_dump(mode="json") for name, d in spec.derived.items()}
-        self.features = [_with_least_rows(f, spec.private_columns) for f in spec.features]
-        self.settings = [_settings(feature) for feature in self.features]
+        self.features = spec.features
+        private, least = spec.private_columns, spec.dataset.pii_min_rows
+        self.settings = [
+            _settings(feature) | _privacy(feature, private, least) for feature in self.features
+        ]
         self._derive = Deriver(self.derived)
         self._prepare = [_preparer(settings) for settings in self.settings]
 
@@ -89,13 +91,10 @@ def stop_words(name: str) -> list[str]:
     )
 
 
-def _with_least_rows(feature: Feature, private: frozenset[str]) -> Feature:
-    """Return the feature with the number of rows that a term or a level needs."""
-    key = {"text": "min_df", "categorical": "min_rows"}.get(feature.kind)
-    if key is None or getattr(feature, key) is not None:
-        return feature
-    least = _LEAST_PRIVATE_ROWS if private.intersection(feature.columns) else 1
-    return feature.model_copy(update={key: least})
+def _privacy(feature: Feature, private: frozenset[str], least: int) -> Fitted:
+    """Return how many rows a term or a level of personal columns needs to be shown by name."""
+    has_names = isinstance(feature, TextFeature | CategoricalFeature)
+    return {"shown_rows": least} if has_names and private.intersection(feature.columns) else {}
 
 
 def _settings(feature: Feature) -> Fitted:
@@ -148,6 +147,8 @@ def _with_scaling(feature: Feature, fitted: Fitted, parts: Sequence[Any]) -> Fit
 
 def _fit_text(feature: TextFeature, fixed: Fitted, rows: Sequence[list[str]]) -> Fitted:
     learned = _fit_hashed(feature, rows) if fixed["hashed"] else _fit_vocabulary(feature, rows)
+    if "shown_rows" in fixed and not fixed["hashed"]:
+        learned |= {"shown_idf": _idf(len(rows), [fixed["shown_rows"]])[0]}
     if feature.components is None:
         return learned
     weights = TermWeights({**fixed, **learned})
@@ -162,7 +163,7 @@ def _fit_vocabulary(feature: TextFeature, rows: Sequence[list[str]]) -> Fitted:
     for grams in rows:
         totals.update(grams)
         documents.update(set(grams))
-    frequent = [term for term, df in documents.items() if df >= (feature.min_df or 1)]
+    frequent = [term for term, df in documents.items() if df >= feature.min_df]
     kept = sorted(sorted(frequent, key=lambda term: (-totals[term], term))[: feature.max_features])
     return {"terms": kept, "idf": _idf(len(rows), (documents[term] for term in kept))}
 
@@ -236,7 +237,7 @@ def _center_and_scale(how: str, values: list[float]) -> tuple[float, float]:
 def _fit_categorical(
     feature: CategoricalFeature, fixed: Fitted, rows: Sequence[list[str | None]]
 ) -> Fitted:
-    fills, levels = [], []
+    fills, levels, hidden = [], [], []
     for position in range(len(feature.columns)):
         counts = Counter(row[position] for row in rows if row[position] is not None)
         fill: Any = MISSING_LEVEL
@@ -248,7 +249,10 @@ def _fit_categorical(
         )
         fills.append(fill)
         levels.append(kept[1:] if feature.drop_first else kept)
-    return {"fill": fills, "levels": levels}
+        least = fixed.get("shown_rows", 1)
+        hidden.append(sorted(str(level) for level, count in counts.items() if count < least))
+    learned: Fitted = {"fill": fills, "levels": levels}
+    return learned | ({"hidden": hidden} if any(hidden) else {})
 
 
 def _fit_frequency(feature: FrequencyFeature, fixed: Fitted, rows: Sequence[list[Any]]) -> Fitted:

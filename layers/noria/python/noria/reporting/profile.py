@@ -36,7 +36,11 @@ def profile(rows: Sequence[Row], targets: Sequence[Any], spec: ProjectSpec) -> d
         `alerts` (sentences).
     """
     columns = {
-        name: _column(kind, [row.get(name) for row in rows])
+        name: _column(
+            kind,
+            [row.get(name) for row in rows],
+            spec.dataset.pii_min_rows if name in spec.private_columns else 1,
+        )
         for name, kind in column_types(spec).items()
     }
     is_class = spec.project.task == "classification"
@@ -53,7 +57,7 @@ def profile(rows: Sequence[Row], targets: Sequence[Any], spec: ProjectSpec) -> d
     return found | {"alerts": [*_alerts(found, spec)]}
 
 
-def _column(kind: str, values: Sequence[Any]) -> dict[str, Any]:
+def _column(kind: str, values: Sequence[Any], least: int) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     shown: dict[str, Any] = {
         "type": kind,
@@ -66,7 +70,7 @@ def _column(kind: str, values: Sequence[Any]) -> dict[str, Any]:
         return shown | _numbers(known)
     if kind == "text":
         return shown | {"characters": _numbers([float(len(value)) for value in known])}
-    return shown | _levels(known)
+    return shown | _levels(known, least)
 
 
 def _numbers(values: Sequence[float]) -> dict[str, Any]:
@@ -92,9 +96,10 @@ def _numbers(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _levels(values: Sequence[Any]) -> dict[str, Any]:
+def _levels(values: Sequence[Any], least: int = 1) -> dict[str, Any]:
     counts = Counter(str(value) for value in values)
-    shown = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = [pair for pair in counts.items() if pair[1] >= least]
+    shown = sorted(named, key=lambda pair: (-pair[1], pair[0]))
     return {
         "levels": {level: n / len(values) for level, n in shown[:_SHOWN_LEVELS]},
         "n_levels": len(counts),

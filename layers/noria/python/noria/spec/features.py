@@ -40,9 +40,7 @@ class TextFeature(Section):
     ngrams: tuple[int, int] = (1, 1)
     terms: Literal["vocabulary", "hashed"] = "vocabulary"
     max_features: int = Field(default=5000, ge=1, le=200_000)  # terms kept, or hash buckets
-    # Terms of fewer rows are left out; by default 1, or 2 where a column is marked `pii`: a word
-    # that one row alone has may be a name, and terms are shown in reports and explanations.
-    min_df: int | None = Field(default=None, ge=1)
+    min_df: int = Field(default=1, ge=1)  # documents
     sublinear_tf: bool = False
     components: int | None = Field(default=None, ge=2, le=500)  # truncated SVD of the terms
     scale: Scale = "none"  # of the components
@@ -88,8 +86,7 @@ class CategoricalFeature(Section):
     columns: Columns
     impute: Literal["mode", "level"] = "mode"  # "level": missing is a level of its own
     drop_first: bool = False
-    # Rarer levels are treated as unseen; by default 1, or 2 where a column is marked `pii`.
-    min_rows: int | None = Field(default=None, ge=1)
+    min_rows: int = Field(default=1, ge=1)  # rarer levels are treated as unseen
 
 
 class FrequencyFeature(Section):

@@ -94,6 +94,9 @@ class DatasetSection(Section):
     # Of the columns that are not optional: a row to answer with more gaps is refused, unless a
     # training row had as many.
     max_missing_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
+    # Words and levels of `pii` columns that fewer training rows have are never shown by name: one
+    # that a single row has may be a person's.
+    pii_min_rows: int = Field(default=2, ge=1)
     outliers: OutlierSection | None = None
     duplicates: Literal["drop", "keep"] = "drop"
     min_rows: int = Field(default=100, ge=20)
