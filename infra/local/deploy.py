@@ -44,13 +44,15 @@ def deploy(emulator: Emulator, report: Report) -> None:
     context = [part for key, value in settings.items() for part in ("-c", f"noria:{key}={value}")]
     app = ["--app", str(out)]
     report("synthesizing the app (the first time builds the layers)")
-    _cdk(emulator, ["synth", "--quiet", "--output", str(out), *context])
+    run_cdk(emulator, ["synth", "--quiet", "--output", str(out), *context])
     _share_zips(out)
     if not _is_bootstrapped(emulator):
         report("bootstrapping the account")
-        _cdk(emulator, ["bootstrap", f"aws://{ACCOUNT}/{REGION}", *app])
+        run_cdk(emulator, ["bootstrap", f"aws://{ACCOUNT}/{REGION}", *app])
     report("deploying the stacks")
-    _cdk(emulator, ["deploy", "--all", "--require-approval", "never", "--concurrency", "2", *app])
+    run_cdk(
+        emulator, ["deploy", "--all", "--require-approval", "never", "--concurrency", "2", *app]
+    )
 
 
 def _share_zips(out: Path) -> None:
@@ -82,7 +84,8 @@ def _is_bootstrapped(emulator: Emulator) -> bool:
     return str(stack["StackStatus"]).endswith("_COMPLETE")
 
 
-def _cdk(emulator: Emulator, arguments: list[str]) -> None:
+def run_cdk(emulator: Emulator, arguments: list[str]) -> None:
+    """Run the CDK command against an emulator; RuntimeError with the end of what it said."""
     endpoint = emulator.endpoint_url
     if urlsplit(endpoint).hostname != "127.0.0.1":
         raise RuntimeError(f"refusing to deploy: {endpoint} is not the loopback interface")

@@ -255,7 +255,7 @@ def test_rows_of_a_file_are_profiled_as_the_log_would_profile_them(trained):
 
 
 def test_a_profile_is_the_same_however_its_rows_are_cut_and_ordered(trained):
-    """To the last bit: thirty ways of cutting the training rows, far more than a window keeps."""
+    """To the last bit: however many parts, and whatever the order of the rows."""
     analyzer, rng = _analyzer(trained), np.random.default_rng(3)
     rows = read_rows(trained.artifacts, trained.spec.name, trained.version, TRAIN)
     numbers = [name for name, c in trained.spec.dataset.columns.items() if c.type == "number"]
@@ -263,10 +263,10 @@ def test_a_profile_is_the_same_however_its_rows_are_cut_and_ordered(trained):
         row | dict.fromkeys(numbers, zero)
         for row, zero in zip(rows[:20], [0.0, -0.0] * 10, strict=True)
     ]
-    rows = [rows[i] for i in rng.integers(0, len(rows), 2500)]
+    rows = [rows[i] for i in rng.integers(0, len(rows), 1200)]
     rows[::50] = [dict.fromkeys(row) for row in rows[::50]]  # some are refused
     whole = analyzer.profile(_cells(trained, rows), len(rows)).to_bytes()
-    for n_cuts in (1, 7, 60):
+    for n_cuts in (1, 7, 30):
         for order in (range(len(rows)), rng.permutation(len(rows))):
             merged = analyzer.empty()
             for part in np.array_split(np.array(order), n_cuts):
