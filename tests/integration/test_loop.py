@@ -285,9 +285,9 @@ def test_a_shadow_sees_requests_and_answers_none(target, champion):
 
 
 def test_a_simulated_change_is_found_trained_on_and_promoted(target):
-    """Four days: quiet, a change, one confirmed drift, a better model trained."""
+    """Five days: quiet, a change, one confirmed drift, a better model through its rollout."""
     settings = SimulationSettings(
-        days=4, drift_day=1, drift=1.0, rows_per_hour=12, label_delay_hours=12, seed=3
+        days=5, drift_day=1, drift=1.0, rows_per_hour=15, label_delay_hours=12, seed=3
     )
     timeline = simulate_project(target, PROJECT, settings)
     assert timeline.count("failed request") == 0

@@ -154,6 +154,7 @@ def test_of_many_faults_twenty_are_listed_and_the_others_counted():
         ({"feature_view": {"derived": {}, "blocks": [{}]}}, ModelCorruptError),
         ({"feature_view": {"derived": {}, "blocks": [{"kind": "quantum"}]}}, ModelCorruptError),
         ({"model": {}}, ModelCorruptError),
+        ({"max_gaps": ["a"]}, ModelCorruptError),
         ({"model": {"form": "svm", "link": "identity", "n_outputs": 1}}, ModelIncompatibleError),
     ],
 )

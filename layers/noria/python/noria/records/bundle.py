@@ -196,8 +196,8 @@ def bundle_from_dict(data: Mapping[str, Any]) -> Bundle:
         ),
         reference=data["reference"],
         watched=data["watched"],
-        private=tuple(data.get("private", ())),
-        max_gaps=data.get("max_gaps"),
+        private=tuple(map(str, data.get("private", ()))),
+        max_gaps=None if data.get("max_gaps") is None else int(data["max_gaps"]),
         target=TargetContract(**{**target, "unlabelled": tuple(target.get("unlabelled", ()))}),
     )
 
