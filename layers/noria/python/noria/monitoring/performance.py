@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
+from statistics import NormalDist
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +27,8 @@ from noria.spec.catalog import METRICS as RANGES
 _REPLICATES = 500
 _SEED = 20_261  # any constant keeps checks repeatable
 _CONFIDENCE = 0.95
+_ALARMS = 1.0 - _CONFIDENCE
+_NORMAL = NormalDist()
 _BOUNDED_ERRORS = ("brier", "calibration_error")  # in [0, 1], of two classes
 
 
@@ -77,10 +81,28 @@ def largest_drop(found: Performance) -> float:
     return drop(replace(found, value=farthest))[0]
 
 
-def judged(found: Performance, max_drop: float) -> Performance:
-    """Return a performance with its verdict: worse by more than allowed, and surely worse."""
+def judged(found: Performance, max_drop: float, *, alarms: float = _ALARMS) -> Performance:
+    """Return a performance with its verdict: worse by more than allowed, and surely worse.
+
+    Parameters
+    ----------
+    alarms : float
+        Share of checks that may say so by chance, of all metrics together: 0.05 as the interval
+        shown, less where one looks every hour.
+
+    Notes
+    -----
+    The reference is measured on rows too. Its half interval is taken as the one of the value by
+    the ratio of their rows, and both add up as independent errors do. Between shares of chance
+    half intervals are in the ratio of the normal distribution's quantiles.
+    """
     seems, at_least = drop(found)
-    return replace(found, is_degraded=seems > max_drop and at_least > 0.0)
+    half = seems - at_least
+    if found.n_reference:
+        half *= sqrt(1.0 + found.n_rows / found.n_reference)
+    outside = (1.0 - found.confidence) / 2.0
+    half *= _NORMAL.inv_cdf(1.0 - outside * alarms / _ALARMS) / _NORMAL.inv_cdf(1.0 - outside)
+    return replace(found, is_degraded=seems > max_drop and seems > half)
 
 
 def realised(
@@ -122,7 +144,7 @@ def realised(
         low, value, high = (max(part - chance, 0.0) for part in (low, value, high))
     return Performance(
         metric, value, low, high, reference.tested[metric], n,
-        is_estimated=False, confidence=confidence,
+        is_estimated=False, confidence=confidence, n_reference=reference.n_tested,
     )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Reference:
     scores: Mapping[str, float]  # out of fold, by metric
     errors: ErrorModel | None
     tested: Mapping[str, float]  # the model itself on its test rows, by metric
+    n_tested: int = 0  # of those rows; earlier references do not say
 
     def empty(self) -> WindowProfile:
         """Return the profile of no records."""
@@ -123,6 +124,7 @@ class Reference:
             "scores": dict(self.scores),
             "errors": errors,
             "tested": dict(self.tested),
+            "n_tested": self.n_tested,
         }
         return gzip.compress(canonical_json(document), mtime=0)
 
@@ -146,6 +148,7 @@ class Reference:
             document["scores"],
             errors and ErrorModel(**{k: np.array(v) for k, v in errors.items()}),
             document.get("tested") or document["scores"],  # earlier references have none
+            document.get("n_tested", 0),
         )
         return replace(
             made,
@@ -172,7 +175,7 @@ class Reference:
             for name, column in self.profile.columns.items()
         }
         profile = replace(self.profile, columns=columns)
-        return replace(self, profile=profile, tested=dict(scores))
+        return replace(self, profile=profile, tested=dict(scores), n_tested=len(answers))
 
     def judged_by(self, answers: Sequence[Answer], scores: Mapping[str, float]) -> Self:
         """Return the reference with other out-of-fold answers: those of another decision."""

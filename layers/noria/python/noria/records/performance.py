@@ -22,6 +22,7 @@ class Performance:
     is_estimated: bool  # without labels
     confidence: float = 0.95  # of the interval; of several that are judged, corrected
     is_degraded: bool = False
+    n_reference: int = 0  # rows of the reference; 0: not known, it counts as exact
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from noria.records.performance import (
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import PERFORMANCE, check_key
 
+_ALARMS = 0.01  # of checks that may say "degraded" by chance: one looks every hour
 _COLLAPSE = 4.0  # times the drop that is allowed
 _MOST_ANSWERS = 20_000  # of which class shares are estimated; more change no digit
 _GRAVITY: tuple[PerformanceVerdict, ...] = ("insufficient_data", "good", "degraded")
@@ -224,7 +225,9 @@ def _class_shares(reference: Reference, found: EstimatedShares) -> ClassShares:
 
 def _judged(spec: ProjectSpec, found: dict[str, Performance]) -> dict[str, Performance]:
     watched, most = watched_metrics(spec), spec.monitoring.max_drop
-    return {n: judged(part, most) if n in watched else part for n, part in found.items()}
+    return {
+        n: judged(part, most, alarms=_ALARMS) if n in watched else part for n, part in found.items()
+    }
 
 
 def _verdict(found: Mapping[str, Performance]) -> PerformanceVerdict:

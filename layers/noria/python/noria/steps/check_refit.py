@@ -164,10 +164,11 @@ class _Refit:
         Call it after `settle_decision`.
         """
         reference, classes = Reference.from_bytes(self._kept(REFERENCE)), self._model.classes
-        tested = dict(self._evaluation.metrics)
+        tested, n_tested = dict(self._evaluation.metrics), self._evaluation.n_test
         if self._plain is None:
-            return replace(reference, tested=tested).to_bytes()
+            return replace(reference, tested=tested, n_tested=n_tested).to_bytes()
         reference = judged_again(reference, self._kept(OUT_OF_FOLD), classes, self._plain)
         with np.load(BytesIO(self._kept(USUAL_ANSWERS)), allow_pickle=False) as kept:
             usual = decide(kept["outputs"], self._plain)
-        return reference.answering([*as_answers(classes, usual)], tested).to_bytes()
+        reference = reference.answering([*as_answers(classes, usual)], tested)
+        return replace(reference, n_tested=n_tested).to_bytes()
