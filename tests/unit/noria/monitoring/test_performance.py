@@ -12,6 +12,7 @@ from noria.monitoring.performance import (
     _share_beyond,
     drop,
     estimated,
+    judged,
     outside_columns,
     realised,
 )
@@ -123,6 +124,45 @@ def test_a_drop_has_the_direction_of_the_metric():
     bad = realised("accuracy", p.reference, answers_of(rows), 1 - p.truth(rows, seed=1))
     assert drop(good)[0] < 0.1 < drop(bad)[0]
     assert drop(bad)[1] > 0.0
+
+
+def _month_of_labels(rng, n_tested, n_checks=30, n=400):
+    """Return what each check of a month finds of a model that does as it did on its test rows.
+
+    Half of a check's labels are new. On the test rows the model may have been lucky.
+    """
+    answers, truth = np.zeros((2 * n_checks * n, 2)), rng.integers(0, 2, 2 * n_checks * n)
+    is_right = rng.random(len(truth)) < 0.8
+    decided = np.where(is_right, truth, 1 - truth)
+    reference = replace(
+        _reference(200), tested={"accuracy": rng.binomial(n_tested, 0.8) / n_tested},
+        n_tested=n_tested,
+    )  # fmt: skip
+    for start in range(0, n_checks * n // 2, n // 2):
+        part = slice(start, start + n)
+        given = Answers(answers[part], decided[part])
+        yield realised("accuracy", reference, given, truth[part], n_judged=6, replicates=250)
+
+
+def test_a_model_that_does_as_it_did_is_not_called_degraded_however_often_one_looks():
+    """Ten months of looking; the control takes the score on 300 test rows for exact, once."""
+    rng = np.random.default_rng(4)
+    months = [[*_month_of_labels(rng, 300)] for _ in range(10)]
+    called = sum(any(judged(f, 0.05, alarms=0.001).is_degraded for f in found) for found in months)
+    exact = [[replace(f, n_reference=0) for f in found] for found in months]
+    control = sum(any(judged(f, 0.05).is_degraded for f in found) for found in exact)
+    assert called == 0
+    assert control >= 3
+
+
+def test_a_collapse_is_still_seen_on_few_labels():
+    """Of .8 to .6, on 400 labels and 300 test rows."""
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 2, 400)
+    decided = np.where(rng.random(400) < 0.6, truth, 1 - truth)
+    reference = replace(_reference(200), tested={"accuracy": 0.8}, n_tested=300)
+    found = realised("accuracy", reference, Answers(np.zeros((400, 2)), decided), truth, n_judged=6)
+    assert judged(found, 0.05, alarms=0.001).is_degraded
 
 
 @pytest.mark.parametrize("n", [300, 6000])

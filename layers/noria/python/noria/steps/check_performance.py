@@ -40,7 +40,7 @@ from noria.records.performance import (
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import PERFORMANCE, check_key
 
-_ALARMS = 0.01  # of checks that may say "degraded" by chance: one looks every hour
+_ALARMS = 0.001  # of checks that may say "degraded" by chance: one looks every hour
 _COLLAPSE = 4.0  # times the drop that is allowed
 _MOST_ANSWERS = 20_000  # of which class shares are estimated; more change no digit
 _GRAVITY: tuple[PerformanceVerdict, ...] = ("insufficient_data", "good", "degraded")
