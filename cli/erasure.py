@@ -122,12 +122,12 @@ class Eraser:
             self._done.left += [key for key, body in self._bodies(prefix) if record.is_in(body)]
         return self._done
 
-    def _rewrite(self, prefix: str, without: "Callable[[str, bytes], tuple[bytes, int]]") -> None:
+    def _rewrite(self, prefix: str, without: Callable[[str, bytes], tuple[bytes, int]]) -> None:
         for key, body in self._bodies(prefix):
             kept, n_removed = without(key, body)
             if n_removed:
-                self._replace(key, kept)
-                self._done.rows[key] = n_removed
+                self._replace(key, kept, n_removed)
+        self._forget_older(prefix, lambda key, body: without(key, body)[1] > 0)
 
     def _clear_batches(self, prefix: str) -> None:
         """Take the record out of outcomes; delete pages and working files of ended jobs."""
@@ -138,40 +138,48 @@ class Eraser:
             if key.endswith(f"/{OUTCOME}"):
                 kept, n_removed = self._record.without_head_rows(body)
                 if n_removed:
-                    self._replace(key, kept)
-                    self._done.rows[key] = n_removed
+                    self._replace(key, kept, n_removed)
             elif self._store.exists(f"{prefix}{job}/{OUTCOME}"):
-                self._forget(key)
+                self._client.delete_object(Bucket=self._bucket, Key=key)
                 self._done.deleted.append(key)
             else:
                 self._done.left.append(key)
+        self._forget_older(prefix, lambda _, body: self._record.is_in(body))
 
     def _bodies(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         for found in [*self._store.under(prefix)]:
-            self._n_read += 1
-            if self._n_read % _SIGN_OF_LIFE == 0 and not self._quiet:
-                console.print(f"{self._n_read} objects read; at {found.key}", style="dim")
+            self._show_life(found.key)
             with suppress(KeyError):  # its retention ended meanwhile
                 yield found.key, _unpacked(self._store.get(found.key))
 
-    def _replace(self, key: str, body: bytes) -> None:
-        self._store.put(key, gzip.compress(body, mtime=0) if self._is_packed(key) else body)
-        self._forget(key, but_latest=True)
+    def _show_life(self, key: str) -> None:
+        self._n_read += 1
+        if self._n_read % _SIGN_OF_LIFE == 0 and not self._quiet:
+            console.print(f"{self._n_read} objects read; at {key}", style="dim")
 
-    def _is_packed(self, key: str) -> bool:
+    def _replace(self, key: str, body: bytes, n_removed: int) -> None:
         with self._store.open(key) as stream:
-            return stream.read(2) == _GZIP
+            is_packed = stream.read(2) == _GZIP
+        self._store.put(key, gzip.compress(body, mtime=0) if is_packed else body)
+        self._done.rows[key] = n_removed
 
-    def _forget(self, key: str, *, but_latest: bool = False) -> None:
-        """Delete all versions of an object: a bucket with versions keeps the old ones else."""
+    def _forget_older(self, prefix: str, holds: Callable[[str, bytes], bool]) -> None:
+        """Delete the earlier versions that hold the record, which the bucket keeps for a time.
+
+        Those of an earlier run that was cut off too, and of objects that are deleted.
+        """
+        at: dict[str, Any] = {"Bucket": self._bucket}
         pages = self._client.get_paginator("list_object_versions")
-        for page in pages.paginate(Bucket=self._bucket, Prefix=key):
-            for kind in ("Versions", "DeleteMarkers"):
-                for version in page.get(kind, ()):
-                    if version["Key"] == key and not (but_latest and version["IsLatest"]):
-                        self._client.delete_object(
-                            Bucket=self._bucket, Key=key, VersionId=version["VersionId"]
-                        )
+        for page in pages.paginate(**at, Prefix=prefix):
+            for version in page.get("Versions", ()):
+                if version["IsLatest"]:
+                    continue
+                at_version = {**at, "Key": version["Key"], "VersionId": version["VersionId"]}
+                self._show_life(version["Key"])
+                with suppress(self._client.exceptions.NoSuchKey):
+                    body = self._client.get_object(**at_version)["Body"].read()
+                    if holds(version["Key"], _unpacked(body)):
+                        self._client.delete_object(**at_version)
 
 
 _GZIP = b"\x1f\x8b"

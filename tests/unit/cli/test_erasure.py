@@ -118,6 +118,19 @@ def test_what_is_rewritten_keeps_its_form_and_its_other_rows(target):
     assert get("batch-results/tickets/j.csv") == b"line,number,prediction\n3,INC-70,b\n"
 
 
+def test_a_run_that_was_cut_off_is_finished_by_the_next_one(target):
+    """The new version was written, and the old one, which holds the record, was still there."""
+    _everywhere(target)
+    key = "answers/tickets/2026110100/a.jsonl.gz"
+    target.artifacts.put(key, gzip.compress(_lines(LOGGED[1])))
+    target.client("s3").delete_object(Bucket=BUCKET, Key="batches/tickets/j/report.html")
+    Eraser(target, "tickets", MINE, quiet=True).run()
+    word = Record(MINE, [])
+    mine = [k for k, body in _all_versions(target) if word.is_in(body)]
+    assert key not in mine
+    assert "batches/tickets/j/report.html" not in mine
+
+
 def test_a_second_time_finds_nothing_to_remove(target):
     """And a record that never was there changes nothing."""
     _everywhere(target)
