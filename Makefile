@@ -11,8 +11,8 @@ SETUP := $(VENV)/.set-up
 SPARK := $(VENV)/.spark
 PEERS := $(VENV)/.peers
 ENGINE := $(VENV)/jsonata
-# Three workers on two cores: two of them wait for an emulator half of their time.
-WORKERS := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+# Two workers; a file's tests share one, because they share what takes long to make.
+WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SHELL := /bin/bash
 # CDK and jsii find node in the venv first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)

@@ -103,7 +103,7 @@ def test_a_job_that_is_not_there_is_404_and_a_bad_request_422(target):
 
 
 def test_poison_doubled_events_and_killed_parts_lose_and_double_nothing(target):
-    """200,000 rows in ten parts, 1 % poison, five events, ten kills: every good row once, every
+    """200,000 rows in ten parts, 1 % poison, five events, six kills: every good row once, every
     bad row in the file of refused ones with its reason."""
     lines = _file(200_000, seed=6).splitlines(keepends=True)
     bad = set(range(100, 200_000, 100))
@@ -114,7 +114,7 @@ def test_poison_doubled_events_and_killed_parts_lose_and_double_nothing(target):
     body, job_id = b"".join(lines), new_run_id()
     for _ in range(5):  # five events of one file
         _drop(target, body, job_id=job_id)
-    _kill_scorers(target, job_id, n=10)
+    _kill_scorers(target, job_id, n=6)
     outcome = _outcome(target, job_id, seconds=600.0)
     assert outcome["outcome"] == "BatchCompleted", outcome["summary"]
     answered = [int(answer["line"]) for answer in _answers(target, outcome)]
