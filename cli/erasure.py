@@ -1,37 +1,65 @@
 """`noria erase`: remove one record from the prediction log, labels and results of batches."""
 
-import base64
-import csv
 import gzip
-import io
 import json
-import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from io import BufferedReader
+from itertools import groupby
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile, TemporaryFile
+from typing import IO, Annotated, Any, BinaryIO, NamedTuple, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
 import typer
+from pyarrow.lib import ArrowException
 
 from cli.display import console, table
-from cli.shared import Json, Project, Stage, checked, show, told
+from cli.erased_record import Record, Sieve, Without
+from cli.shared import Json, Project, Stage, checked, require_yes, show, told
 from cli.target import Target
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
+from noria.errors import DatasetSchemaError, SettingsError
+from noria.records.batch import BatchOutcome, BatchPlan, FileLayout
+from noria.records.codec import from_bytes
+from noria.reporting.batch_report import render
+from noria.spec.catalog import PARQUET
 from noria.spec.loader import load_spec
+from noria.spec.model import ProjectSpec
 from noria.storage.hashing import canonical_json
-from noria.storage.ids import hashed_record_id
-from noria.storage.keys import OUTCOME, REFUSED_SUFFIX, batch_inbox_prefix, inbox_prefix
+from noria.storage.keys import (
+    OUTCOME,
+    PLAN,
+    REPORT_HTML,
+    batch_inbox_prefix,
+    batch_key,
+    erasure_key,
+    inbox_prefix,
+    part_key,
+)
 
-Line = dict[str, Any]
-_SIGN_OF_LIFE = 200  # objects read between two of them
+_SIGN_OF_LIFE_SECONDS, _SHOWN, _IN_MEMORY = 3.0, 50, 32 << 20
+_GZIP = b"\x1f\x8b"
+_UNVERSIONED = "null"  # id of the only version in a bucket that keeps none: it is overwritten
+_UNREADABLE: tuple[type[Exception], ...] = (
+    DatasetSchemaError, SettingsError, EOFError, gzip.BadGzipFile, zlib.error, ArrowException,
+    ValueError, LookupError,
+)  # fmt: skip
+LEARNED = "a dataset version: models have learned it; train again without the row"
+_YOURS = "your file: take the row out, and upload it again"
+_MENTIONED = "mentions the id outside an id column"
+_RUNNING = "the batch has not ended; run this again when it has"
 UNREACHED = (
-    "model versions, reference profiles, profiles of the log and reports: what was learned or "
-    "counted of many rows together; train again without the record for models that never saw it",
-    "records that have not left the log's buffer yet: run this again in ten minutes",
+    "model versions (their golden rows and profiles are of training rows), reference profiles, "
+    "profiles of the log, and reports: train again without the record for models without it",
+    "dataset versions hold ids only where the spec sets dataset.id; other rows are not found",
+    "records that have not left the log's buffer: run this again in ten minutes; those in the "
+    "fallback queue and among dead letters: for up to 14 days",
+    "ids of fewer than 4 characters inside texts: they are looked for in id columns only",
     "texts that people were sent, files that were downloaded, and backups outside the bucket",
 )
 
@@ -41,8 +69,9 @@ class Erased:
     """What was done, and what was seen and left."""
 
     rows: dict[str, int] = field(default_factory=dict)  # key: rows removed
-    deleted: list[str] = field(default_factory=list)  # working files and pages that held the record
-    left: list[str] = field(default_factory=list)  # files of people, and rows that models learned
+    deleted: list[str] = field(default_factory=list)  # working files that held the record
+    left: dict[str, str] = field(default_factory=dict)  # key: why it is still there
+    unread: dict[str, str] = field(default_factory=dict)  # key: why it was not looked into
 
 
 def register(app: typer.Typer) -> None:
@@ -64,233 +93,246 @@ def erase(
     Looks through the prediction log, filed answers, labels, and the results, pages and working
     files of batches. What it cannot reach is said: uploaded files and dataset versions that hold
     the id are listed and left; models and counts are made of many rows together. Nothing brings
-    the record back.
+    the record back. A run that was cut off is finished by the next one.
+
+    A file without the record is a new object: its retention starts again, and one that Firehose
+    had given up on raises its alarm again.
     """
     with told():
         target = Target(stage)
         checked(project)
         if not record_id.strip():
             raise ValueError("--record-id is empty")
-        if not yes and not as_json:
-            typer.confirm(
-                f"Remove this record from {project} on stage {stage} for good?", abort=True
-            )
-        eraser = Eraser(target, project, record_id, quiet=as_json)
-        done = eraser.run()
-        data = {"project": project, "rows": done.rows, "deleted": done.deleted}
-        data |= {"left": done.left, "not_reached": list(UNREACHED)}
+        require_yes(
+            f"Remove this record from {project} on stage {stage} for good?",
+            yes=yes,
+            as_json=as_json,
+        )
+        spec = load_spec(SPECS / f"{project}.toml")
+        done = Eraser(target, spec, record_id, quiet=as_json).run()
+        data = {"project": project, **vars(done), "not_reached": list(UNREACHED)}
         show(as_json, data, lambda: _table(done))
         if not as_json:
             console.print("not reached:")
             for text in UNREACHED:
                 console.print(f"  {text}", markup=False)
+        if done.unread:
+            raise ValueError(
+                f"{len(done.unread)} object(s) could not be looked into; the record may be in them"
+            )
 
 
 def _table(done: Erased) -> Any:
     rows = [(key, f"{n} row(s) removed") for key, n in done.rows.items()]
     rows += [(key, "deleted") for key in done.deleted]
-    rows += [
-        (key, "holds the id; left: it is yours, or a model has learned it") for key in done.left
-    ]
+    rows += [(key, f"not looked into: {why}") for key, why in done.unread.items()]
+    rows += [(key, f"left: {why}") for key, why in done.left.items()]
+    if len(rows) > _SHOWN:
+        rows[_SHOWN:] = [(f"and {len(rows) - _SHOWN} more", "--json lists all")]
     return table("Where the record was", ("object", ""), rows or [("nowhere", "-")])
+
+
+class _Version(NamedTuple):
+    """One version of an object."""
+
+    key: str
+    version_id: str
+    is_latest: bool
+
+
+_ByKey = Mapping[str, list[_Version]]
 
 
 class Eraser:
     """Looks through a project's objects and takes one record out."""
 
-    def __init__(self, target: Target, project: str, record_id: str, *, quiet: bool) -> None:
+    def __init__(self, target: Target, spec: ProjectSpec, record_id: str, *, quiet: bool) -> None:
         self._store, self._client = target.artifacts, target.client("s3")
-        self._bucket = target.outputs["DataBucket"]
-        self._project, self._quiet = project, quiet
-        columns = load_spec(SPECS / f"{project}.toml").id_columns
-        self._record = Record(record_id, columns, hashed_record_id(project, record_id))
-        self._done, self._n_read = Erased(), 0
+        self._bucket, self._spec = target.outputs["DataBucket"], spec
+        self._record, self._quiet = Record(record_id, spec), quiet
+        self._done, self._n_read, self._said_at = Erased(), 0, time.monotonic()
 
     def run(self) -> Erased:
-        """Return what was done; the log comes first, because it tells the predictions' ids."""
-        name, record = self._project, self._record
-        self._rewrite(f"predictions/{name}/", record.without_log_lines)
-        self._rewrite(f"predictions-failed/{name}/", record.without_failed_lines)
-        self._rewrite(f"answers/{name}/", record.without_log_lines)
-        self._rewrite(f"labels/{name}/", record.without_labels)
-        self._rewrite(f"batch-results/{name}/", record.without_results)
-        self._clear_batches(f"batches/{name}/")
-        for prefix in (
-            inbox_prefix(name), batch_inbox_prefix(name), f"datasets/{name}/",
-            f"quarantine/{name}/", f"runs/{name}/", f"analyses/{name}/",
-        ):  # fmt: skip
-            self._done.left += [key for key, body in self._bodies(prefix) if record.is_in(body)]
+        """Return what was done.
+
+        First it learns the ids of the record's answers, which only the log tells, and keeps them
+        until the end: a run that was cut off may have taken them out of the log already.
+        """
+        name, record = self._spec.name, self._record
+        note = erasure_key(name, record.hashed.removeprefix("~"))
+        self._learn(note)
+        self._store.put(note, canonical_json(sorted(record.predictions)))
+        for prefix, without in (
+            ("labels/", record.without_labels),
+            ("answers/", record.without_log_lines),
+            ("predictions-failed/", record.without_failed_lines),
+            ("predictions/", record.without_log_lines),
+        ):
+            for version in self._versions(f"{prefix}{name}/"):
+                self._rewrite(version, without)
+        for version in self._versions(f"batch-results/{name}/"):
+            if of_results := record.without_results(version.key):
+                self._rewrite(version, of_results)
+        for job, versions in groupby(
+            self._versions(f"batches/{name}/"), lambda version: version.key.split("/")[2]
+        ):
+            self._clear_batch(job, list(versions))
+        for prefix, why in (
+            (inbox_prefix(name), _YOURS),
+            (batch_inbox_prefix(name), _YOURS),
+            (f"datasets/{name}/", LEARNED),
+            (f"quarantine/{name}/", "rows that a training run refused"),
+            (f"runs/{name}/", "a training run's working file; expires"),
+            (f"analyses/{name}/", "an analysis; expires"),
+        ):
+            for version in self._versions(prefix):
+                self._look_at(version, why)
+        for version in self._versions(note):
+            self._delete(version)
         return self._done
 
-    def _rewrite(self, prefix: str, without: Callable[[str, bytes], tuple[bytes, int]]) -> None:
-        for key, body in self._bodies(prefix):
-            kept, n_removed = without(key, body)
-            if n_removed:
-                self._replace(key, kept, n_removed)
-        self._forget_older(prefix, lambda key, body: without(key, body)[1] > 0)
+    def _learn(self, note: str) -> None:
+        if self._store.exists(note):
+            self._record.predictions |= set(json.loads(self._store.get(note)))
+        for prefix in ("predictions/", "predictions-failed/", "answers/"):
+            for version in self._versions(f"{prefix}{self._spec.name}/"):
+                with self._opened(version) as stream:
+                    self._record.learn(stream)
 
-    def _clear_batches(self, prefix: str) -> None:
-        """Take the record out of outcomes; delete pages and working files of ended jobs."""
-        for key, body in self._bodies(prefix):
-            if not self._record.is_in(body):
-                continue
-            job = key.split("/")[2]
-            if key.endswith(f"/{OUTCOME}"):
-                kept, n_removed = self._record.without_head_rows(body)
-                if n_removed:
-                    self._replace(key, kept, n_removed)
-            elif self._store.exists(f"{prefix}{job}/{OUTCOME}"):
-                self._client.delete_object(Bucket=self._bucket, Key=key)
+    def _rewrite(self, version: _Version, without: Without) -> int:
+        """Take the record out of a file, or delete an earlier version that holds it."""
+        with self._opened(version) as stream, SpooledTemporaryFile(_IN_MEMORY) as kept:
+            sieve = Sieve(kept if version.is_latest else None, self._record.mentions)
+            without(stream, sieve)
+            if sieve.n_removed and version.is_latest:
+                self._replace(version.key, kept)
+                self._done.rows[version.key] = sieve.n_removed
+            if sieve.n_removed and version.version_id != _UNVERSIONED:
+                self._delete(version)
+            if sieve.is_mentioned and (version.is_latest or not sieve.n_removed):
+                self._done.left[version.key] = _MENTIONED
+            return sieve.n_removed
+        return 0  # it cannot be read
+
+    def _clear_batch(self, job: str, versions: list[_Version]) -> None:
+        """Take the record out of a job that has ended; say where one that runs holds it."""
+        name, by_key = self._spec.name, defaultdict[str, list[_Version]](list)
+        for version in versions:
+            by_key[version.key].append(version)
+        outcome = batch_key(name, job, OUTCOME)
+        own = self._own_parts(job, by_key)
+        if outcome in by_key:
+            for number in own:
+                self._clear_part(job, number, by_key)
+            self._clear_outcome(outcome, batch_key(name, job, REPORT_HTML), by_key)
+        else:
+            self._done.left |= {part_key(name, job, "input", n): _RUNNING for n in own}
+        for version in self._versions(batch_key(name, job, "")):
+            self._look_at(version, _MENTIONED)
+
+    def _own_parts(self, job: str, by_key: _ByKey) -> list[int]:
+        """Return the numbers of the parts whose input holds the record."""
+        plan, own = batch_key(self._spec.name, job, PLAN), list[int]()
+        layout: FileLayout | None = None
+        n_parts = 0
+        for version in by_key.get(plan, ()):
+            with self._opened(version) as stream:
+                found = from_bytes(BatchPlan, stream.read())
+                layout, n_parts = found.layout, len(found.parts)
+        if layout is None:  # the file was refused, or the job has only begun
+            return own
+        for number in range(n_parts):
+            for version in by_key.get(part_key(self._spec.name, job, "input", number), ()):
+                with self._opened(version) as stream:
+                    if self._record.is_in_part(stream.read(), layout):
+                        own.append(number)
+        return list(dict.fromkeys(own))
+
+    def _clear_part(self, job: str, number: int, by_key: _ByKey) -> None:
+        summary = part_key(self._spec.name, job, "summary", number)
+        for version in by_key.get(summary, ()):
+            self._rewrite(version, self._record.without_head_rows)
+        for kind in ("answers", "refused", "input"):  # the input last: it tells which part it is
+            key = part_key(self._spec.name, job, kind, number)
+            if versions := by_key.get(key):
                 self._done.deleted.append(key)
-            else:
-                self._done.left.append(key)
-        self._forget_older(prefix, lambda _, body: self._record.is_in(body))
+                for version in versions:
+                    self._delete(version)
 
-    def _bodies(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        for found in [*self._store.under(prefix)]:
-            self._show_life(found.key)
-            with suppress(KeyError):  # its retention ended meanwhile
-                yield found.key, _unpacked(self._store.get(found.key))
+    def _clear_outcome(self, outcome: str, page: str, by_key: _ByKey) -> None:
+        """Take the record out of the first rows that a batch shows, and draw its page again."""
+        n_removed = 0
+        for version in by_key[outcome]:
+            n_removed += self._rewrite(version, self._record.without_head_rows)
+        for version in by_key.get(page, ()):
+            with self._opened(version) as stream:
+                if not n_removed and not self._record.is_in_page(stream.read()):
+                    continue
+                if version.is_latest:
+                    body = render(from_bytes(BatchOutcome, self._store.get(outcome)))
+                    self._store.put(page, body)
+                    self._done.rows[page] = max(1, n_removed)
+                if version.version_id != _UNVERSIONED:
+                    self._delete(version)
+
+    def _look_at(self, version: _Version, why: str) -> None:
+        """Say that an object holds the record, or an earlier version of it does."""
+        if version.key in self._done.left:
+            return
+        with self._opened(version) as stream:
+            if self._record.is_in_file(version.key, stream):
+                note = "" if version.is_latest else "; an earlier version, kept for 30 days"
+                self._done.left[version.key] = why + note
+
+    @contextmanager
+    def _opened(self, version: _Version) -> Iterator[BinaryIO]:
+        """Yield what a version holds, unpacked; what cannot be read is noted and passed over."""
+        self._show_life(version.key)
+        try:
+            with self._store.open(version.key, version.version_id) as stream:
+                yield _unpacked(version.key, stream)
+        except _UNREADABLE as error:
+            self._done.unread[version.key] = f"{type(error).__name__}: {error}"[:200]
+
+    def _replace(self, key: str, kept: IO[bytes]) -> None:
+        with self._store.open(key) as stream:
+            is_packed = stream.read(2) == _GZIP
+        kept.seek(0)
+        with SpooledTemporaryFile(_IN_MEMORY) as packed:
+            if is_packed:
+                with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as archive:
+                    copyfileobj(kept, archive)
+                packed.seek(0)
+            self._store.put_stream(key, cast(BinaryIO, packed if is_packed else kept))
+
+    def _delete(self, version: _Version) -> None:
+        self._client.delete_object(
+            Bucket=self._bucket, Key=version.key, VersionId=version.version_id
+        )
+
+    def _versions(self, prefix: str) -> list[_Version]:
+        """Return all versions under a prefix, by key, the newest of a key first."""
+        pages = self._client.get_paginator("list_object_versions")
+        return [
+            _Version(found["Key"], found["VersionId"], found["IsLatest"])
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix)
+            for found in page.get("Versions", ())
+        ]
 
     def _show_life(self, key: str) -> None:
         self._n_read += 1
-        if self._n_read % _SIGN_OF_LIFE == 0 and not self._quiet:
-            console.print(f"{self._n_read} objects read; at {key}", style="dim")
-
-    def _replace(self, key: str, body: bytes, n_removed: int) -> None:
-        with self._store.open(key) as stream:
-            is_packed = stream.read(2) == _GZIP
-        self._store.put(key, gzip.compress(body, mtime=0) if is_packed else body)
-        self._done.rows[key] = n_removed
-
-    def _forget_older(self, prefix: str, holds: Callable[[str, bytes], bool]) -> None:
-        """Delete the earlier versions that hold the record, which the bucket keeps for a time.
-
-        Those of an earlier run that was cut off too, and of objects that are deleted.
-        """
-        at: dict[str, Any] = {"Bucket": self._bucket}
-        pages = self._client.get_paginator("list_object_versions")
-        for page in pages.paginate(**at, Prefix=prefix):
-            for version in page.get("Versions", ()):
-                if version["IsLatest"]:
-                    continue
-                at_version = {**at, "Key": version["Key"], "VersionId": version["VersionId"]}
-                self._show_life(version["Key"])
-                with suppress(self._client.exceptions.NoSuchKey):
-                    body = self._client.get_object(**at_version)["Body"].read()
-                    if holds(version["Key"], _unpacked(body)):
-                        self._client.delete_object(**at_version)
+        now = time.monotonic()
+        if not self._quiet and now - self._said_at >= _SIGN_OF_LIFE_SECONDS:
+            self._said_at = now
+            console.print(f"{self._n_read} objects read; at {key}", style="dim", markup=False)
 
 
-_GZIP = b"\x1f\x8b"
-
-
-def _unpacked(body: bytes) -> bytes:
-    return gzip.decompress(body) if body[:2] == _GZIP else body
-
-
-class Record:
-    """One record by its id, and how to take it out of each kind of file."""
-
-    def __init__(self, record_id: str, id_columns: list[str], hashed: str = "") -> None:
-        """`hashed` is what the log holds where record ids are personal."""
-        self._id, self._logged_ids = record_id, {record_id, hashed} - {""}
-        self._columns = [*id_columns, *(f"id_{name}" for name in id_columns)]
-        self._word = re.compile(rf"(?<![\w-]){re.escape(record_id)}(?![\w-])".encode())
-        self._predictions: set[str] = set()
-
-    def is_in(self, body: bytes) -> bool:
-        """Return whether the id stands in a file, as a word."""
-        return bool(self._word.search(body))
-
-    def without_log_lines(self, _: str, body: bytes) -> tuple[bytes, int]:
-        """Return the lines of other records, and how many were taken out."""
-        return _filtered(body, self._is_logged)
-
-    def without_failed_lines(self, _: str, body: bytes) -> tuple[bytes, int]:
-        """Return Firehose's lines of other records: each holds a line of the log in base 64."""
-
-        def is_it(line: Line) -> bool:
-            raw = base64.b64decode(line.get("rawData", ""))
-            return any(self._is_logged(json.loads(part)) for part in raw.splitlines() if part)
-
-        return _filtered(body, is_it)
-
-    def without_labels(self, _: str, body: bytes) -> tuple[bytes, int]:
-        """Return the other labels of a request."""
-        document = json.loads(body)
-        kept = [label for label in document["labels"] if not self._is_logged(label)]
-        n_removed = len(document["labels"]) - len(kept)
-        return canonical_json({**document, "labels": kept}), n_removed
-
-    def without_results(self, key: str, body: bytes) -> tuple[bytes, int]:
-        """Return the rows of other records of a result file, in its format."""
-        if key.endswith(REFUSED_SUFFIX):
-            return _filtered(body, lambda line: self._has_id(line["cells"]))
-        name = key.removesuffix(".gz")
-        if name.endswith(".jsonl"):
-            return _filtered(body, self._has_id)
-        if name.endswith(".parquet"):
-            return self._without_in_parquet(body)
-        if name.endswith(".csv"):
-            return self._without_in_csv(body)
-        return body, 0
-
-    def without_head_rows(self, body: bytes) -> tuple[bytes, int]:
-        """Return a batch's outcome without the record among its first rows."""
-        outcome = json.loads(body)
-        head = (outcome.get("counts") or {}).get("head") or []
-        kept = [row for row in head if not self._has_id(row)]
-        if len(kept) < len(head):
-            outcome["counts"]["head"] = kept
-        return canonical_json(outcome), len(head) - len(kept)
-
-    def _is_logged(self, line: Line) -> bool:
-        is_it = (
-            line.get("record_id") in self._logged_ids
-            or line.get("prediction_id") in self._predictions
-        )
-        if is_it and "prediction_id" in line:
-            self._predictions.add(line["prediction_id"])
-        return is_it
-
-    def _has_id(self, cells: Line) -> bool:
-        return any(str(cells.get(name)) == self._id for name in self._columns)
-
-    def _without_in_csv(self, body: bytes) -> tuple[bytes, int]:
-        rows = csv.reader(io.StringIO(body.decode("utf-8"), newline=""))
-        header = next(rows, [])
-        places = [place for place, name in enumerate(header) if name in self._columns]
-        shown = {self._id, f"'{self._id}"}  # as a result escapes what a spreadsheet would run
-        text, n_removed = io.StringIO(newline=""), 0
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        for row in rows:
-            if any(row[place] in shown for place in places if place < len(row)):
-                n_removed += 1
-            else:
-                writer.writerow(row)
-        return text.getvalue().encode(), n_removed
-
-    def _without_in_parquet(self, body: bytes) -> tuple[bytes, int]:
-        found = pyarrow.parquet.read_table(io.BytesIO(body))
-        is_it = pa.array([False] * len(found))
-        for name in set(self._columns).intersection(found.column_names):
-            equal = pc.equal(found[name].cast(pa.string()), self._id)
-            is_it = pc.or_(is_it, pc.fill_null(equal.combine_chunks(), False))
-        out = io.BytesIO()
-        pyarrow.parquet.write_table(found.filter(pc.invert(is_it)), out)
-        return out.getvalue(), pc.sum(is_it).as_py() or 0
-
-
-def _filtered(body: bytes, is_it: Callable[[Line], bool]) -> tuple[bytes, int]:
-    kept, n_removed = [], 0
-    for line in body.splitlines(keepends=True):
-        try:
-            is_of_record = is_it(json.loads(line))
-        except (ValueError, AttributeError, KeyError, TypeError):
-            is_of_record = False  # no line of Noria's
-        n_removed += is_of_record
-        if not is_of_record:
-            kept.append(line)
-    return b"".join(kept), n_removed
+def _unpacked(key: str, stream: BinaryIO) -> BinaryIO:
+    """Return a stream of what an object holds: of an archive its content; of Parquet seekable."""
+    if key.endswith(PARQUET):
+        whole = TemporaryFile()  # noqa: SIM115 - ends with its reader
+        copyfileobj(stream, whole)
+        whole.seek(0)
+        return cast(BinaryIO, whole)
+    is_packed = cast(BufferedReader, stream).peek(2)[:2] == _GZIP
+    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_packed else stream

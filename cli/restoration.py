@@ -1,13 +1,14 @@
 """`noria restore`: bring back objects of the data bucket that were deleted by mistake."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from cli.display import console
-from cli.shared import Json, Stage, show, told
+from cli.shared import Json, Stage, require_yes, show, told
 from cli.target import Target
 from infra.config import LOCAL_STAGE as LOCAL
 
@@ -35,28 +36,55 @@ def restore(
     """
     with told():
         target = Target(stage)
-        found = [*deleted(target, prefix, datetime.now(UTC) - timedelta(hours=hours))]
-        if found and not yes and not as_json:
-            for key, _ in found[:_SHOWN]:
-                console.print(key, markup=False)
-            typer.confirm(f"Bring back {len(found)} object(s) on stage {stage}?", abort=True)
-        bring_back(target, found)
-        keys = [key for key, _ in found]
+        found = deleted(target, prefix, datetime.now(UTC) - timedelta(hours=hours))
+        if found:
+            if not yes and not as_json:
+                for entry in found[:_SHOWN]:
+                    console.print(entry.key, markup=False)
+            question = f"Bring back {len(found)} object(s) on stage {stage}?"
+            require_yes(question, yes=yes, as_json=as_json)
+        keys = bring_back(target, found)
         show(as_json, {"restored": keys}, lambda: f"{len(keys)} object(s) are back")
+        if len(keys) < len(found):
+            raise ValueError(
+                f"{len(found) - len(keys)} object(s) did not come back; run this again"
+            )
 
 
-def deleted(target: Target, prefix: str, since: datetime) -> Iterator[tuple[str, str]]:
-    """Yield (key, id of the delete marker) of objects that were deleted since."""
+class Deleted(NamedTuple):
+    """An object that was deleted and of which a version is kept."""
+
+    key: str
+    markers: tuple[str, ...]  # ids of the delete markers above its newest version
+
+
+def deleted(target: Target, prefix: str, since: datetime) -> list[Deleted]:
+    """Return the objects that were deleted since, by key; deleting one again is no deletion."""
+    markers = defaultdict[str, list[dict[str, Any]]](list)
+    newest: dict[str, datetime] = {}
     pages = target.client("s3").get_paginator("list_object_versions")
     for page in pages.paginate(Bucket=target.outputs["DataBucket"], Prefix=prefix):
-        markers: list[dict[str, Any]] = page.get("DeleteMarkers", [])
-        for marker in markers:
-            if marker["IsLatest"] and marker["LastModified"] >= since:
-                yield marker["Key"], marker["VersionId"]
+        for marker in page.get("DeleteMarkers", ()):
+            markers[marker["Key"]].append(marker)
+        for version in page.get("Versions", ()):  # the newest of a key first
+            newest.setdefault(version["Key"], version["LastModified"])
+    found = []
+    for key, of_key in sorted(markers.items()):
+        if key not in newest or not any(marker["IsLatest"] for marker in of_key):
+            continue  # nothing is left of it, or it was written again
+        above = [marker for marker in of_key if marker["LastModified"] >= newest[key]]
+        if min(marker["LastModified"] for marker in above) >= since:
+            found.append(Deleted(key, tuple(marker["VersionId"] for marker in above)))
+    return found
 
 
-def bring_back(target: Target, markers: list[tuple[str, str]]) -> None:
-    """Remove delete markers: the version below each is the object again."""
+def bring_back(target: Target, found: Iterable[Deleted]) -> list[str]:
+    """Remove delete markers: the version below is the object again. Return the keys that are."""
     client, bucket = target.client("s3"), target.outputs["DataBucket"]
-    for key, marker in markers:
-        client.delete_object(Bucket=bucket, Key=key, VersionId=marker)
+    keys = []
+    for entry in found:
+        for marker in entry.markers:
+            client.delete_object(Bucket=bucket, Key=entry.key, VersionId=marker)
+        if target.artifacts.exists(entry.key):
+            keys.append(entry.key)
+    return keys

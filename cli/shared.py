@@ -47,3 +47,12 @@ def checked(project: str) -> str:
     if project not in names:
         raise UnknownProjectError(f"no project '{project}'; there are: {', '.join(names)}")
     return project
+
+
+def require_yes(question: str, *, yes: bool, as_json: bool) -> None:
+    """Ask before something that cannot be taken back; with --json nobody can be asked."""
+    if yes:
+        return
+    if as_json:
+        raise ValueError("--json needs --yes: nobody can be asked")
+    typer.confirm(question, abort=True)

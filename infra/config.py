@@ -113,6 +113,7 @@ class Deployment(BaseModel):
             "batch-inbox/": working,
             "batches/": working,
             "analyses/": working,
+            "erasures/": working,
             "batch-results/": self.batch_result_days,
         }
 

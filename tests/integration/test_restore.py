@@ -21,7 +21,7 @@ def test_a_deleted_model_comes_back_and_nothing_is_written_over_it(target):
     assert store.put(KEY, b"first", if_absent=True)
     s3.delete_object(Bucket=bucket, Key=KEY)
     assert not store.exists(KEY)
-    bring_back(target, [*deleted(target, "models/quick/", datetime.now(UTC) - timedelta(hours=1))])
+    bring_back(target, deleted(target, "models/quick/", datetime.now(UTC) - timedelta(hours=1)))
     assert store.get(KEY) == b"first"
     assert not store.put(KEY, b"second", if_absent=True)
     assert store.get(KEY) == b"first"

@@ -2,19 +2,28 @@
 
 import base64
 import gzip
-import io
 import json
-from types import SimpleNamespace
+from datetime import UTC, datetime
+from functools import cache
+from itertools import count
 
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
-from cli.erasure import Eraser, Record
+from cli.erased_record import Record
+from cli.erasure import Eraser
+from noria.errors import StoreUnavailableError
+from noria.records.batch import BatchCounts, BatchOutcome, BatchPlan, FileLayout, PlannedPart
+from noria.records.codec import from_bytes, to_bytes
+from noria.reporting.batch_report import render
+from noria.spec.loader import parse_spec
+from noria_aws.aws.s3 import S3Artifacts
 from tests.support.bucket import BUCKET, versioned_stage
+from tests.support.specs import QUICK_TICKETS
 
+SPEC = parse_spec(f'{QUICK_TICKETS}[batch]\nid_columns = ["number"]\n', source="quick.toml")
 MINE, OTHER = "INC-7", "INC-70"
 MY_ANSWER, OTHER_ANSWER = "20261101t000000-aaaa-00000001", "20261101t000000-aaaa-00000002"
+AT = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
 
 
 def _lines(*rows):
@@ -25,8 +34,9 @@ LOGGED = (
     {"prediction_id": MY_ANSWER, "record_id": MINE, "prediction": "a"},
     {"prediction_id": OTHER_ANSWER, "record_id": OTHER, "prediction": "b"},
 )
+FAILED_CHALLENGER = {"prediction_id": MY_ANSWER, "prediction": None, "failure": "x"}
 LABELS = {
-    "at": "2026-11-01T00:00:00+00:00",
+    "at": AT,
     "labels": [
         {"record_id": MINE, "label": "a"},
         {"prediction_id": MY_ANSWER, "label": "a"},
@@ -34,7 +44,6 @@ LABELS = {
     ],
 }
 RESULTS = b"line,number,prediction\n2,INC-7,a\n3,INC-70,b\n"
-OUTCOME = {"counts": {"head": [{"line": 2, "number": MINE}, {"line": 3, "number": OTHER}]}}
 
 
 @pytest.fixture
@@ -44,23 +53,102 @@ def target():
         yield stage
 
 
+def _counts(*ids):
+    head = tuple({"line": n, "number": name, "prediction": "a"} for n, name in enumerate(ids))
+    return BatchCounts(
+        n_rows=2,
+        n_answered=2,
+        n_refused=0,
+        n_outside=0,
+        reasons={},
+        columns=("line", "number", "prediction"),
+        head=head,
+        classes={"a": 1, "b": 1},
+        histogram=(0,) * 20,
+        histogram_of="confidence",
+    )
+
+
+def _outcome(job, *ids):
+    return BatchOutcome(
+        project="quick",
+        job_id=job,
+        source_key=f"batch-inbox/quick/{job}/rows.csv",
+        filename="rows.csv",
+        started_at=AT,
+        finished_at=AT,
+        seconds=1.0,
+        outcome="BatchCompleted",
+        summary="2 of 2 rows answered",
+        n_parts=2,
+        counts=_counts(*ids),
+    )
+
+
+@cache
+def _page(job, *ids):
+    return render(_outcome(job, *ids))
+
+
+def _put_batch(put, job, *, has_ended, first=b"INC-7,as others\n"):
+    """A job of two parts: in the first the record may be, the second only mentions it."""
+    at = f"batches/quick/{job}"
+    layout = FileLayout(is_json=False, header=("number", "text"))
+    parts = (PlannedPart(2, 20), PlannedPart(3, 20))
+    plan = BatchPlan("quick", job, "k", "rows.csv", AT, parts=parts, layout=layout)
+    put(f"{at}/plan.json", to_bytes(plan))
+    put(f"{at}/owner.json", b'{"owner":"x"}')
+    put(f"{at}/input/000000", first)
+    put(f"{at}/input/000001", b"INC-70,see INC-7\n")
+    if has_ended:
+        ids = [first.partition(b",")[0].decode(), OTHER]
+        put(f"{at}/answers/000000", f"line,number,prediction\n2,{ids[0]},a\n".encode())
+        put(f"{at}/answers/000001", b"3,INC-70,b\n")
+        put(f"{at}/refused/000000", b"")
+        put(f"{at}/summary/000000", to_bytes(_counts(ids[0])))
+        put(f"{at}/summary/000001", to_bytes(_counts(OTHER)))
+        put(f"{at}/outcome.json", to_bytes(_outcome(job, *ids)))
+        put(f"{at}/report.html", _page(job, *ids))
+
+
 def _everywhere(target):
     put = target.artifacts.put
-    failed = _lines(*({"rawData": base64.b64encode(_lines(row)).decode()} for row in LOGGED))
+    _put_what_is_cleared(put)
+    _put_batch(put, "others", has_ended=True, first=b"INC-9,x\n")
+    _put_batch(put, "running", has_ended=False)
+    put("inbox/quick/abc/rows.csv", b"number,label\nINC-7,a\n")
+    put("datasets/quick/v/train/rows.jsonl.gz", gzip.compress(_lines({"id": MINE})))
     put("predictions/tickets/2026/a.gz", gzip.compress(_lines(*LOGGED)))
-    put("predictions-failed/tickets/x/a", failed)
-    put("answers/tickets/2026110100/a.jsonl.gz", gzip.compress(_lines(*LOGGED)))
-    put("labels/tickets/2026110100/a.json", json.dumps(LABELS).encode())
-    put("batch-results/tickets/j.csv", RESULTS)
+
+
+def _put_what_is_cleared(put):
+    packed = [{"rawData": base64.b64encode(_lines(*LOGGED)).decode()}]
+    put("predictions/quick/2026/a.gz", gzip.compress(_lines(*LOGGED)))
+    put("predictions/quick/2026/b.gz", gzip.compress(_lines(FAILED_CHALLENGER)))
+    put("predictions-failed/quick/x/a", _lines(*packed))
+    put("answers/quick/2026110100/a.jsonl.gz", gzip.compress(_lines(*LOGGED)))
+    put("labels/quick/2026110100/a.json", json.dumps(LABELS).encode())
+    put("batch-results/quick/j.csv", RESULTS)
     refused = _lines({"line": 4, "errors": [], "cells": {"number": MINE}})
-    put("batch-results/tickets/j-refused.jsonl.gz", gzip.compress(refused))
-    put("batches/tickets/j/outcome.json", json.dumps(OUTCOME).encode())
-    put("batches/tickets/j/report.html", b"<td>INC-7</td>")
-    put("batches/tickets/j/input/000000", b"number\nINC-7\n")
-    put("batches/tickets/running/input/000000", b"number\nINC-7\n")
-    put("inbox/tickets/abc/rows.csv", b"number,label\nINC-7,a\n")
-    put("datasets/tickets/v/train/rows.jsonl.gz", gzip.compress(_lines({"id": MINE})))
-    put("predictions/messages/2026/a.gz", gzip.compress(_lines(*LOGGED)))
+    put("batch-results/quick/j-refused.jsonl.gz", gzip.compress(refused))
+    _put_batch(put, "ended", has_ended=True)
+
+
+GONE = [f"batches/quick/ended/{kind}/000000" for kind in ("answers", "refused", "input")]
+LEFT = {
+    "batches/quick/ended/input/000001": "mentions the id outside an id column",
+    "batches/quick/others/input/000001": "mentions the id outside an id column",
+    "batches/quick/running/input/000000": "the batch has not ended; run this again when it has",
+    "batches/quick/running/input/000001": "mentions the id outside an id column",
+    "datasets/quick/v/train/rows.jsonl.gz": (
+        "a dataset version: models have learned it; train again without the row"
+    ),
+    "inbox/quick/abc/rows.csv": "your file: take the row out, and upload it again",
+}
+
+
+def _erased(target, record_id=MINE):
+    return Eraser(target, SPEC, record_id, quiet=True).run()
 
 
 def _all_versions(target):
@@ -73,80 +161,152 @@ def _all_versions(target):
         yield key, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
 
 
-@pytest.fixture(autouse=True)
-def _ids_of_batches(monkeypatch):
-    """The ticket's number names a row of a file."""
-    spec = SimpleNamespace(id_columns=["number"])
-    monkeypatch.setattr("cli.erasure.load_spec", lambda _: spec)
+def _holding(target):
+    """Return the keys that hold or mention the record in any version, or its answer's id."""
+    word = Record(MINE, SPEC)
+    answer = MY_ANSWER.encode()
+    return sorted(
+        {key for key, body in _all_versions(target) if word.mentions(body) or answer in body}
+    )
 
 
 def test_no_version_of_what_can_be_reached_holds_the_record_any_more(target):
     """The neighbour whose id starts the same stays everywhere."""
     _everywhere(target)
-    done = Eraser(target, "tickets", MINE, quiet=True).run()
-    bodies = list(_all_versions(target))
-    word = Record(MINE, [])
-    holding = [key for key, body in bodies if word.is_in(body) or MY_ANSWER.encode() in body]
-    assert sorted(holding) == sorted([*done.left, "predictions/messages/2026/a.gz"])
-    assert done.left == [
-        "batches/tickets/running/input/000000",
-        "inbox/tickets/abc/rows.csv",
-        "datasets/tickets/v/train/rows.jsonl.gz",
-    ]
-    assert done.deleted == ["batches/tickets/j/input/000000", "batches/tickets/j/report.html"]
+    done = _erased(target)
+    assert _holding(target) == sorted([*LEFT, "predictions/tickets/2026/a.gz"])
+    assert (done.left, done.deleted, done.unread) == (LEFT, GONE, {})
     assert done.rows == {
-        "predictions/tickets/2026/a.gz": 1,
-        "predictions-failed/tickets/x/a": 1,
-        "answers/tickets/2026110100/a.jsonl.gz": 1,
-        "labels/tickets/2026110100/a.json": 2,
-        "batch-results/tickets/j-refused.jsonl.gz": 1,
-        "batch-results/tickets/j.csv": 1,
-        "batches/tickets/j/outcome.json": 1,
+        "predictions/quick/2026/a.gz": 1,
+        "predictions/quick/2026/b.gz": 1,
+        "predictions-failed/quick/x/a": 1,
+        "answers/quick/2026110100/a.jsonl.gz": 1,
+        "labels/quick/2026110100/a.json": 2,
+        "batch-results/quick/j-refused.jsonl.gz": 1,
+        "batch-results/quick/j.csv": 1,
+        "batches/quick/ended/summary/000000": 1,
+        "batches/quick/ended/outcome.json": 1,
+        "batches/quick/ended/report.html": 1,
     }
-    kept = [key for key, body in bodies if OTHER.encode() in body]
-    assert len(kept) == 6  # of the objects above all that held both, and the other project's
 
 
 def test_what_is_rewritten_keeps_its_form_and_its_other_rows(target):
     """Packed stays packed; a label of another record and the header of a file stay."""
     _everywhere(target)
-    Eraser(target, "tickets", MINE, quiet=True).run()
+    _erased(target)
     get = target.artifacts.get
-    assert gzip.decompress(get("answers/tickets/2026110100/a.jsonl.gz")) == _lines(LOGGED[1])
-    labels = json.loads(get("labels/tickets/2026110100/a.json"))
+    assert gzip.decompress(get("answers/quick/2026110100/a.jsonl.gz")) == _lines(LOGGED[1])
+    labels = json.loads(get("labels/quick/2026110100/a.json"))
     assert labels == {**LABELS, "labels": [{"record_id": OTHER, "label": "b"}]}
-    assert get("batch-results/tickets/j.csv") == b"line,number,prediction\n3,INC-70,b\n"
+    assert get("batch-results/quick/j.csv") == b"line,number,prediction\n3,INC-70,b\n"
+    ended = from_bytes(BatchOutcome, get("batches/quick/ended/outcome.json"))
+    assert [row["number"] for row in ended.counts.head] == [OTHER]
+    page = get("batches/quick/ended/report.html")
+    assert (OTHER.encode() in page, b">INC-7<" in page) == (True, False)
 
 
-def test_a_run_that_was_cut_off_is_finished_by_the_next_one(target):
-    """The new version was written, and the old one, which holds the record, was still there."""
+def test_a_batch_without_the_record_is_not_touched(target):
+    """Though a text in it mentions the id; nor are plans and owners of any batch."""
     _everywhere(target)
-    key = "answers/tickets/2026110100/a.jsonl.gz"
-    target.artifacts.put(key, gzip.compress(_lines(LOGGED[1])))
-    target.client("s3").delete_object(Bucket=BUCKET, Key="batches/tickets/j/report.html")
-    Eraser(target, "tickets", MINE, quiet=True).run()
-    word = Record(MINE, [])
-    mine = [k for k, body in _all_versions(target) if word.is_in(body)]
-    assert key not in mine
-    assert "batches/tickets/j/report.html" not in mine
+    before = {key: body for key, body in _all_versions(target) if key.startswith("batches/")}
+    _erased(target)
+    after = dict(_all_versions(target))
+    kept = [key for key in before if "/others/" in key or key.endswith(("plan.json", "owner.json"))]
+    assert len(kept) == 15
+    assert {key: after.get(key) for key in kept} == {key: before[key] for key in kept}
+
+
+def test_a_short_id_touches_only_its_own_rows(target):
+    """A 7 stands in every plan and count; as an id it is in one row here."""
+    _put_batch(target.artifacts.put, "ended", has_ended=True, first=b"7,x\n")
+    _put_batch(target.artifacts.put, "others", has_ended=True, first=b"8,7 and 7\n")
+    done = _erased(target, "7")
+    assert done.deleted == GONE
+    assert all("/ended/" in key for key in done.rows)
+
+
+@pytest.fixture
+def _quick_pages(monkeypatch):
+    monkeypatch.setattr("cli.erasure.render", lambda _: b"<td>INC-70</td>")
+
+
+@pytest.mark.usefixtures("_quick_pages")
+@pytest.mark.parametrize("operation", ["PutObject", "DeleteObject"])
+def test_a_run_that_was_cut_off_anywhere_is_finished_by_the_next_one(operation):
+    """Cut before each write and each deletion in turn, until a run goes through."""
+    assert _n_cuts(operation) >= 10
+
+
+def _n_cuts(operation):
+    return next(after for after in count() if not _is_cut_off_and_finished(operation, after))
+
+
+def _is_cut_off_and_finished(operation, after):
+    """Let a run fail at its write number `after`; return whether it did, and finish it."""
+    with versioned_stage() as target:
+        _put_what_is_cleared(target.artifacts.put)
+        client, n_seen = target.client("s3"), 0
+
+        def cut(**_):
+            nonlocal n_seen
+            n_seen += 1
+            if n_seen > after:
+                raise ConnectionAbortedError("the machine went away")
+
+        event = f"provide-client-params.s3.{operation}"
+        client.meta.events.register(event, cut)
+        try:
+            _erased(target)
+        except (ConnectionAbortedError, StoreUnavailableError):
+            is_cut = True
+        else:
+            is_cut = False
+        client.meta.events.unregister(event, cut)
+        _erased(target)
+        assert _holding(target) == ["batches/quick/ended/input/000001"]  # a mention
+        return is_cut
+
+
+@pytest.mark.usefixtures("_quick_pages")
+def test_a_run_that_kept_no_note_of_the_answers_would_not_be_finished(monkeypatch):
+    """The control: a line that fails names no record, and the line that does is gone already."""
+    monkeypatch.setattr(S3Artifacts, "exists", lambda *_: False)  # the note is not found again
+    with pytest.raises(AssertionError, match="predictions/quick/2026/b"):
+        _n_cuts("PutObject")
+
+
+def test_what_cannot_be_read_is_said_and_ends_nothing(target):
+    """A cut archive, labels that are none and a broken table: the others are still cleared."""
+    _everywhere(target)
+    put = target.artifacts.put
+    put("predictions/quick/2026/c.gz", gzip.compress(_lines(*LOGGED) * 99)[:-9])
+    put("labels/quick/2026110100/b.json", b"[]")
+    put("batch-results/quick/k.parquet", b"PAR1")
+    done = _erased(target)
+    assert sorted(done.unread) == [
+        "batch-results/quick/k.parquet",
+        "labels/quick/2026110100/b.json",
+        "predictions/quick/2026/c.gz",
+    ]
+    assert done.unread["predictions/quick/2026/c.gz"].startswith("EOFError: Compressed file ended")
+    assert done.rows["labels/quick/2026110100/a.json"] == 2
+    assert gzip.decompress(target.artifacts.get("predictions/quick/2026/a.gz")) == _lines(LOGGED[1])
+
+
+def test_an_earlier_version_of_a_deleted_object_that_holds_the_record_goes_too(target):
+    """The bucket keeps versions for thirty days, of what is deleted too."""
+    _everywhere(target)
+    for key in ("answers/quick/2026110100/a.jsonl.gz", "batches/quick/ended/report.html"):
+        target.client("s3").delete_object(Bucket=BUCKET, Key=key)
+    _erased(target)
+    assert _holding(target) == sorted([*LEFT, "predictions/tickets/2026/a.gz"])
 
 
 def test_a_second_time_finds_nothing_to_remove(target):
     """And a record that never was there changes nothing."""
     _everywhere(target)
-    Eraser(target, "tickets", MINE, quiet=True).run()
+    _erased(target)
     before = sorted(_all_versions(target))
-    again = Eraser(target, "tickets", MINE, quiet=True).run()
-    other = Eraser(target, "tickets", "INC", quiet=True).run()
+    again, other = _erased(target), _erased(target, "INC-1")
     assert (again.rows, again.deleted) == (other.rows, other.deleted) == ({}, [])
     assert sorted(_all_versions(target)) == before
-
-
-def test_a_result_in_parquet_loses_the_row_and_keeps_its_types():
-    """Ids may be numbers there."""
-    table = pa.table({"number": [7, 70], "prediction": ["a", "b"], "confidence": [0.5, 0.25]})
-    out = io.BytesIO()
-    pyarrow.parquet.write_table(table, out)
-    body, n_removed = Record("7", ["number"]).without_results("j.parquet", out.getvalue())
-    assert n_removed == 1
-    assert pyarrow.parquet.read_table(io.BytesIO(body)).equals(table.slice(1))

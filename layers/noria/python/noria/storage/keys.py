@@ -151,6 +151,11 @@ def batch_values_prefix(project: str) -> str:
     return f"batch-results/{project}/values/"
 
 
+def erasure_key(project: str, hashed_id: str) -> str:
+    """Return what an erasure under way keeps, so that the next one can finish it."""
+    return f"erasures/{project}/{hashed_id}.json"
+
+
 def analysis_key(project: str, analysis_id: str, name: str) -> str:
     """Return a file of one analysis of rows: `drift.json`, `rows/…`, `features/…`."""
     return f"analyses/{project}/{analysis_id}/{name}"

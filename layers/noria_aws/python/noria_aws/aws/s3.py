@@ -28,10 +28,13 @@ class S3Artifacts:
             body: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
             return body
 
-    def open(self, key: str) -> BinaryIO:
-        """Return the object as a stream that is never wholly in memory."""
+    def open(self, key: str, version_id: str | None = None) -> BinaryIO:
+        """Return the object, or an earlier version, as a stream that is never wholly in memory."""
+        at = {"Bucket": self._bucket, "Key": key}
+        if version_id is not None:
+            at["VersionId"] = version_id
         with translated(f"opening {key}", key=key):
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            body = self._client.get_object(**at)["Body"]
         return BufferedReader(_Body(body, key), _BUFFER_BYTES)
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:

@@ -1,0 +1,327 @@
+"""One record by its id: whether a file holds it, and the file without it.
+
+Files are read by their format, so that the id of one record is not found inside another's number
+or text. What only mentions the id, as a text may, is seen and left.
+"""
+
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import IO, Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+from markupsafe import escape
+
+from noria.batch.parts import decoded, whole_records
+from noria.data.parsing import ByteBudget, long_cells, read_records
+from noria.records.batch import FileLayout
+from noria.spec.catalog import PARQUET, ROW_SUFFIXES
+from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
+from noria.storage.ids import hashed_record_id
+from noria.storage.keys import REFUSED_SUFFIX
+
+Line = dict[str, Any]
+_BLOCK_BYTES = 1 << 20
+_SHORTEST_WORD = 4  # a shorter id is a word of too many texts: it is looked for in id columns only
+_WHOLE_RECORD = "(record)"  # the field of a refusal whose cells could not be told apart
+_ARROW_STREAM = b"\xff\xff\xff\xff"
+
+
+class Sieve:
+    """Takes what stays of a file, and counts.
+
+    Parameters
+    ----------
+    out : binary stream or None
+        None: only count.
+    """
+
+    def __init__(self, out: IO[bytes] | None, mentions: Callable[[bytes], bool]) -> None:
+        self._out, self._mentions = out, mentions
+        self.n_removed, self.is_mentioned = 0, False
+
+    def keep(self, piece: bytes) -> None:
+        """Write a piece that stays."""
+        self.is_mentioned = self.is_mentioned or self._mentions(piece)
+        if self._out is not None:
+            self._out.write(piece)
+
+    def keep_table(self, table: pa.Table) -> None:
+        """Write a Parquet file that stays."""
+        self.is_mentioned = self.is_mentioned or any(
+            self._mentions(str(cell).encode()) for cell in _texts(table)
+        )
+        if self._out is not None:
+            pyarrow.parquet.write_table(table, self._out)
+
+
+Without = Callable[[BinaryIO, Sieve], None]  # reads a file and hands on what stays of it
+
+
+class Record:
+    """One record of a project."""
+
+    def __init__(self, record_id: str, spec: ProjectSpec) -> None:
+        self._id, self._spec, self._columns = record_id, spec, spec.id_columns
+        self.hashed = hashed_record_id(spec.name, record_id)
+        self._logged_ids = {record_id, self.hashed}
+        self.predictions: set[str] = set()  # ids of its answers, as far as they are known
+        self._in_page = str(escape(record_id)).encode()
+        forms = {json.dumps(record_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+        forms |= {record_id, record_id.replace('"', '""')}
+        shown = b"|".join(re.escape(form) for form in {self._in_page, *(f.encode() for f in forms)})
+        # No part of a longer word or of a decimal number.
+        before = rb"(?<![\w-])" + (rb"(?<!\d\.)" if record_id[:1].isdigit() else b"")
+        after = rb"(?![\w-])" + (rb"(?!\.\d)" if record_id[-1:].isdigit() else b"")
+        self._word = re.compile(before + b"(?:" + shown + b")" + after)
+
+    def mentions(self, body: bytes) -> bool:
+        """Return whether the id stands in bytes as a word; never for ids under 4 characters."""
+        return len(self._id) >= _SHORTEST_WORD and bool(self._word.search(body))
+
+    def learn(self, stream: BinaryIO) -> None:
+        """Note the ids of its answers in the log, filed answers or Firehose's failed lines."""
+        for line in _json_lines(stream):
+            packed = line.get("rawData")
+            inner = _json_lines(io.BytesIO(base64.b64decode(packed))) if packed else [line]
+            for entry in inner:
+                answer = entry.get("prediction_id")
+                if isinstance(answer, str) and _one_of(entry, "record_id", self._logged_ids):
+                    self.predictions.add(answer)
+
+    def without_log_lines(self, stream: BinaryIO, sieve: Sieve) -> None:
+        """Take its lines out of the prediction log or of filed answers."""
+        _sift(stream, sieve, self._is_logged)
+
+    def without_failed_lines(self, stream: BinaryIO, sieve: Sieve) -> None:
+        """Take its lines out of what Firehose gave up on: lines of the log, packed in base 64."""
+        for outer in stream:
+            entry = _as_object(outer)
+            try:
+                raw = base64.b64decode(entry["rawData"], validate=True)
+            except (KeyError, TypeError, ValueError):
+                sieve.keep(outer)
+                continue
+            lines = raw.splitlines(keepends=True)
+            kept = [line for line in lines if not self._is_logged(_as_object(line))]
+            sieve.n_removed += len(lines) - len(kept)
+            sieve.is_mentioned = sieve.is_mentioned or self.mentions(b"".join(kept))
+            if len(kept) == len(lines):
+                sieve.keep(outer)
+            elif kept:
+                packed = base64.b64encode(b"".join(kept)).decode()
+                sieve.keep(json.dumps({**entry, "rawData": packed}).encode() + b"\n")
+
+    def without_labels(self, stream: BinaryIO, sieve: Sieve) -> None:
+        """Take its labels out of those of a request."""
+        document = _as_object(stream.read())
+        kept = [label for label in document["labels"] if not self._is_logged(label)]
+        sieve.n_removed = len(document["labels"]) - len(kept)
+        sieve.keep(canonical_json({**document, "labels": kept}))
+
+    def without_head_rows(self, stream: BinaryIO, sieve: Sieve) -> None:
+        """Take its row out of the first rows that a batch's outcome or a part's summary shows."""
+        document = _as_object(stream.read())
+        counts: Line = (document.get("counts") if "counts" in document else document) or {}
+        head = counts.get("head") or []
+        kept = [row for row in head if not self._is_in_result(row)]
+        sieve.n_removed = len(head) - len(kept)
+        if sieve.n_removed:
+            counts["head"] = kept
+        sieve.keep(canonical_json(document))
+
+    def without_results(self, key: str) -> Without | None:
+        """Return what takes its rows out of a result file; None where the format has no rows."""
+        name = key.removesuffix(".gz")
+        if key.endswith(REFUSED_SUFFIX):
+            return lambda stream, sieve: _sift(stream, sieve, self._is_refused)
+        if name.endswith(".jsonl"):
+            return lambda stream, sieve: _sift(stream, sieve, self._is_in_result)
+        if name.endswith(PARQUET):
+            return self._without_in_parquet
+        return self._without_in_csv if name.endswith(".csv") else None
+
+    def is_in_part(self, body: bytes, layout: FileLayout) -> bool:
+        """Return whether a part of a batch's input holds the record."""
+        if not self._columns or not self._word.search(body):
+            return False
+        if layout.is_json:
+            return any(self._is_in_json(line) for line in io.BytesIO(body))
+        places = [n for n, name in enumerate(layout.header) if name in self._columns]
+        for lines in whole_records(iter(io.BytesIO(body)), layout):
+            cells = _cells(lines, layout.delimiter)
+            if len(cells) == len(layout.header):
+                if any(cells[place] == self._id for place in places):
+                    return True
+            elif self._word.search(b"".join(lines)):
+                return True
+        return False
+
+    def _is_in_json(self, line: bytes) -> bool:
+        """Return whether a line of JSON holds the id; one that is none of JSON, anywhere."""
+        cells = _as_object(line)
+        if not cells:
+            return bool(self._word.search(line))
+        return any(str(cells.get(name)) == self._id for name in self._names())
+
+    def _names(self) -> set[str]:
+        """Return what the id columns may be called in a file."""
+        aliases = self._spec.column_aliases
+        return {*self._columns, *(a for a, name in aliases.items() if name in self._columns)}
+
+    def is_in_page(self, body: bytes) -> bool:
+        """Return whether a cell of a page's table is the id."""
+        return bool(re.search(rb">\s*" + re.escape(self._in_page) + rb"\s*<", body))
+
+    def is_in_file(self, name: str, stream: BinaryIO) -> bool:
+        """Return whether a file holds the id in an id column, or mentions it."""
+        if name.endswith(PARQUET):
+            return self._is_in_tables(_parquet_tables(stream))
+        if len(self._id) < _SHORTEST_WORD:
+            return self._is_in_rows(name, stream)
+        tail = b""
+        while block := stream.read(_BLOCK_BYTES):
+            if not tail and block.startswith(_ARROW_STREAM):
+                return self._is_in_tables(_stream_tables(chain([block], iter(stream.read, b""))))
+            if self.mentions(tail + block):
+                return True
+            tail = (tail + block)[-8 * len(self._id) - 8 :]
+        return False
+
+    def _is_in_rows(self, name: str, stream: BinaryIO) -> bool:
+        plain = name.removesuffix(".gz")  # the stream is unpacked
+        if not plain.endswith(ROW_SUFFIXES):
+            return False
+        wanted = {*self._names(), "id"}  # `id` in dataset versions
+        budget, delimiter = ByteBudget(1 << 62), self._spec.dataset.delimiter
+        for record in read_records(stream, plain, budget, delimiter=delimiter):
+            if any(str(record.cells.get(column)) == self._id for column in wanted):
+                return True
+        return False
+
+    def _is_in_tables(self, tables: Iterable[pa.Table]) -> bool:
+        return any(
+            pc.any(self._rows_of(table)).as_py()
+            or any(self.mentions(cell.encode()) for cell in _texts(table))
+            for table in tables
+        )
+
+    def _is_logged(self, line: Line) -> bool:
+        is_own = _one_of(line, "record_id", self._logged_ids)
+        return is_own or _one_of(line, "prediction_id", self.predictions)
+
+    def _is_refused(self, line: Line) -> bool:
+        cells = line.get("cells") or {}
+        if any(str(cells.get(name)) == self._id for name in self._columns):
+            return True
+        fields = [error.get("field") for error in line.get("errors", ())]
+        return _WHOLE_RECORD in fields and self._is_in_any_cell(cells)
+
+    def _is_in_any_cell(self, cells: Line) -> bool:
+        """Return whether a record whose cells may be displaced holds the id."""
+        return any(self._word.search(str(cell).encode()) for cell in cells.values())
+
+    def _is_in_result(self, row: Line) -> bool:
+        return any(str(row.get(name)) == self._id for name in self._shown(list(row)))
+
+    def _shown(self, header: Sequence[str]) -> list[str]:
+        """Return the id columns among a result's: an id named like another column is `id_<name>`."""
+        return [
+            f"id_{name}" if f"id_{name}" in header and f"id_{name}" not in self._columns else name
+            for name in self._columns
+        ]
+
+    def _without_in_csv(self, stream: BinaryIO, sieve: Sieve) -> None:
+        first: list[bytes] = []
+
+        def texts() -> Iterator[str]:
+            for line in stream:
+                first.append(line)
+                yield decoded(line)
+
+        header = next(csv.reader(texts()), [])
+        sieve.keep(b"".join(first))
+        # Cells that a spreadsheet would run have an apostrophe before them.
+        wanted = self._shown([name.removeprefix("'") for name in header])
+        places = [n for n, name in enumerate(header) if name.removeprefix("'") in wanted]
+        escaped = {self._id, f"'{self._id}"}
+        layout = FileLayout(is_json=False, header=tuple(header))
+        for lines in whole_records(iter(stream), layout):
+            cells = _cells(lines, ",")
+            if any(cells[place] in escaped for place in places if place < len(cells)):
+                sieve.n_removed += 1
+            else:
+                sieve.keep(b"".join(lines))
+
+    def _without_in_parquet(self, stream: BinaryIO, sieve: Sieve) -> None:
+        table = pyarrow.parquet.read_table(stream)
+        is_it = self._rows_of(table)
+        sieve.n_removed = pc.sum(is_it).as_py() or 0
+        sieve.keep_table(table.filter(pc.invert(is_it)))
+
+    def _rows_of(self, table: pa.Table) -> pa.Array:
+        is_it = pa.array([False] * len(table), pa.bool_())
+        for name in set(self._shown(table.column_names)).intersection(table.column_names):
+            equal = pc.equal(table[name].cast(pa.string()), self._id)
+            is_it = pc.or_(is_it, pc.fill_null(pa.array(equal.to_pylist(), pa.bool_()), False))
+        return is_it
+
+
+def _one_of(line: Line, name: str, ids: set[str]) -> bool:
+    value = line.get(name)
+    return isinstance(value, str) and value in ids
+
+
+def _texts(table: pa.Table) -> Iterator[str]:
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            yield from (cell for cell in column.unique().to_pylist() if cell is not None)
+
+
+def _parquet_tables(stream: BinaryIO) -> Iterator[pa.Table]:
+    for batch in pyarrow.parquet.ParquetFile(stream).iter_batches():
+        yield pa.Table.from_batches([batch])
+
+
+def _stream_tables(blocks: Iterable[bytes]) -> Iterator[pa.Table]:
+    with pa.ipc.open_stream(b"".join(blocks)) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _sift(stream: BinaryIO, sieve: Sieve, is_it: Callable[[Line], bool]) -> None:
+    for line in stream:
+        if is_it(_as_object(line)):
+            sieve.n_removed += 1
+        else:
+            sieve.keep(line)
+
+
+def _cells(lines: Sequence[bytes], delimiter: str) -> list[str]:
+    """Return the cells of one record of CSV; of one that is none, nothing."""
+    texts = [decoded(line) for line in lines]
+    with long_cells():
+        try:
+            return next(csv.reader(texts, delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            return []
+
+
+def _json_lines(stream: BinaryIO) -> Iterator[Line]:
+    return (_as_object(line) for line in stream)
+
+
+def _as_object(line: bytes) -> Line:
+    """Return a line's JSON object; an empty one where it is none of Noria's."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,207 @@
+"""A record is found in each kind of file by its id, and the file without it is otherwise the same."""
+
+import base64
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from cli.erased_record import Record, Sieve
+from noria.records.batch import FileLayout
+from noria.spec.loader import parse_spec
+from tests.support.specs import QUICK_TICKETS
+
+LINES = b'{"prediction_id":"a1","record_id":"INC-7"}\n{"prediction_id":"a2","record_id":"INC-70"}\n'
+
+
+def _spec(*ids):
+    return parse_spec(f"{QUICK_TICKETS}[batch]\nid_columns = {json.dumps(ids)}\n", source="quick")
+
+
+def _record(record_id="INC-7", *ids):
+    return Record(record_id, _spec(*(ids or ("number",))))
+
+
+def _sifted(without, body, record=None):
+    out = io.BytesIO()
+    sieve = Sieve(out, (record or _record()).mentions)
+    without(io.BytesIO(body), sieve)
+    return out.getvalue(), sieve.n_removed
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b"line,number\n2,INC-7\n3,INC-70\n", b"line,number\n3,INC-70\n"),
+        # The line of the file is not the column "line" of its rows, which is `id_line` here.
+        (b"line,id_line,number\n7,8,x\n8,INC-7,y\n", b"line,id_line,number\n7,8,x\n"),
+        # Rows that stay keep their bytes: quotes that were not needed, and breaks inside them.
+        (b'line,number\n2,"INC-7"\n3,"b\n""c"\n4,"d"\n', b'line,number\n3,"b\n""c"\n4,"d"\n'),
+        (b"line,text\n2,INC-7\n", b"line,text\n2,INC-7\n"),  # no id column
+    ],
+)
+def test_a_result_in_csv_loses_its_rows_and_keeps_the_bytes_of_the_others(body, kept):
+    """A row is the record's by its id column alone."""
+    record = _record("INC-7", "number", "line")
+    assert _sifted(record.without_results("j.csv"), body)[0] == kept
+
+
+def test_an_id_that_a_spreadsheet_would_run_is_found_behind_its_apostrophe():
+    """In the header too."""
+    record = _record("-7", "=number")
+    body = b"line,'=number\n2,'-7\n3,-70\n"
+    assert _sifted(record.without_results("j.csv"), body) == (b"line,'=number\n3,-70\n", 1)
+
+
+def test_an_id_column_that_is_called_like_another_ones_shown_name_is_itself():
+    """`id_number` is a column of the file here, and `number` another."""
+    record = _record("7", "number", "id_number")
+    body = b'{"number":"7","id_number":"1"}\n{"number":"2","id_number":"3"}\n'
+    assert _sifted(record.without_results("j.jsonl"), body)[1] == 1
+
+
+@pytest.mark.parametrize("ids", [pa.array([7, 70]), pa.array(["7", None]), pa.array(["7", "x"])])
+def test_a_result_in_parquet_loses_the_row_and_keeps_its_types(ids):
+    """Ids may be numbers there, or missing."""
+    table = pa.table({"number": ids, "prediction": ["a", "b"], "confidence": [0.5, 0.25]})
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(table, out)
+    record = _record("7")
+    body, n_removed = _sifted(record.without_results("j.parquet"), out.getvalue())
+    assert n_removed == 1
+    assert pyarrow.parquet.read_table(io.BytesIO(body)).equals(table.slice(1))
+
+
+def test_an_empty_result_in_parquet_stays():
+    """A batch may have answered no row."""
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table({"number": pa.array([], pa.string())}), out)
+    assert _sifted(_record().without_results("j.parquet"), out.getvalue())[1] == 0
+
+
+def test_of_refused_rows_those_whose_cells_were_displaced_are_looked_at_everywhere():
+    """A row that could be told apart is judged by its id column."""
+    whole = {"field": "text", "reason": "missing"}
+    broken = {"field": "(record)", "reason": "3 cells where the header has 2"}
+    lines = [
+        {"line": 2, "errors": [whole], "cells": {"number": "INC-7"}},
+        {"line": 3, "errors": [whole], "cells": {"number": "INC-8", "text": "as INC-7"}},
+        {"line": 4, "errors": [broken], "cells": {"text": "INC-7"}},
+        {"line": 5, "errors": [broken], "cells": {"text": "1,INC-7,x"}},
+        {"line": 6, "errors": [broken], "cells": {"text": "1,INC-70,x"}},
+    ]
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    kept, n_removed = _sifted(_record().without_results("j-refused.jsonl.gz"), body)
+    assert n_removed == 3
+    assert [json.loads(line)["line"] for line in kept.splitlines()] == [3, 6]
+
+
+def test_of_failed_lines_that_firehose_packs_together_only_the_records_own_go():
+    """Base 64 of many lines of the log; the packet stays while one is left."""
+
+    def packed(lines):
+        return json.dumps({"id": 1, "rawData": base64.b64encode(lines).decode()}).encode() + b"\n"
+
+    first, second = LINES.splitlines(keepends=True)
+    body = packed(LINES) + packed(first) + packed(second) + b"no line of Firehose\n"
+    kept, n_removed = _sifted(_record().without_failed_lines, body)
+    assert kept == packed(second) + packed(second) + b"no line of Firehose\n"
+    assert n_removed == 2
+
+
+def test_answers_are_found_by_the_ids_that_other_lines_tell():
+    """A failure of a challenger carries no record id."""
+    record = _record()
+    failed = b'{"prediction_id":"a1","prediction":null}\n{"prediction_id":"a2"}\nnone\n[1]\n'
+    assert _sifted(record.without_log_lines, failed)[1] == 0
+    record.learn(io.BytesIO(LINES))
+    assert _sifted(record.without_log_lines, failed) == (
+        b'{"prediction_id":"a2"}\nnone\n[1]\n',
+        1,
+    )
+
+
+def test_a_hashed_id_is_the_records_too():
+    """Where record ids are personal, the log holds their hashes."""
+    record = _record()
+    line = json.dumps({"record_id": record.hashed, "prediction_id": "a9"}).encode()
+    assert _sifted(record.without_log_lines, line)[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "layout", "is_in"),
+    [
+        (b"INC-7,x\n", FileLayout(False, ("number", "text")), True),
+        (b"INC-70,INC-7\n", FileLayout(False, ("number", "text")), False),
+        (b"INC-70,x,INC-7\n", FileLayout(False, ("number", "text")), True),  # displaced
+        (b'{"number":"INC-7"}\n', FileLayout(True), True),
+        (b'{"text":"INC-7"}\n', FileLayout(True), False),
+        (b'{"number":"INC-7\n', FileLayout(True), True),  # no JSON
+    ],
+)
+def test_a_part_of_a_file_holds_the_record_where_an_id_column_does(body, layout, is_in):
+    """What mentions it in a text is another record."""
+    assert _record().is_in_part(body, layout) is is_in
+
+
+def _parquet(table):
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(table, out)
+    return out.getvalue()
+
+
+def _arrow(table):
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("rows.csv", b"text\nas INC-7.\n"),
+        ("page.html", b"<td>INC-7</td>"),
+        ("rows.parquet", _parquet(pa.table({"text": ["b", "as INC-7 was"]}))),
+        ("rows.parquet", _parquet(pa.table({"number": ["INC-7"]}))),
+        ("answers/000000", _arrow(pa.table({"number": ["INC-7"]}))),
+        ("rows.csv", b"x" * ((1 << 20) - 2) + b" INC-7 "),  # across two blocks
+    ],
+)
+def test_what_holds_or_mentions_an_id_is_seen_in_every_format(name, body):
+    """And the same files with another id are not."""
+    assert _record().is_in_file(name, io.BytesIO(body))
+    assert not _record("INC-9").is_in_file(name, io.BytesIO(body))
+
+
+@pytest.mark.parametrize(
+    "shown", [b"a&amp;&#34;b&#34;", rb"a&\"b\"", b'a&""b""', b'a&"b"', b"\\u00f1-a&"]
+)
+def test_an_id_is_seen_as_pages_json_and_csv_write_it(shown):
+    """Quotes and ampersands are escaped in each their own way."""
+    record = _record("ñ-a&" if shown.startswith(b"\\u") else 'a&"b"')
+    assert record.mentions(b" " + shown + b" ")
+
+
+def test_a_short_id_is_looked_for_in_id_columns_only():
+    """A 7 is a word of too many texts; in an id column it is the record."""
+    record = _record("7")
+    assert not record.mentions(b"7")
+    assert not record.is_in_file("a.csv", io.BytesIO(b"number,text\n8,7\n"))
+    assert record.is_in_file("a.csv", io.BytesIO(b"number,text\n7,x\n"))
+    assert record.is_in_file("train/rows.jsonl.gz", io.BytesIO(b'{"id":"7"}\n'))
+    assert not record.is_in_file("features.npz", io.BytesIO(b"7"))
+
+
+def test_part_of_a_number_is_no_mention():
+    """Confidences are full of digits."""
+    assert not _record("1234").mentions(b'{"confidence":0.1234,"x":1234.5}')
+    assert _record("1234").mentions(b'{"x":1234}')
+
+
+def test_a_page_holds_the_record_in_a_cell():
+    """Escaped as pages are."""
+    assert _record("a<b").is_in_page(b"<td>a&lt;b</td>")
+    assert not _record("INC-7").is_in_page(b"<td>INC-70</td>")
