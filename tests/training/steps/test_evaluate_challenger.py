@@ -7,8 +7,11 @@ import pytest
 
 from noria.bundle.format import BUNDLE_FILE
 from noria.errors import ModelVersionConflictError
+from noria.spec.loader import parse_spec
 from noria.steps.evaluate_challenger import EvaluateChallengerRequest, evaluate_challenger
 from noria.storage.keys import TEST, candidate_key, model_key
+from tests.support.rows import ticket_csv
+from tests.support.specs import QUICK_TICKETS
 from tests.support.worlds import World, changed, trained
 
 
@@ -88,3 +91,23 @@ def test_a_run_with_another_challenger_than_it_evaluated_is_refused():
     world.artifacts.put(key, world.artifacts.get(key) + b" ")
     with pytest.raises(ModelVersionConflictError, match="another challenger"):
         _again(world)
+
+
+@pytest.mark.parametrize(("is_personal", "is_shown"), [(False, True), (True, False)])
+def test_rare_levels_of_a_personal_column_are_no_slices(is_personal, is_shown):
+    """A place where one person lives would be named in the report, and whether it went wrong."""
+    world = World(n_candidates=1)
+    text = QUICK_TICKETS.replace(
+        "close_notes =",
+        f'place = {{ type = "category", pii = {str(is_personal).lower()} }}\nclose_notes =',
+    ).replace("folds = 2", 'folds = 2\nslices = ["place"]')
+    spec = parse_spec(text, source="quick.toml")
+    world.spec = spec.model_copy(update={"candidates": spec.candidates[:1]})
+    header, *rows = ticket_csv(300).decode().splitlines()
+    places = [f"house {n}" if n % 3 == 0 else "norte" for n in range(len(rows))]
+    lines = [f"place,{header}", *(f"{p},{row}" for p, row in zip(places, rows, strict=True))]
+    world.train(body="\n".join(lines).encode())
+    evaluation = json.loads(world.artifacts.get("runs/quick/run/evaluation.json"))
+    levels = {found["level"] for found in evaluation["slices"]}
+    assert "norte" in levels
+    assert any(level.startswith("house") for level in levels) is is_shown

@@ -1,11 +1,17 @@
+import json
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from noria.data.versions import decode_rows, encode_rows
 from noria.monitoring.prediction_log import LabelledLog, read_window
-from noria.storage.ids import new_prediction_id
+from noria.storage.hours import hour_name
+from noria.storage.ids import hashed_record_id, new_prediction_id
+from noria.storage.keys import answers_key, labels_key
 from tests.support.production import START, Production, loan_rows
+
+HASHED = hashed_record_id("loans", "L-1")
 
 
 def _joined(p, start, end, version="v1", **more):
@@ -51,6 +57,21 @@ def test_labels_before_their_answers_are_joined_at_the_next_look():
         if key.startswith("answers/"):
             p.store.put(key, body)
     assert _joined(p, START, end).n == 5
+
+
+@pytest.mark.parametrize("hashed", [(), ("answers",), ("labels",), ("answers", "labels")])
+def test_labels_find_answers_by_a_record_id_that_one_of_them_hashes(hashed):
+    """A project begins to hash record ids, or rolls back to a version that does not."""
+    p = Production()
+    p.log(loan_rows(1), START)
+    key = answers_key("loans", hour_name(START), "mine")
+    (answer,) = decode_rows(p.store.get(next(p.store.under("answers/")).key))
+    ids = {kind: HASHED if kind in hashed else "L-1" for kind in ("answers", "labels")}
+    p.store.put(key, encode_rows([{**answer, "record_id": ids["answers"]}]))
+    label = {"record_id": ids["labels"], "label": "yes"}
+    body = {"at": START.isoformat(), "labels": [label]}
+    p.store.put(labels_key("loans", hour_name(START), "l"), json.dumps(body).encode())
+    assert _joined(p, START, START + timedelta(hours=2)).n == 1
 
 
 def test_of_several_labels_for_one_answer_the_latest_counts_in_any_order():

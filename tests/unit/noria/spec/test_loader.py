@@ -130,6 +130,23 @@ def test_the_hash_is_of_the_meaning_not_of_the_text():
     assert same != spec_hash(other)
 
 
+def test_what_is_derived_from_a_personal_column_is_personal_too():
+    """A year of birth is in few rows, and says nearly as much as the day."""
+    text = QUICK_TICKETS.replace(
+        "[target]",
+        'born = { type = "time", pii = true }\n[derived]\n'
+        'year = { from = "born", as = "year" }\n'
+        'length = { from = "close_notes", as = "length" }\n[target]',
+    ).replace(
+        "[[candidates]]",
+        '[[features]]\nname = "born"\nkind = "categorical"\ncolumns = ["year"]\n'
+        '[[features]]\nname = "size"\nkind = "numeric"\ncolumns = ["length"]\n[[candidates]]',
+        1,
+    )
+    spec = parse_spec(text, source="quick.toml")
+    assert spec.private_columns == {"short_description", "born", "year"}
+
+
 def test_an_unknown_project_names_the_deployed_ones():
     """A typo is answered with what exists."""
     with pytest.raises(UnknownProjectError, match="customers, housing, messages, tickets"):

@@ -16,7 +16,7 @@ from noria.ports import ArtifactStore, SearchableStore
 from noria.records.filed_answer import FiledAnswer
 from noria.registry.versions import read_files
 from noria.storage.hours import hour_name, hours_between
-from noria.storage.ids import OLDEST_ANSWER_DAYS, time_of
+from noria.storage.ids import OLDEST_ANSWER_DAYS, joined_record_id, time_of
 from noria.storage.keys import REFERENCE, answers_prefix, labels_prefix, profile_prefix
 
 _IDS = ("prediction_id", "record_id")
@@ -200,7 +200,7 @@ class LabelledLog:
                 document = json.loads(self._store.get(item.key))
                 for label in document["labels"]:
                     kind = next(name for name in _IDS if name in label)
-                    key, at = (kind, label[kind]), document["at"]
+                    key, at = (kind, self._joined_id(kind, label[kind])), document["at"]
                     if key not in found or found[key][0] <= at:
                         found[key] = (at, label["label"])
         return found
@@ -213,15 +213,21 @@ class LabelledLog:
         for hour in hours:
             for answer in _answers_of(self._store, self._project, hour):
                 label = answer.true_label if hour >= first else None
+                unit = answer.prediction_id
                 for kind in _IDS:
-                    key = (kind, getattr(answer, kind) or "")
+                    if not (found := getattr(answer, kind)):
+                        continue
+                    key = (kind, unit := self._joined_id(kind, found))
                     if key in labels:
                         self._matched.add(key)
                         label = labels[key][1]
                 if label is not None:
-                    unit = answer.record_id or answer.prediction_id
                     joined[unit, answer.model_version] = (answer, label)
         return list(joined.values())
+
+    def _joined_id(self, kind: str, found: str) -> str:
+        """Return an id as answers and labels are joined by it, hashed or not."""
+        return joined_record_id(self._project, found) if kind == "record_id" else found
 
 
 def _hours_of(kind: str, key: str, oldest: datetime, end: datetime) -> list[str]:

@@ -1,5 +1,6 @@
 """The evidence that a promotion is decided on: the test rows, scored by everyone in question."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -225,13 +226,21 @@ class ScoredTestRows:
             yield Slice(column, level, len(rows), score)
 
     def _levels(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield (column, level, places of its test rows) of the spec's slices."""
+        """Yield (column, level, places of its test rows) of the spec's slices.
+
+        Of a personal column those levels that enough training rows have.
+        """
         columns = self._spec.evaluation.slices
         derive = Deriver(self._derived)
         extended = [derive.extended(row) for row in self._test] if columns else []
         for column in columns:
             levels = [row[column] for row in extended]
-            for level in sorted({level for level in levels if level is not None}):
+            known = {level for level in levels if level is not None}
+            if column in self._spec.private_columns:
+                counts = Counter(derive.extended(row)[column] for row in self._train)
+                least = self._spec.dataset.pii_min_rows
+                known = {level for level in known if counts[level] >= least}
+            for level in sorted(known):
                 yield column, level, np.flatnonzero(np.array([v == level for v in levels]))
 
     def _slices_against(self, theirs: Answers, unseen: Any) -> tuple[SliceComparison, ...]:

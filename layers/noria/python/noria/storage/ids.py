@@ -1,11 +1,13 @@
 """Prediction ids: UUIDs that hold the time they were made at."""
 
 import os
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
 from noria.storage.hashing import sha256_hex
 
+_HASHED = re.compile("~[0-9a-f]{32}")
 OLDEST_ANSWER_DAYS = 90  # ids can be made up: no label looks for an answer further back
 
 
@@ -30,6 +32,20 @@ def hashed_record_id(project: str, record_id: str) -> str:
     33
     """
     return "~" + sha256_hex(f"{project}\n{record_id}".encode())[:32]
+
+
+def joined_record_id(project: str, record_id: str) -> str:
+    """Return what two record ids have in common where one of them is hashed already.
+
+    A project may have begun to hash its ids, or ceased to, between an answer and its label.
+
+    Examples
+    --------
+    >>> hashed = hashed_record_id("tickets", "INC-7")
+    >>> joined_record_id("tickets", "INC-7") == joined_record_id("tickets", hashed) == hashed
+    True
+    """
+    return record_id if _HASHED.fullmatch(record_id) else hashed_record_id(project, record_id)
 
 
 def time_of(prediction_id: str) -> datetime | None:
