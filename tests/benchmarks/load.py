@@ -44,6 +44,7 @@ class Loaded:
     n_answered: int
     n_sent: int
     n_logged: int
+    n_doubled: int  # records of the log whose id was there already
     seconds: float
 
 
@@ -58,17 +59,17 @@ class Held:
 def load(target: Target, project: str, row: Mapping[str, Any], clients: int, each: int) -> Loaded:
     """Send rows from several clients at once, and wait until the log has all that were answered."""
     time.sleep(4 * PACK_SECONDS)  # what was sent before is in the log
-    before, started = _logged(target, project), time.monotonic()
+    before, started = len(_logged(target, project)), time.monotonic()
     key = target.api_key("user")
     with ThreadPoolExecutor(clients) as pool:
         answered = [*pool.map(lambda _: _client(target, key, project, row, each), range(clients))]
     seconds, n_answered = time.monotonic() - started, sum(answered)
     deadline = time.monotonic() + _LOG_SECONDS
-    while (n_logged := _logged(target, project) - before) < n_answered:
+    while len(ids := _logged(target, project)[before:]) < n_answered:
         if time.monotonic() > deadline:
             break
         time.sleep(PACK_SECONDS)
-    return Loaded(n_answered, clients * each, n_logged, seconds)
+    return Loaded(n_answered, clients * each, len(ids), len(ids) - len({*ids}), seconds)
 
 
 def _client(target: Target, key: str, project: str, row: Mapping[str, Any], each: int) -> int:
@@ -87,12 +88,14 @@ def _client(target: Target, key: str, project: str, row: Mapping[str, Any], each
     return n
 
 
-def _logged(target: Target, project: str) -> int:
-    n = 0
+def _logged(target: Target, project: str) -> list[str]:
+    """Return the prediction ids in the log."""
+    ids = []
     for found in target.artifacts.under(f"predictions/{project}/"):
         body = target.artifacts.get(found.key)
-        n += len((gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).splitlines())
-    return n
+        lines = (gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).splitlines()
+        ids += [json.loads(line)["prediction_id"] for line in lines]
+    return ids
 
 
 def held(folder: Path) -> Held:
@@ -130,6 +133,7 @@ def main() -> None:
         [
             Result.within("requests not answered", "", done.n_sent - done.n_answered, 0),
             Result.within("answers not in the log", "", done.n_answered - done.n_logged, 0),
+            Result.within("records twice in the log", "", done.n_doubled, 0),
             Result.within("processes", "", max(one.n_processes for one in watched), _MOST_PROCESSES),
             Result.within("memory at most", "bytes", most.n_bytes, 8e9),
             Result.within(

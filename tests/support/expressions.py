@@ -130,7 +130,7 @@ def main() -> int:
         for line in path.read_text().splitlines()
     ]
     earlier = read_recorded() if RECORDED.exists() else []
-    for noted in [*earlier, *WRITTEN, *map(json.loads, sorted(lines))]:
+    for noted in [*WRITTEN, *map(json.loads, sorted(lines)), *earlier]:  # the newest count
         kept, short = by_expression[noted["expression"]], _needed(noted)
         if noted["expression"] in wanted and len(kept) < _MOST and short not in kept:
             kept.append(short)
@@ -138,6 +138,7 @@ def main() -> int:
     text = ",\n".join(json.dumps(noted, ensure_ascii=False) for noted in listed)
     RECORDED.write_text(f"[\n{text}\n]\n", encoding="utf-8")
     missing = [name for name in wanted if not by_expression.get(name)]
+    shutil.rmtree(FOLDER, ignore_errors=True)  # once more would be of a state machine that was
     print(f"{len(listed)} inputs of {len(wanted) - len(missing)} expressions")
     for name in missing:
         print(f"never evaluated: {wanted[name]}: {name}")

@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import pytest
 from ministack.services import firehose, lambda_svc
@@ -53,30 +54,37 @@ def test_what_comes_above_a_functions_workers_waits_and_is_answered(monkeypatch)
 
 def test_records_of_a_while_are_one_object_a_stream_in_their_order(monkeypatch):
     """None is lost, none comes twice."""
-    delivered, done = [], threading.Event()
+    delivered, timers = [], []
 
     def deliver(stream, dest, records):
         delivered.append((stream["name"], dest, records))
-        if len(delivered) == 2:
-            done.set()
+
+    def timer(seconds, flush, names):
+        assert seconds == limits.PACK_SECONDS
+        return SimpleNamespace(start=lambda: timers.append(lambda: flush(*names)))
+
+    def end_of_while():
+        for flush in timers:
+            flush()
+        timers.clear()
 
     monkeypatch.setattr(firehose, "_deliver_records_to_s3", deliver)
-    monkeypatch.setattr(limits, "PACK_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "Timer", timer)
     limits.pack_log_records()
     put = firehose._deliver_records_to_s3
     for n in range(5):
         put({"name": "s"}, "here", [(f"id{n}", f"{n}\n".encode())])
     put({"name": "t"}, "there", [("id", b"x\n")])
-    assert done.wait(timeout=30.0)
+    assert delivered == []
+    end_of_while()
     assert sorted(delivered) == [
         ("s", "here", [("id0", b"0\n1\n2\n3\n4\n")]),
         ("t", "there", [("id", b"x\n")]),
     ]
     delivered.clear()
-    done.clear()
     put({"name": "s"}, "here", [("id6", b"6\n")])
     put({"name": "t"}, "there", [("id7", b"7\n")])
-    assert done.wait(timeout=30.0)  # the next while is another object
+    end_of_while()  # the next while is another object
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,17 @@ def test_what_is_no_class_has_a_reason(customers, cell):
     assert reason
 
 
-@pytest.mark.parametrize("label", ["a\x07b", "a\nb", "a\x1b[2Jb", "a\u202eb", "a\u2028b", "a\x85b"])
-def test_a_label_that_shows_otherwise_than_it_is_has_a_reason(tickets, label):
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        *("\x07", "\n", "\x1b[2J", "\x85", "\xad", "\u061c", "\u200b", "\u200e", "\u2028"),
+        *("\u202e", "\u2060", "\ufeff"),
+    ],
+)
+def test_a_label_that_shows_otherwise_than_it_is_has_a_reason(tickets, unseen):
     """A class's name stands on pages, in terminals and in messages."""
-    assert _reader(tickets).read(label) == (None, "must not hold control characters")
+    reason = "must not hold control characters"
+    assert _reader(tickets).read(f"a{unseen}b") == (None, reason)
     assert _reader(tickets).read(" Impresión\xa0ñ ")[0] == "Impresión\xa0ñ"
 
 

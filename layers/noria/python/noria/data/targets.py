@@ -13,8 +13,10 @@ from noria.records.bundle import TargetContract
 from noria.storage.hashing import canonical_json
 
 # What shows nothing, or turns what stands beside it: control characters, line and paragraph
-# separators, marks of writing direction.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# separators, soft hyphens, spaces of no width, marks of writing direction.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"
+)
 _SHOWN = 20  # classes that a reason names
 _LONGEST_BITS = 1024  # of an integer that a double can hold
 
