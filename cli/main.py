@@ -126,10 +126,15 @@ def sample(
 ) -> None:
     """Write sample data of a project, to train on or to look at."""
     with told():
-        settings = {"seed": seed, "noise": noise, "drift": drift, "shuffle_labels": shuffle_labels}
-        if rows is not None:
-            settings["n_rows"] = rows
-        files = sample_files(checked(project), **settings)
+        n_rows: dict[str, Any] = {} if rows is None else {"n_rows": rows}
+        files = sample_files(
+            checked(project),
+            seed=seed,
+            noise=noise,
+            drift=drift,
+            shuffle_labels=shuffle_labels,
+            **n_rows,
+        )
         if output.suffix and len(files) > 1:
             raise ValueError(f"{project} has {len(files)} sample files: name a folder for them")
         for name, body in files:

@@ -59,12 +59,13 @@ class World:
         self._spec = spec.model_copy(update={"dataset": dataset, "target": target})
 
     def files(self, day: int) -> list[Source]:
-        """Return a day as the files that a team would export."""
+        """Return a day as the files that a team would export; -1 is all before the first."""
         settings = self._settings
         n_rows = max(2 * 24 * settings.rows_per_hour, _EXPORTED_ROWS)
         drift = settings.drift if day >= settings.drift_day else 0.0
         seed = settings.seed * 100_003 + day
-        return [*sample_files(self._project, n_rows=n_rows, seed=seed, drift=drift)]
+        at = day if day >= 0 else None
+        return [*sample_files(self._project, day=at, n_rows=n_rows, seed=seed, drift=drift)]
 
     def rows(self, day: int) -> list[tuple[dict[str, Any], Any]]:
         """Return (inputs, truth) of a day's requests."""

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from cli.samples.customers import CUSTOMER_COLUMNS, sample_customers
-from cli.samples.messages import sample_messages
+from cli.samples.messages import YEAR, sample_messages
 from cli.samples.tickets import TICKET_COLUMNS, sample_tickets
 from noria.errors import UnknownProjectError
 
@@ -19,10 +19,11 @@ _BOSTON_COLUMNS = "CRIM ZN INDUS CHAS NOX RM AGE DIS RAD TAX PTRATIO B LSTAT MED
 _PARTITIONS = 5  # of customers: four to train on, one to test on
 
 
-def sample_files(project: str, **settings: Any) -> list[Source]:
+def sample_files(project: str, *, day: int | None = None, **settings: Any) -> list[Source]:
     """Return the sample files of a project; UnknownProjectError when it has none.
 
     `settings` are `n_rows`, `seed`, `noise`, `drift`, `shuffle_labels`; real rows ignore them.
+    `day` dates rows that bear a date: from 0 on, after those of the files without it.
     """
     maker = _SAMPLES.get(project)
     if maker is None:
@@ -30,6 +31,8 @@ def sample_files(project: str, **settings: Any) -> list[Source]:
             f"project '{project}' has no sample data; name a file: --data FILE "
             f"(samples exist for: {', '.join(sorted(_SAMPLES))})"
         )
+    if day is not None and project == "messages":
+        settings |= {"first_day": YEAR + day, "n_days": 1}
     return maker(settings)
 
 

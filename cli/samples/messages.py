@@ -54,6 +54,7 @@ _ASIDES = [
 ]  # fmt: skip
 _CITIES = [("Phoenix", "AZ"), ("Tempe", "AZ"), ("Las Vegas", "NV"), ("Henderson", "NV"), ("Toronto", "ON")]  # fmt: skip
 _START = datetime(2025, 1, 1, tzinfo=UTC)
+YEAR = 365  # days
 
 
 _POPULATION = 2026
@@ -74,6 +75,8 @@ def sample_messages(
     noise: float = 0.06,
     drift: float = 0.0,
     shuffle_labels: bool = False,
+    first_day: int = 0,
+    n_days: int = YEAR,
 ) -> Messages:
     """Return reviews in time order, with their authors and businesses.
 
@@ -89,13 +92,21 @@ def sample_messages(
         Share of reviews in new words and in a worse mood.
     shuffle_labels : bool
         Permute all stars, to see the gate refuse.
+    first_day, n_days : int
+        Days since 1 January 2025 that the reviews are spread over.
     """
     people = random.Random(_POPULATION)  # the same whatever the seed: only reviews are new
     users = [_user(people, number) for number in range(max(2, n_rows // 10))]
     businesses = [_business(people, number) for number in range(max(2, n_rows // 40))]
     rng = random.Random(seed)
     reviews = [
-        _review(rng, number / n_rows, rng.choice(users), rng.choice(businesses), (noise, drift))
+        _review(
+            rng,
+            first_day + n_days * number / n_rows,
+            rng.choice(users),
+            rng.choice(businesses),
+            (noise, drift),
+        )
         for number in range(n_rows)
     ]
     if shuffle_labels:
@@ -138,7 +149,7 @@ def _business(rng: random.Random, number: int) -> Row:
 
 
 def _review(
-    rng: random.Random, place: float, user: Row, business: Row, shares: tuple[float, float]
+    rng: random.Random, day: float, user: Row, business: Row, shares: tuple[float, float]
 ) -> Row:
     noise, drift = shares
     is_new = rng.random() < drift
@@ -153,7 +164,7 @@ def _review(
         "business_id": business["business_id"],
         "stars": stars,
         "text": text,
-        "date": (_START + timedelta(days=365 * place)).replace(microsecond=0).isoformat(),
+        "date": (_START + timedelta(days=day)).replace(microsecond=0).isoformat(),
     }
 
 

@@ -1,6 +1,7 @@
 """Commands about production, as far as they need no stack."""
 
 import json
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -137,3 +138,14 @@ def test_every_project_has_a_world_that_changes(project):
     assert before == world.rows(1)
     assert before != after
     assert all(not name.startswith("_") for inputs, _ in before for name in inputs)
+
+
+def test_the_reviews_of_a_simulated_day_come_after_all_earlier_ones():
+    """With a split by time only rows that come after the champion's own judge it."""
+    world = World("messages", load_spec(SPECS / "messages.toml"), SETTINGS)
+    dates = []
+    for day in (-1, 0, 3):
+        body = next(body for name, body in world.files(day) if "review" in name)
+        dates.append(sorted(json.loads(line)["date"] for line in body.splitlines()))
+    assert all(one[-1] < other[0] for one, other in pairwise(dates))
+    assert [one[0][:10] for one in dates] == ["2025-01-01", "2026-01-01", "2026-01-04"]
