@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from tests.support.templates import CONTEXTS, synthesized
+from tests.support.templates import CONTEXTS, stacks
 
 _RIGHTS = {
     "glue:startJobRun.sync": {
@@ -27,14 +27,14 @@ _RIGHTS = {
 
 
 @pytest.fixture(scope="module", params=CONTEXTS.values(), ids=CONTEXTS)
-def platform(request, tmp_path_factory):
+def platform(request):
     """Return (template, text of each machine by its logical id, context) of one context."""
-    folder = tmp_path_factory.mktemp("cdk.out")
-    template = synthesized(request.param, folder)["platform"]
+    made = stacks(request.param)
+    template = made.json("platform")
     machines = {}
     for name, resource in _of(template, "AWS::StepFunctions::StateMachine").items():
         key = json.dumps(resource["Properties"]["DefinitionS3Location"]["Key"])
-        (file,) = [path for path in folder.glob("asset.*.json") if path.name[6:] in key]
+        (file,) = [path for path in made.assets.glob("asset.*.json") if path.name[6:] in key]
         machines[name] = file.read_text()
     return template, machines, request.param
 

@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from tests.support.templates import synthesized
+from tests.support.templates import stacks
 
 
 @pytest.fixture
-def platform(tmp_path):
+def platform():
     """Return what makes the resources of the platform stack by type."""
 
     def of(**context):
         settings = {f"noria:{name}": value for name, value in context.items()}
-        template = synthesized(settings, tmp_path / "-".join([*context.values(), "x"]))["platform"]
+        template = stacks(settings).json("platform")
         found = {}
         for name, resource in template["Resources"].items():
             found.setdefault(resource["Type"], {})[name] = resource

@@ -6,36 +6,26 @@ import re
 
 import pytest
 from aws_cdk import App
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Annotations, Match
 
 from infra.config import ROOT, project_names, read_deployment
 from infra.constructs import sagemaker_training
 from infra.constructs.prediction_log import PredictionLogStreams
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
+from tests.support.templates import CONTEXTS, stacks
 
 
 @pytest.fixture(scope="module")
-def stacks():
-    """Both templates, synthesized once with the context of cdk.json, without building layers."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = App(context={**context, "aws:cdk:bundling-stacks": []})
-    deployment = read_deployment(app.node.get_all_context())
-    storage = StorageStack(app, "storage", deployment=deployment)
-    platform = PlatformStack(app, "platform", deployment=deployment, storage=storage)
-    return Template.from_stack(storage), Template.from_stack(platform)
+def storage():
+    """The storage template with the context of cdk.json."""
+    return stacks({}).template("storage")
 
 
 @pytest.fixture(scope="module")
-def storage(stacks):
-    """The storage template."""
-    return stacks[0]
-
-
-@pytest.fixture(scope="module")
-def platform(stacks):
-    """The platform template."""
-    return stacks[1]
+def platform():
+    """The platform template with the context of cdk.json."""
+    return stacks({}).template("platform")
 
 
 def _resources(template, kind):
@@ -97,10 +87,10 @@ def test_the_bucket_refuses_plain_http_and_overwriting_versions(storage):
     assert overwrite["Action"] == "s3:PutObject"
 
 
-def test_no_statement_allows_a_wildcard_action(stacks):
+def test_no_statement_allows_a_wildcard_action(storage, platform):
     """Least privilege, by hand."""
     seen = 0
-    for template in stacks:
+    for template in (storage, platform):
         for name, effect, actions, _ in _statements(template):
             seen += 1
             if effect == "Allow":
@@ -189,9 +179,9 @@ def test_the_state_machine_is_traced_and_logged_without_data(platform):
     )
 
 
-def test_nothing_runs_when_idle(stacks):
+def test_nothing_runs_when_idle(storage, platform):
     """No server, no provisioned capacity, no NAT."""
-    kinds = {r["Type"] for t in stacks for r in t.to_json()["Resources"].values()}
+    kinds = {r["Type"] for t in (storage, platform) for r in t.to_json()["Resources"].values()}
     paid = ("EC2", "ECS", "RDS", "ElastiCache", "SageMaker::Endpoint", "KMS", "SecretsManager")
     assert not [kind for kind in kinds if any(f"AWS::{p}" in kind for p in paid)]
 
@@ -283,15 +273,9 @@ def test_each_project_has_both_schedules_and_what_they_fail_at_is_kept(platform)
         assert "<aws.scheduler.scheduled-time>" in json.dumps(properties["Target"]["Input"])
 
 
-def test_on_the_emulator_time_is_not_the_schedules(tmp_path):
+def test_on_the_emulator_time_is_not_the_schedules():
     """`noria simulate` plays it."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = App(context={**context, "aws:cdk:bundling-stacks": [], "noria:stage": "local"})
-    deployment = read_deployment(app.node.get_all_context())
-    storage = StorageStack(app, "storage", deployment=deployment)
-    platform = Template.from_stack(
-        PlatformStack(app, "platform", deployment=deployment, storage=storage)
-    )
+    platform = stacks({"noria:stage": "local"}).template("platform")
     states = {
         s["Properties"]["State"] for s in _resources(platform, "AWS::Scheduler::Schedule").values()
     }
@@ -326,27 +310,21 @@ def test_what_a_stream_cannot_deliver_is_logged(platform):
 def test_a_stage_whose_alarms_reach_nobody_is_warned_of():
     """Loudly, at each synthesis; the emulator has nobody to write to."""
     for context, is_warned in (
-        ({}, True), ({"noria:alert_email": "a@example.org"}, False), ({"noria:stage": "local"}, False)
+        ({}, True), (CONTEXTS["prod"], False), ({"noria:stage": "local"}, False)
     ):  # fmt: skip
-        app = App(context={**context, "aws:cdk:bundling-stacks": []})
-        deployment = read_deployment(context)
-        storage = StorageStack(app, "storage", deployment=deployment)
-        stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
-        found = Annotations.from_stack(stack).find_warning("*", Match.any_value())
+        found = Annotations.from_stack(stacks(context).platform).find_warning(
+            "*", Match.any_value()
+        )
         assert any("reach nobody" in str(one.entry.data) for one in found) == is_warned
 
 
 def test_predict_keeps_executions_of_its_own_where_that_is_asked_for():
     """A batch of a thousand parts shares the account's pool; off by default, as new accounts need."""
-    for given, reserved in ((None, None), ("25", 25)):
-        context = {} if given is None else {"noria:predict_concurrency": given}
-        app = App(context={**context, "aws:cdk:bundling-stacks": []})
-        deployment = read_deployment(context)
-        storage = StorageStack(app, "storage", deployment=deployment)
-        stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    for context, reserved in (({}, None), (CONTEXTS["every option"], 25)):
+        platform = stacks(context).template("platform")
         found = [
             f["Properties"].get("ReservedConcurrentExecutions")
-            for name, f in _resources(Template.from_stack(stack), "AWS::Lambda::Function").items()
+            for name, f in _resources(platform, "AWS::Lambda::Function").items()
             if name.startswith("Predictionpredict")
         ]
         assert found == [reserved]
@@ -420,19 +398,15 @@ def test_the_bucket_tells_eventbridge_without_a_function_of_its_own(storage):
 
 def test_training_jobs_have_their_role_code_and_nothing_else():
     """Only where an image is named; they read no test rows."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = App(context={**context, "aws:cdk:bundling-stacks": [], "noria:sagemaker_image": "i"})
-    deployment = read_deployment(app.node.get_all_context())
-    storage = StorageStack(app, "storage", deployment=deployment)
-    stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
+    template = stacks(CONTEXTS["every option"]).template("platform")
     found = [
         (listed, json.dumps(statement["Resource"]))
-        for _, _, listed, statement in _statements(Template.from_stack(stack))
+        for _, _, listed, statement in _statements(template)
     ]
     starts = [resource for listed, resource in found if "sagemaker:CreateTrainingJob" in listed]
     assert len(starts) == 1
     assert "training-job/noria-*" in starts[0]
-    roles = [r for r in _resources(Template.from_stack(stack), "AWS::IAM::Role").values()
+    roles = [r for r in _resources(template, "AWS::IAM::Role").values()
              if "sagemaker.amazonaws.com" in json.dumps(r)]  # fmt: skip
     assert len(roles) == 1
     assert not [r for listed, r in found if "s3:GetObject" in listed and "datasets/*/test" in r]
@@ -471,13 +445,7 @@ def test_glue_jobs_have_their_code_and_whatever_trains_never_sees_the_test_rows(
 def test_packages_are_written_and_followed_only_where_a_group_is_named(platform):
     """Each right at the group's name; no rule, no right without one."""
     assert "sagemaker" not in json.dumps(_resources(platform, "AWS::Events::Rule"))
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    named = {"aws:cdk:bundling-stacks": [], "noria:model_package_prefix": "team"}
-    app = App(context={**context, **named})
-    deployment = read_deployment(app.node.get_all_context())
-    storage = StorageStack(app, "storage", deployment=deployment)
-    stack = PlatformStack(app, "platform", deployment=deployment, storage=storage)
-    template = Template.from_stack(stack)
+    template = stacks(CONTEXTS["every option"]).template("platform")
     (rule,) = [r["Properties"] for r in _resources(template, "AWS::Events::Rule").values()
                if "aws.sagemaker" in json.dumps(r)]  # fmt: skip
     detail = rule["EventPattern"]["detail"]
@@ -559,8 +527,6 @@ def test_logs_of_state_machines_lie_where_log_delivery_is_open_already(platform)
 
 def test_every_resource_is_tagged_with_its_stage_for_the_bill():
     """CloudFormation gives the tags of a stack to all it creates."""
-    app = App(context={"aws:cdk:bundling-stacks": []})
-    deployment = read_deployment({"noria:stage": "prod"})
-    storage = StorageStack(app, "storage", deployment=deployment)
-    platform = PlatformStack(app, "platform", deployment=deployment, storage=storage)
-    assert storage.tags.tag_values() == platform.tags.tag_values() == {"noria:stage": "prod"}
+    prod = stacks(CONTEXTS["prod"])
+    for stack in (prod.storage, prod.platform):
+        assert stack.tags.tag_values() == {"noria:stage": "prod"}

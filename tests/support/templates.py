@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aws_cdk import App
@@ -21,16 +24,52 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "noria:model_package_prefix": "team",
         "noria:mlflow_tracking_uri": "http://mlflow.example.org",
         "noria:architecture": "x86_64",
+        "noria:predict_concurrency": "25",
     },
 }
 
 
-def synthesized(context: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    """Return the templates of both stacks by name; their assets lie in the folder."""
+@dataclass(frozen=True)
+class Stacks:
+    """Both stacks of a deployment; synthesizing them takes seconds, so a process does it once."""
+
+    storage: StorageStack
+    platform: PlatformStack
+    folder: TemporaryDirectory[str]  # of assets: removed with the process
+
+    @property
+    def assets(self) -> Path:
+        """Where the assets lie."""
+        return Path(self.folder.name)
+
+    def template(self, name: str) -> Template:
+        """Return the template of "storage" or "platform"."""
+        return Template.from_json(self.json(name))
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return a template as JSON, a copy that may be changed."""
+        found: dict[str, Any] = json.loads(_text(self, name))
+        return found
+
+
+def stacks(context: Mapping[str, str]) -> Stacks:
+    """Return the stacks with a context above that of cdk.json."""
+    return _stacks(tuple(sorted(context.items())))
+
+
+@cache
+def _stacks(context: tuple[tuple[str, str], ...]) -> Stacks:
     defaults = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    app = App(context={**defaults, **context, "aws:cdk:bundling-stacks": []}, outdir=str(folder))
+    folder = TemporaryDirectory(prefix="cdk.out.")
+    settings = {**defaults, **dict(context), "aws:cdk:bundling-stacks": []}
+    app = App(context=settings, outdir=folder.name)
     deployment = read_deployment(app.node.get_all_context())
     storage = StorageStack(app, "storage", deployment=deployment)
     platform = PlatformStack(app, "platform", deployment=deployment, storage=storage)
-    stacks = {"storage": storage, "platform": platform}
-    return {name: Template.from_stack(stack).to_json() for name, stack in stacks.items()}
+    return Stacks(storage, platform, folder)
+
+
+@cache
+def _text(made: Stacks, name: str) -> str:
+    stack = made.platform if name == "platform" else made.storage
+    return json.dumps(Template.from_stack(stack).to_json())

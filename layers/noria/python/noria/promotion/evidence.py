@@ -228,7 +228,7 @@ class ScoredTestRows:
     def _levels(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (column, level, places of its test rows) of the spec's slices.
 
-        Of a personal column those levels that enough training rows have.
+        A personal column's rare levels, by `dataset.pii_min_rows`, are left out.
         """
         columns = self._spec.evaluation.slices
         derive = Deriver(self._derived)
