@@ -13,6 +13,8 @@ PEERS := $(VENV)/.peers
 ENGINE := $(VENV)/jsonata
 # Two workers; a file's tests share one, because they share what takes long to make.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Each worker has one core; more threads would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
 SHELL := /bin/bash
 # CDK and jsii find node in the venv first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -61,18 +63,17 @@ spark: $(SPARK) ## Install Spark, for `noria analyze --spark` and backend = "glu
 
 test: $(SPARK) ## Run all tests, offline
 	@rm -rf build/rights
-	@$(BIN)/python -m pytest $(WORKERS)
+	@$(PYTEST)
 
 test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: about a minute and a half
-	@$(BIN)/python -m pytest tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py \
-	  $(WORKERS)
+	@$(PYTEST) tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py
 
 check: $(SETUP) ## Format, lint (bandit's rules too), types, direction of imports, secrets
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 	@git ls-files -z -- ':!*requirements*.txt' ':!*.svg' ':!*.png' ':!*/recorded.json' | xargs -0 $(BIN)/detect-secrets-hook
 
 coverage: $(SPARK) ## Branch coverage of the domain: build/coverage, at least 95 %
-	@$(BIN)/python -m pytest tests/unit tests/training $(WORKERS) --cov=noria --cov-branch \
+	@$(PYTEST) tests/unit tests/training --cov=noria --cov-branch \
 	  --cov-fail-under=95 --cov-report=term --cov-report=html:build/coverage
 
 docs: $(SETUP) ## Write the reference pages and build the documentation site: build/site
