@@ -9,8 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
@@ -19,7 +18,9 @@ import pyarrow.parquet
 from markupsafe import escape
 
 from noria.batch.parts import decoded, whole_records
-from noria.data.parsing import ByteBudget, long_cells, read_records
+from noria.batch.reading import as_cell, is_displaced
+from noria.batch.results import OUTPUTS, inert
+from noria.data.parsing import ByteBudget, is_json_lines, long_cells, read_records
 from noria.records.batch import FileLayout
 from noria.spec.catalog import PARQUET, ROW_SUFFIXES
 from noria.spec.model import ProjectSpec
@@ -28,10 +29,10 @@ from noria.storage.ids import hashed_record_id
 from noria.storage.keys import REFUSED_SUFFIX
 
 Line = dict[str, Any]
+SHORTEST_WORD = 4  # a shorter id is a word of too many texts: it is looked for in id columns only
 _BLOCK_BYTES = 1 << 20
-_SHORTEST_WORD = 4  # a shorter id is a word of too many texts: it is looked for in id columns only
-_WHOLE_RECORD = "(record)"  # the field of a refusal whose cells could not be told apart
 _ARROW_STREAM = b"\xff\xff\xff\xff"
+_RESERVED = {"line", *OUTPUTS}  # columns of results: an id named like one is `id_<name>`
 
 
 class Sieve:
@@ -47,19 +48,22 @@ class Sieve:
         self._out, self._mentions = out, mentions
         self.n_removed, self.is_mentioned = 0, False
 
+    def note(self, piece: bytes) -> None:
+        """See whether a piece that stays mentions the record."""
+        self.is_mentioned = self.is_mentioned or self._mentions(piece)
+
     def keep(self, piece: bytes) -> None:
         """Write a piece that stays."""
-        self.is_mentioned = self.is_mentioned or self._mentions(piece)
+        self.note(piece)
         if self._out is not None:
             self._out.write(piece)
 
     def keep_table(self, table: pa.Table) -> None:
         """Write a Parquet file that stays."""
-        self.is_mentioned = self.is_mentioned or any(
-            self._mentions(str(cell).encode()) for cell in _texts(table)
-        )
+        for cell in _texts(table):
+            self.note(cell.encode())
         if self._out is not None:
-            pyarrow.parquet.write_table(table, self._out)
+            pyarrow.parquet.write_table(table, self._out, compression="zstd")
 
 
 Without = Callable[[BinaryIO, Sieve], None]  # reads a file and hands on what stays of it
@@ -74,27 +78,29 @@ class Record:
         self._logged_ids = {record_id, self.hashed}
         self.predictions: set[str] = set()  # ids of its answers, as far as they are known
         self._in_page = str(escape(record_id)).encode()
-        forms = {json.dumps(record_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
-        forms |= {record_id, record_id.replace('"', '""')}
-        shown = b"|".join(re.escape(form) for form in {self._in_page, *(f.encode() for f in forms)})
+        written = {json.dumps(record_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+        written |= {record_id, record_id.replace('"', '""')}
+        self._forms = {self._in_page, *(form.encode() for form in written)}
         # No part of a longer word or of a decimal number.
         before = rb"(?<![\w-])" + (rb"(?<!\d\.)" if record_id[:1].isdigit() else b"")
         after = rb"(?![\w-])" + (rb"(?!\.\d)" if record_id[-1:].isdigit() else b"")
+        shown = b"|".join(re.escape(form) for form in self._forms)
         self._word = re.compile(before + b"(?:" + shown + b")" + after)
 
     def mentions(self, body: bytes) -> bool:
         """Return whether the id stands in bytes as a word; never for ids under 4 characters."""
-        return len(self._id) >= _SHORTEST_WORD and bool(self._word.search(body))
+        return len(self._id) >= SHORTEST_WORD and self._has_word(body)
 
     def learn(self, stream: BinaryIO) -> None:
         """Note the ids of its answers in the log, filed answers or Firehose's failed lines."""
-        for line in _json_lines(stream):
-            packed = line.get("rawData")
-            inner = _json_lines(io.BytesIO(base64.b64decode(packed))) if packed else [line]
-            for entry in inner:
-                answer = entry.get("prediction_id")
-                if isinstance(answer, str) and _one_of(entry, "record_id", self._logged_ids):
-                    self.predictions.add(answer)
+        for line in stream:
+            entry = _as_object(line)
+            packed = entry.get("rawData")
+            if isinstance(packed, str):
+                self.learn(io.BytesIO(base64.b64decode(packed)))
+            answer = entry.get("prediction_id")
+            if isinstance(answer, str) and _one_of(entry, "record_id", self._logged_ids):
+                self.predictions.add(answer)
 
     def without_log_lines(self, stream: BinaryIO, sieve: Sieve) -> None:
         """Take its lines out of the prediction log or of filed answers."""
@@ -112,7 +118,7 @@ class Record:
             lines = raw.splitlines(keepends=True)
             kept = [line for line in lines if not self._is_logged(_as_object(line))]
             sieve.n_removed += len(lines) - len(kept)
-            sieve.is_mentioned = sieve.is_mentioned or self.mentions(b"".join(kept))
+            sieve.note(b"".join(kept))
             if len(kept) == len(lines):
                 sieve.keep(outer)
             elif kept:
@@ -148,33 +154,26 @@ class Record:
             return self._without_in_parquet
         return self._without_in_csv if name.endswith(".csv") else None
 
-    def is_in_part(self, body: bytes, layout: FileLayout) -> bool:
-        """Return whether a part of a batch's input holds the record."""
-        if not self._columns or not self._word.search(body):
+    def is_in_part(self, body: bytes, layout: FileLayout | None) -> bool:
+        """Return whether a part of a batch's input holds the record.
+
+        Without a layout the file was refused, and where its columns are is not known.
+        """
+        if not self._columns:
             return False
-        if layout.is_json:
+        if layout is None or layout.is_json:
             return any(self._is_in_json(line) for line in io.BytesIO(body))
+        if not self._has_word(body):
+            return False
         places = [n for n, name in enumerate(layout.header) if name in self._columns]
         for lines in whole_records(iter(io.BytesIO(body)), layout):
             cells = _cells(lines, layout.delimiter)
             if len(cells) == len(layout.header):
                 if any(cells[place] == self._id for place in places):
                     return True
-            elif self._word.search(b"".join(lines)):
+            elif self._has_word(b"".join(lines)):
                 return True
         return False
-
-    def _is_in_json(self, line: bytes) -> bool:
-        """Return whether a line of JSON holds the id; one that is none of JSON, anywhere."""
-        cells = _as_object(line)
-        if not cells:
-            return bool(self._word.search(line))
-        return any(str(cells.get(name)) == self._id for name in self._names())
-
-    def _names(self) -> set[str]:
-        """Return what the id columns may be called in a file."""
-        aliases = self._spec.column_aliases
-        return {*self._columns, *(a for a, name in aliases.items() if name in self._columns)}
 
     def is_in_page(self, body: bytes) -> bool:
         """Return whether a cell of a page's table is the id."""
@@ -182,33 +181,62 @@ class Record:
 
     def is_in_file(self, name: str, stream: BinaryIO) -> bool:
         """Return whether a file holds the id in an id column, or mentions it."""
-        if name.endswith(PARQUET):
+        plain = name.removesuffix(".gz")  # the stream is unpacked
+        if plain.endswith(PARQUET):
             return self._is_in_tables(_parquet_tables(stream))
-        if len(self._id) < _SHORTEST_WORD:
-            return self._is_in_rows(name, stream)
-        tail = b""
-        while block := stream.read(_BLOCK_BYTES):
-            if not tail and block.startswith(_ARROW_STREAM):
-                return self._is_in_tables(_stream_tables(chain([block], iter(stream.read, b""))))
-            if self.mentions(tail + block):
+        if is_json_lines(plain):
+            return any(self._is_in_json(line) or self._is_told_in(line) for line in stream)
+        if len(self._id) < SHORTEST_WORD:
+            return plain.endswith(ROW_SUFFIXES) and self._is_in_rows(plain, stream)
+        block, tail = stream.read(_BLOCK_BYTES), b""
+        if block.startswith(_ARROW_STREAM):
+            return self._is_in_tables(_stream_tables(block + stream.read()))
+        while block:
+            following = stream.read(_BLOCK_BYTES)
+            body = tail + block
+            # What touches the end may be part of a longer word.
+            if any(m.end() < len(body) or not following for m in self._word.finditer(body)):
                 return True
-            tail = (tail + block)[-8 * len(self._id) - 8 :]
+            tail, block = body[-8 * len(self._id) - 8 :], following
         return False
+
+    def _has_word(self, body: bytes) -> bool:
+        return any(form in body for form in self._forms) and bool(self._word.search(body))
+
+    def _is_id(self, value: Any) -> bool:
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else as_cell(value)
+        return text == self._id
+
+    def _is_in_json(self, line: bytes) -> bool:
+        """Return whether a line of JSON holds the id; one that is none of JSON, anywhere."""
+        cells = _as_object(line)
+        if not cells:
+            return self._has_word(line)
+        return any(self._is_id(cells.get(name)) for name in self._names())
+
+    def _is_told_in(self, line: bytes) -> bool:
+        """Return whether a text in a line of JSON mentions the id, however it is escaped."""
+        return self.mentions(line) or (
+            b"\\" in line and self.mentions(json.dumps(_as_object(line)).encode())
+        )
+
+    def _names(self) -> set[str]:
+        """Return what the id columns may be called in a file; `id` in dataset versions."""
+        aliases = self._spec.column_aliases
+        return {*self._columns, "id", *(a for a, name in aliases.items() if name in self._columns)}
 
     def _is_in_rows(self, name: str, stream: BinaryIO) -> bool:
-        plain = name.removesuffix(".gz")  # the stream is unpacked
-        if not plain.endswith(ROW_SUFFIXES):
-            return False
-        wanted = {*self._names(), "id"}  # `id` in dataset versions
-        budget, delimiter = ByteBudget(1 << 62), self._spec.dataset.delimiter
-        for record in read_records(stream, plain, budget, delimiter=delimiter):
-            if any(str(record.cells.get(column)) == self._id for column in wanted):
-                return True
-        return False
+        wanted, budget = self._names(), ByteBudget(1 << 62)
+        return any(
+            self._is_id(record.cells.get(column))
+            for record in read_records(stream, name, budget, delimiter=self._spec.dataset.delimiter)
+            for column in wanted
+        )
 
     def _is_in_tables(self, tables: Iterable[pa.Table]) -> bool:
+        names = self._names()
         return any(
-            pc.any(self._rows_of(table)).as_py()
+            pc.any(self._rows_of(table, {*names, *self._shown(table.column_names)})).as_py()
             or any(self.mentions(cell.encode()) for cell in _texts(table))
             for table in tables
         )
@@ -219,22 +247,22 @@ class Record:
 
     def _is_refused(self, line: Line) -> bool:
         cells = line.get("cells") or {}
-        if any(str(cells.get(name)) == self._id for name in self._columns):
+        if any(self._is_id(cells.get(name)) for name in self._columns):
             return True
-        fields = [error.get("field") for error in line.get("errors", ())]
-        return _WHOLE_RECORD in fields and self._is_in_any_cell(cells)
-
-    def _is_in_any_cell(self, cells: Line) -> bool:
-        """Return whether a record whose cells may be displaced holds the id."""
-        return any(self._word.search(str(cell).encode()) for cell in cells.values())
+        reasons = [str(error.get("reason")) for error in line.get("errors") or ()]
+        return any(map(is_displaced, reasons)) and any(
+            self._is_id(cell) or self.mentions(str(cell).encode()) for cell in cells.values()
+        )
 
     def _is_in_result(self, row: Line) -> bool:
-        return any(str(row.get(name)) == self._id for name in self._shown(list(row)))
+        return any(self._is_id(row.get(name)) for name in self._shown(list(row)))
 
     def _shown(self, header: Sequence[str]) -> list[str]:
         """Return the id columns among a result's: an id named like another column is `id_<name>`."""
         return [
-            f"id_{name}" if f"id_{name}" in header and f"id_{name}" not in self._columns else name
+            f"id_{name}"
+            if name in _RESERVED or (f"id_{name}" in header and f"id_{name}" not in self._columns)
+            else name
             for name in self._columns
         ]
 
@@ -248,29 +276,30 @@ class Record:
 
         header = next(csv.reader(texts()), [])
         sieve.keep(b"".join(first))
-        # Cells that a spreadsheet would run have an apostrophe before them.
-        wanted = self._shown([name.removeprefix("'") for name in header])
-        places = [n for n, name in enumerate(header) if name.removeprefix("'") in wanted]
-        escaped = {self._id, f"'{self._id}"}
+        # Cells that a spreadsheet would run have an apostrophe before them, names of columns too.
+        names = self._shown([name.removeprefix("'") for name in header])
+        wanted = inert(pa.array(names, pa.string())).to_pylist()
+        places = [place for place, name in enumerate(header) if name in wanted]
+        (shown,) = inert(pa.array([self._id])).to_pylist()
         layout = FileLayout(is_json=False, header=tuple(header))
         for lines in whole_records(iter(stream), layout):
             cells = _cells(lines, ",")
-            if any(cells[place] in escaped for place in places if place < len(cells)):
+            if any(cells[place] == shown for place in places if place < len(cells)):
                 sieve.n_removed += 1
             else:
                 sieve.keep(b"".join(lines))
 
     def _without_in_parquet(self, stream: BinaryIO, sieve: Sieve) -> None:
         table = pyarrow.parquet.read_table(stream)
-        is_it = self._rows_of(table)
+        is_it = self._rows_of(table, self._shown(table.column_names))
         sieve.n_removed = pc.sum(is_it).as_py() or 0
         sieve.keep_table(table.filter(pc.invert(is_it)))
 
-    def _rows_of(self, table: pa.Table) -> pa.Array:
+    def _rows_of(self, table: pa.Table, names: Collection[str]) -> pa.Array:
         is_it = pa.array([False] * len(table), pa.bool_())
-        for name in set(self._shown(table.column_names)).intersection(table.column_names):
-            equal = pc.equal(table[name].cast(pa.string()), self._id)
-            is_it = pc.or_(is_it, pc.fill_null(pa.array(equal.to_pylist(), pa.bool_()), False))
+        for name in set(names).intersection(table.column_names):
+            equal = [self._is_id(cell) for cell in table[name].to_pylist()]
+            is_it = pc.or_(is_it, pa.array(equal, pa.bool_()))
         return is_it
 
 
@@ -290,8 +319,8 @@ def _parquet_tables(stream: BinaryIO) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _stream_tables(blocks: Iterable[bytes]) -> Iterator[pa.Table]:
-    with pa.ipc.open_stream(b"".join(blocks)) as reader:
+def _stream_tables(body: bytes) -> Iterator[pa.Table]:
+    with pa.ipc.open_stream(body) as reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])
 
@@ -314,14 +343,10 @@ def _cells(lines: Sequence[bytes], delimiter: str) -> list[str]:
             return []
 
 
-def _json_lines(stream: BinaryIO) -> Iterator[Line]:
-    return (_as_object(line) for line in stream)
-
-
 def _as_object(line: bytes) -> Line:
     """Return a line's JSON object; an empty one where it is none of Noria's."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -65,11 +65,12 @@ def load(target: Target, project: str, row: Mapping[str, Any], clients: int, eac
         answered = [*pool.map(lambda _: _client(target, key, project, row, each), range(clients))]
     seconds, n_answered = time.monotonic() - started, sum(answered)
     deadline = time.monotonic() + _LOG_SECONDS
-    while len(ids := _logged(target, project)[before:]) < n_answered:
+    while len({*(ids := _logged(target, project)[before:])}) < n_answered:
         if time.monotonic() > deadline:
             break
         time.sleep(PACK_SECONDS)
-    return Loaded(n_answered, clients * each, len(ids), len(ids) - len({*ids}), seconds)
+    n_logged = len({*ids})
+    return Loaded(n_answered, clients * each, n_logged, len(ids) - n_logged, seconds)
 
 
 def _client(target: Target, key: str, project: str, row: Mapping[str, Any], each: int) -> int:

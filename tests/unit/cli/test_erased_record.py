@@ -40,6 +40,9 @@ def _sifted(without, body, record=None):
         # Rows that stay keep their bytes: quotes that were not needed, and breaks inside them.
         (b'line,number\n2,"INC-7"\n3,"b\n""c"\n4,"d"\n', b'line,number\n3,"b\n""c"\n4,"d"\n'),
         (b"line,text\n2,INC-7\n", b"line,text\n2,INC-7\n"),  # no id column
+        # A column of the result is never an id column, though no id of that name is there.
+        (b"line,number\nINC-7,x\n", b"line,number\nINC-7,x\n"),
+        (b"line,number\n2,'INC-7\n", b"line,number\n2,'INC-7\n"),  # another id
     ],
 )
 def test_a_result_in_csv_loses_its_rows_and_keeps_the_bytes_of_the_others(body, kept):
@@ -50,9 +53,11 @@ def test_a_result_in_csv_loses_its_rows_and_keeps_the_bytes_of_the_others(body, 
 
 def test_an_id_that_a_spreadsheet_would_run_is_found_behind_its_apostrophe():
     """In the header too."""
-    record = _record("-7", "=number")
-    body = b"line,'=number\n2,'-7\n3,-70\n"
-    assert _sifted(record.without_results("j.csv"), body) == (b"line,'=number\n3,-70\n", 1)
+    record = _record("-x7", "=number")
+    body = b"line,'=number\n2,'-x7\n3,'-x70\n"
+    assert _sifted(record.without_results("j.csv"), body) == (b"line,'=number\n3,'-x70\n", 1)
+    number = b"line,'=number\n2,-7\n"  # a number runs nothing
+    assert _sifted(_record("-7", "=number").without_results("j.csv"), number)[1] == 1
 
 
 def test_an_id_column_that_is_called_like_another_ones_shown_name_is_itself():
@@ -85,7 +90,9 @@ def test_of_refused_rows_those_whose_cells_were_displaced_are_looked_at_everywhe
     """A row that could be told apart is judged by its id column."""
     whole = {"field": "text", "reason": "missing"}
     broken = {"field": "(record)", "reason": "3 cells where the header has 2"}
+    empty = {"field": "(record)", "reason": "none of the model's columns is there: text"}
     lines = [
+        {"line": 1, "errors": [empty], "cells": {"number": "INC-8", "text": "of INC-7"}},
         {"line": 2, "errors": [whole], "cells": {"number": "INC-7"}},
         {"line": 3, "errors": [whole], "cells": {"number": "INC-8", "text": "as INC-7"}},
         {"line": 4, "errors": [broken], "cells": {"text": "INC-7"}},
@@ -95,7 +102,7 @@ def test_of_refused_rows_those_whose_cells_were_displaced_are_looked_at_everywhe
     body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     kept, n_removed = _sifted(_record().without_results("j-refused.jsonl.gz"), body)
     assert n_removed == 3
-    assert [json.loads(line)["line"] for line in kept.splitlines()] == [3, 6]
+    assert [json.loads(line)["line"] for line in kept.splitlines()] == [1, 3, 6]
 
 
 def test_of_failed_lines_that_firehose_packs_together_only_the_records_own_go():
@@ -138,6 +145,10 @@ def test_a_hashed_id_is_the_records_too():
         (b"INC-70,x,INC-7\n", FileLayout(False, ("number", "text")), True),  # displaced
         (b'{"number":"INC-7"}\n', FileLayout(True), True),
         (b'{"text":"INC-7"}\n', FileLayout(True), False),
+        (rb'{"number":"INC\u002d7"}', FileLayout(True), True),  # as other languages escape
+        (b"[" * 200_000 + b"INC-7", FileLayout(True), True),  # deeper than Python reads
+        (b'{"number":"INC-7"}\n', None, True),  # of a file that was refused
+        (b"number\nINC-7\n", None, True),
         (b'{"number":"INC-7\n', FileLayout(True), True),  # no JSON
     ],
 )
@@ -166,6 +177,8 @@ def _arrow(table):
         ("page.html", b"<td>INC-7</td>"),
         ("rows.parquet", _parquet(pa.table({"text": ["b", "as INC-7 was"]}))),
         ("rows.parquet", _parquet(pa.table({"number": ["INC-7"]}))),
+        ("rows.jsonl.gz", rb'{"number":"INC\u002d7"}'),
+        ("rows.jsonl", rb'{"text":"see INC\u002d7"}'),
         ("answers/000000", _arrow(pa.table({"number": ["INC-7"]}))),
         ("rows.csv", b"x" * ((1 << 20) - 2) + b" INC-7 "),  # across two blocks
     ],
@@ -205,3 +218,44 @@ def test_a_page_holds_the_record_in_a_cell():
     """Escaped as pages are."""
     assert _record("a<b").is_in_page(b"<td>a&lt;b</td>")
     assert not _record("INC-7").is_in_page(b"<td>INC-70</td>")
+
+
+@pytest.mark.parametrize("name", ["j.jsonl", "j-refused.jsonl.gz"])
+def test_a_record_called_none_is_no_missing_id(name):
+    """Clients in Python send it."""
+    line = {"number": "INC-8", "prediction": "a", "cells": {"number": None}, "errors": []}
+    body = json.dumps(line).encode() + b"\n"
+    assert _sifted(_record("None", "number", "caller").without_results(name), body) == (body, 0)
+    parquet = _parquet(pa.table({"number": pa.array([None, "x"])}))
+    assert _sifted(_record("None").without_results("j.parquet"), parquet)[1] == 0
+
+
+def test_ids_that_are_no_texts_are_compared_as_results_write_them():
+    """True is `true` there."""
+    body = b'{"number":true}\n{"number":7}\n'
+    assert _sifted(_record("true").without_results("j.jsonl"), body) == (b'{"number":7}\n', 1)
+    assert _sifted(_record("7").without_results("j.jsonl"), body)[1] == 1
+
+
+def test_an_upload_is_looked_through_by_the_other_names_of_its_columns():
+    """As training and batches read it."""
+    text = QUICK_TICKETS.replace(
+        "[target]",
+        'number = { type = "category", optional = true, aliases = ["ID Number"] }\n[target]',
+    ).replace(
+        "[[candidates]]",
+        '[[features]]\nname = "n"\nkind = "frequency"\ncolumns = ["number"]\n[[candidates]]',
+        1,
+    )
+    spec = parse_spec(f'{text}[batch]\nid_columns = ["number"]\n', source="quick")
+    body = _parquet(pa.table({"ID Number": [70012]}))
+    assert Record("70012", spec).is_in_file("rows.parquet", io.BytesIO(body))
+    assert not Record("7001", spec).is_in_file("rows.parquet", io.BytesIO(body))
+
+
+def test_an_id_at_the_end_of_a_block_may_be_part_of_a_longer_one():
+    """Files are read a piece at a time."""
+    body = b"x" * ((1 << 20) - 6) + b" INC-7" + b"0 "
+    assert not _record().is_in_file("rows.csv", io.BytesIO(body))
+    assert _record("INC-70").is_in_file("rows.csv", io.BytesIO(body))
+    assert _record().is_in_file("rows.csv", io.BytesIO(body[:-2]))

@@ -136,15 +136,16 @@ def test_what_is_derived_from_a_personal_column_is_personal_too():
         "[target]",
         'born = { type = "time", pii = true }\n[derived]\n'
         'year = { from = "born", as = "year" }\n'
+        'age = { from = "year", as = "length" }\n'
         'length = { from = "close_notes", as = "length" }\n[target]',
     ).replace(
         "[[candidates]]",
         '[[features]]\nname = "born"\nkind = "categorical"\ncolumns = ["year"]\n'
-        '[[features]]\nname = "size"\nkind = "numeric"\ncolumns = ["length"]\n[[candidates]]',
+        '[[features]]\nname = "size"\nkind = "numeric"\ncolumns = ["length", "age"]\n[[candidates]]',
         1,
     )
     spec = parse_spec(text, source="quick.toml")
-    assert spec.private_columns == {"short_description", "born", "year"}
+    assert spec.private_columns == {"short_description", "born", "year", "age"}
 
 
 def test_an_unknown_project_names_the_deployed_ones():

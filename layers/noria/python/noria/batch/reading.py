@@ -21,6 +21,7 @@ from noria.data.parsing import CUT, RawCells, json_records, long_cells, text_fau
 from noria.records.batch import FileLayout
 
 _BLANK, _RETURN = b"\r\n", 13
+_NO_RECORD, _OTHER_CELLS = "the line does not parse", "cells where the header has"
 
 
 class BadRecord(NamedTuple):
@@ -163,6 +164,11 @@ class _Found:
         return Records(dict(zip(self._names, columns, strict=True)), lines, self._bad)
 
 
+def is_displaced(reason: str) -> bool:
+    """Return whether a record was refused because its cells cannot be told apart by column."""
+    return reason.startswith(_NO_RECORD) or _OTHER_CELLS in reason
+
+
 def _is_plain(line: bytes) -> bool:
     """Return whether Arrow reads the line as Python's csv module does."""
     return b'"' not in line and b"\0" not in line and b"\r" not in line.removesuffix(b"\r\n")
@@ -175,9 +181,9 @@ def _cells(record: Sequence[bytes], layout: FileLayout) -> tuple[list[str], str 
         try:
             cells = next(csv.reader(text, delimiter=layout.delimiter, strict=True), [])
         except csv.Error as error:
-            return ["".join(text).strip()[:1000]], f"the line does not parse: {error}"
+            return ["".join(text).strip()[:1000]], f"{_NO_RECORD}: {error}"
     if len(cells) != len(layout.header):
-        return cells, f"{len(cells)} cells where the header has {len(layout.header)}"
+        return cells, f"{len(cells)} {_OTHER_CELLS} {len(layout.header)}"
     return cells, next((fault for cell in cells if (fault := text_fault(cell))), None)
 
 
@@ -235,7 +241,7 @@ def _read_json(
             rows.append(cells)
             lines.append(line)
     found = {
-        name: pa.array([_as_cell(row.get(name)) for row in rows], pa.string()) for name in wanted
+        name: pa.array([as_cell(row.get(name)) for row in rows], pa.string()) for name in wanted
     }
     return Records(found, np.array(lines, dtype=np.int64), bad)
 
@@ -247,7 +253,8 @@ def _json_fault(cells: RawCells, wanted: Sequence[str], needed: Sequence[str]) -
     return f"{nested[0]}: must be a text or a number" if nested else None
 
 
-def _as_cell(value: Any) -> str | None:
+def as_cell(value: Any) -> str | None:
+    """Return a value of JSON as a file of CSV would hold it; None where there is none."""
     if value is None or isinstance(value, str):
         return value
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -27,7 +27,7 @@ _MIDDLES = (np.arange(_N_SHARES) + 0.5) / _N_SHARES
 _SIGNS = r"[=+@\-\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 _BLANK = r"[\s\x{A0}\x{AD}\x{200B}-\x{200F}\x{2028}-\x{202F}\x{2060}-\x{2064}\x{3000}\x{FEFF}]"
 _FORMULA = rf"^{_BLANK}*{_SIGNS}|^[\t\r]|[;\t\r\n]{_BLANK}*{_SIGNS}"
-_OUTPUTS = ("prediction", "confidence", "business_value", "band", "priority")
+OUTPUTS = ("prediction", "confidence", "business_value", "band", "priority")
 _NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 
 
@@ -44,7 +44,7 @@ def part_table(
     """
     places = pa.array(answers.places)
     columns: dict[str, Any] = {"line": pa.array(records.lines).take(places)}
-    taken = {"line", *_OUTPUTS, *(f"p_{name}" for name in predictor.classes)}
+    taken = {"line", *OUTPUTS, *(f"p_{name}" for name in predictor.classes)}
     for name in id_columns:
         if name in records.cells:
             shown = f"id_{name}" if name in taken else name
@@ -118,8 +118,8 @@ def table_bytes(table: pa.Table, form: str, *, with_header: bool) -> bytes:
             writer.write_table(table)
         return out.getvalue()
     table = pa.table(
-        [_inert(c) if c.type == pa.string() else c for c in table.columns],
-        names=_inert(pa.array(table.column_names)).to_pylist(),
+        [inert(c) if c.type == pa.string() else c for c in table.columns],
+        names=inert(pa.array(table.column_names)).to_pylist(),
     )
     options = pyarrow.csv.WriteOptions(include_header=with_header, quoting_style="needed")
     pyarrow.csv.write_csv(table, out, options)
@@ -285,7 +285,8 @@ def _added(parts: Sequence[Worth]) -> tuple[int, float, float | None]:
     )
 
 
-def _inert(cells: Any) -> Any:
+def inert(cells: Any) -> Any:
+    """Return texts as CSV has them: what a spreadsheet would run gets an apostrophe before it."""
     runs = pc.fill_null(pc.match_substring_regex(cells, _FORMULA), False)
     if not pc.any(runs).as_py():
         return cells

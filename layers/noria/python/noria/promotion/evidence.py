@@ -118,6 +118,7 @@ class ScoredTestRows:
         self._train = read_rows(artifacts, spec.name, version, TRAIN)
         self._challenger = load_candidate(artifacts, spec.name, who.run_id, who.candidate)
         self._classes = list(self._challenger.classes)
+        self._shown: dict[str, set[Any]] = {}  # levels of personal columns
         self._truth = self._numbers([row[TARGET] for row in self._test])
         result = artifacts.get(who.key(RESULT))
         self._learned = learned_decision(result)
@@ -237,11 +238,17 @@ class ScoredTestRows:
             levels = [row[column] for row in extended]
             known = {level for level in levels if level is not None}
             if column in self._spec.private_columns:
-                counts = Counter(derive.extended(row)[column] for row in self._train)
-                least = self._spec.dataset.pii_min_rows
-                known = {level for level in known if counts[level] >= least}
+                known &= self._shown_levels(derive, column)
             for level in sorted(known):
                 yield column, level, np.flatnonzero(np.array([v == level for v in levels]))
+
+    def _shown_levels(self, derive: Deriver, column: str) -> set[Any]:
+        """Return the levels of a personal column that enough training rows have."""
+        if column not in self._shown:
+            counts = Counter(derive.extended(row)[column] for row in self._train)
+            least = self._spec.dataset.pii_min_rows
+            self._shown[column] = {level for level, n in counts.items() if n >= least}
+        return self._shown[column]
 
     def _slices_against(self, theirs: Answers, unseen: Any) -> tuple[SliceComparison, ...]:
         """Return the paired comparison on each slice of enough rows that the champion has not seen.

@@ -5,6 +5,7 @@ What each learns is in `noria.features.fitting`, what each computes in `noria.fe
 """
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -199,6 +200,14 @@ class Derivation(Section):
 
 
 # What a derivation takes and makes; "string" is a text or a category.
+def derived_from(columns: Collection[str], derived: Mapping[str, Derivation]) -> set[str]:
+    """Return the names of what is derived from some columns, at any number of steps."""
+    found = set[str]()
+    for _ in derived:  # no chain is longer
+        found |= {n for n, d in derived.items() if {*d.source}.intersection((*columns, *found))}
+    return found
+
+
 DERIVATION_TYPES: dict[str, tuple[str, str]] = {
     "length": ("string", "number"),
     "words": ("string", "number"),

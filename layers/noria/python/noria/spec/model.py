@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from noria.spec.features import Derivation, Feature
+from noria.spec.features import Derivation, Feature, derived_from
 from noria.spec.operations import (
     AlertsSection,
     BatchSection,
@@ -385,7 +385,7 @@ class ProjectSpec(Section):
     def private_columns(self) -> frozenset[str]:
         """Columns marked `pii`, and those derived from them."""
         marked = {name for name, column in self.dataset.columns.items() if column.pii}
-        return frozenset(marked | {n for n, d in self.derived.items() if marked & {*d.source}})
+        return frozenset(marked | derived_from(marked, self.derived))
 
     @property
     def id_columns(self) -> list[str]:

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
@@ -10,13 +11,12 @@ from itertools import count
 import pytest
 
 from cli.erased_record import Record
-from cli.erasure import Eraser
+from cli.eraser import Eraser
 from noria.errors import StoreUnavailableError
 from noria.records.batch import BatchCounts, BatchOutcome, BatchPlan, FileLayout, PlannedPart
 from noria.records.codec import from_bytes, to_bytes
 from noria.reporting.batch_report import render
 from noria.spec.loader import parse_spec
-from noria_aws.aws.s3 import S3Artifacts
 from tests.support.bucket import BUCKET, versioned_stage
 from tests.support.specs import QUICK_TICKETS
 
@@ -166,8 +166,25 @@ def _holding(target):
     word = Record(MINE, SPEC)
     answer = MY_ANSWER.encode()
     return sorted(
-        {key for key, body in _all_versions(target) if word.mentions(body) or answer in body}
+        {
+            key
+            for key, body in _all_versions(target)
+            if (word.mentions(body) or answer in body) and not key.startswith("erasures/")
+        }
     )
+
+
+def _rows_of_others(target):
+    """Return how often the other record stands in what is there now."""
+    found = {}
+    for item in target.artifacts.under(""):
+        body = target.artifacts.get(item.key)
+        text = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+        for line in text.splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                text += base64.b64decode(json.loads(line)["rawData"])
+        found[item.key] = text.count(OTHER.encode())
+    return {key: n for key, n in found.items() if n}
 
 
 def test_no_version_of_what_can_be_reached_holds_the_record_any_more(target):
@@ -227,7 +244,7 @@ def test_a_short_id_touches_only_its_own_rows(target):
 
 @pytest.fixture
 def _quick_pages(monkeypatch):
-    monkeypatch.setattr("cli.erasure.render", lambda _: b"<td>INC-70</td>")
+    monkeypatch.setattr("cli.eraser.render", lambda _: b"<td>INC-70</td>")
 
 
 @pytest.mark.usefixtures("_quick_pages")
@@ -245,6 +262,7 @@ def _is_cut_off_and_finished(operation, after):
     """Let a run fail at its write number `after`; return whether it did, and finish it."""
     with versioned_stage() as target:
         _put_what_is_cleared(target.artifacts.put)
+        others = _rows_of_others(target)
         client, n_seen = target.client("s3"), 0
 
         def cut(**_):
@@ -264,13 +282,15 @@ def _is_cut_off_and_finished(operation, after):
         client.meta.events.unregister(event, cut)
         _erased(target)
         assert _holding(target) == ["batches/quick/ended/input/000001"]  # a mention
+        assert _rows_of_others(target) == others
         return is_cut
 
 
 @pytest.mark.usefixtures("_quick_pages")
 def test_a_run_that_kept_no_note_of_the_answers_would_not_be_finished(monkeypatch):
     """The control: a line that fails names no record, and the line that does is gone already."""
-    monkeypatch.setattr(S3Artifacts, "exists", lambda *_: False)  # the note is not found again
+    notes = count()
+    monkeypatch.setattr("cli.eraser.erasure_key", lambda *_: f"erasures/{next(notes)}")
     with pytest.raises(AssertionError, match="predictions/quick/2026/b"):
         _n_cuts("PutObject")
 
@@ -281,11 +301,13 @@ def test_what_cannot_be_read_is_said_and_ends_nothing(target):
     put = target.artifacts.put
     put("predictions/quick/2026/c.gz", gzip.compress(_lines(*LOGGED) * 99)[:-9])
     put("labels/quick/2026110100/b.json", b"[]")
+    put("labels/quick/2026110100/c.json", b'{"labels":[5]}')
     put("batch-results/quick/k.parquet", b"PAR1")
     done = _erased(target)
     assert sorted(done.unread) == [
         "batch-results/quick/k.parquet",
         "labels/quick/2026110100/b.json",
+        "labels/quick/2026110100/c.json",
         "predictions/quick/2026/c.gz",
     ]
     assert done.unread["predictions/quick/2026/c.gz"].startswith("EOFError: Compressed file ended")
@@ -310,3 +332,74 @@ def test_a_second_time_finds_nothing_to_remove(target):
     again, other = _erased(target), _erased(target, "INC-1")
     assert (again.rows, again.deleted) == (other.rows, other.deleted) == ({}, [])
     assert sorted(_all_versions(target)) == before
+
+
+def test_what_comes_late_and_names_only_the_answer_is_found_by_the_next_run(target):
+    """The line that told whose answer it was is gone by then."""
+    _put_what_is_cleared(target.artifacts.put)
+    _erased(target)
+    target.artifacts.put("predictions/quick/2026/z.gz", gzip.compress(_lines(FAILED_CHALLENGER)))
+    target.artifacts.put("labels/quick/2026110200/z.json", json.dumps(LABELS).encode())
+    assert _erased(target).rows == {
+        "labels/quick/2026110200/z.json": 2,
+        "predictions/quick/2026/z.gz": 1,
+    }
+
+
+@pytest.mark.parametrize("newer", [b"line,number,prediction\n2,INC-7,c\n3,INC-70,c\n", RESULTS])
+def test_what_is_written_meanwhile_is_not_overwritten(target, newer):
+    """The newest results stay, and lose the record too; equal ones are another version."""
+    target.artifacts.put("batch-results/quick/j.csv", RESULTS)
+    client, n_seen = target.client("s3"), 0
+
+    def write_before(params, **_):
+        nonlocal n_seen
+        if params["Key"].startswith("batch-results") and "IfMatch" in params:
+            n_seen += 1
+            if n_seen == 1:
+                target.artifacts.put("batch-results/quick/j.csv", newer)
+
+    client.meta.events.register("provide-client-params.s3.PutObject", write_before)
+    _erased(target)
+    assert n_seen >= 1
+    kept = newer.replace(b"2,INC-7,c\n", b"").replace(b"2,INC-7,a\n", b"")
+    assert target.artifacts.get("batch-results/quick/j.csv") == kept
+    assert _holding(target) == []
+
+
+def test_a_batch_that_ends_meanwhile_has_its_results_cleared(target):
+    """Jobs are looked through before results."""
+    put, looked = target.artifacts.put, []
+    _put_batch(put, "running", has_ended=False)
+
+    def end_it(params, **_):
+        if params.get("Prefix", "").startswith("batches/quick") and not looked:
+            looked.append(params["Prefix"])
+            put("batch-results/quick/running.csv", RESULTS)
+            _put_batch(put, "running", has_ended=True)
+
+    event = "provide-client-params.s3.ListObjectVersions"
+    target.client("s3").meta.events.register(event, end_it)
+    _erased(target)
+    assert looked
+    assert "batch-results/quick/running.csv" not in _holding(target)
+
+
+def test_a_part_of_a_file_that_was_refused_is_deleted_where_the_id_stands_in_it(target):
+    """Its columns are not known, and nobody reads it any more."""
+    put = target.artifacts.put
+    put(
+        "batches/quick/r/plan.json", to_bytes(BatchPlan("quick", "r", "k", "x", AT, reasons=("y",)))
+    )
+    put("batches/quick/r/outcome.json", to_bytes(_outcome("r")))
+    put("batches/quick/r/input/000000", b"7,x\n")
+    put("batches/quick/r/input/000001", b"70,x\n")
+    assert _erased(target, "7").deleted == ["batches/quick/r/input/000000"]
+
+
+def test_an_earlier_version_that_held_the_record_is_told(target):
+    """The newest one held it no more."""
+    target.artifacts.put("batch-results/quick/j.csv", RESULTS)
+    target.artifacts.put("batch-results/quick/j.csv", b"line,number,prediction\n")
+    done = _erased(target)
+    assert (done.rows, done.versions) == ({}, {"batch-results/quick/j.csv": 1})
