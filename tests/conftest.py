@@ -11,9 +11,8 @@ from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from tests.support.stages import deployed_stage, emptied
 
-_SLOW_FIRST = {
-    name: n for n, name in enumerate(("integration", "contract", "training", "fuzz", "benchmarks"))
-}
+# Folders of `tests` whose files take longest; many small ones at the end keep all workers busy.
+_SLOW_FIRST = ("integration", "benchmarks", "contract", "training", "infra", "fuzz")
 PROJECTS = ROOT / "layers" / "projects" / "python" / "projects"
 
 
@@ -59,4 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.path).is_relative_to(ROOT / "tests" / "unit"):
             item.add_marker(pytest.mark.disable_socket)
-    items.sort(key=lambda item: _SLOW_FIRST.get(item.path.parent.name, len(_SLOW_FIRST)))
+    places = {name: place for place, name in enumerate(_SLOW_FIRST)}
+    items.sort(key=lambda item: places.get(_folder(item), len(places)))
+
+
+def _folder(item: pytest.Item) -> str:
+    return Path(item.path).relative_to(ROOT / "tests").parts[0]

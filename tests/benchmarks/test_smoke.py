@@ -34,7 +34,7 @@ def _run(name, results):
 
 @pytest.mark.parametrize(
     ("name", "results", "n_least"),
-    [("serving", "bench.json", 8), ("joins", "joins.json", 1), ("batch", "batch.json", 9),
+    [("serving", "bench.json", 8), ("joins", "joins.json", 1), ("batch", "batch.json", 6),
      ("texts", "texts.json", 10), pytest.param("spark", "spark.json", 3, marks=needs_spark)],
     ids=["serving", "joins", "batch", "texts", "spark"],
 )  # fmt: skip

@@ -17,11 +17,15 @@ BUCKET = "data"
 def versioned_stage() -> Iterator[Any]:
     """Yield what the command line calls a target: client, outputs, artifacts."""
     with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        yield SimpleNamespace(
-            artifacts=S3Artifacts(client, BUCKET),
-            client=lambda _: client,
-            outputs={"DataBucket": BUCKET},
-        )
+        yield with_bucket(boto3.client("s3", region_name="us-east-1"), BUCKET)
+
+
+def with_bucket(client: Any, bucket: str) -> Any:
+    """Return such a target with a new bucket."""
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return SimpleNamespace(
+        artifacts=S3Artifacts(client, bucket),
+        client=lambda _: client,
+        outputs={"DataBucket": bucket},
+    )

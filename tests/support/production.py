@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,21 @@ def records_of(rows: Sequence[Mapping[str, Any]]) -> list[PredictionRecord]:
     ]
 
 
+@cache
+def _reference(spec: str) -> Reference:
+    rows = loan_rows(3000, seed=1)
+    answers = answers_of(rows)
+    truth = Production.truth(rows, seed=2)
+    scores = {
+        "accuracy": float(np.mean(answers.decided == truth)),
+        "f1_macro": 0.8,
+        "roc_auc": 0.9,
+        "calibration_error": measure("calibration_error", truth, answers),
+    }
+    facts = OutOfFoldFacts(CLASSES, [*as_answers(CLASSES, answers)], scores)
+    return build_reference(ProjectSpec.model_validate_json(spec), rows, WORDS, facts)
+
+
 class Production:
     """One project with a champion, its log and its labels, in memory."""
 
@@ -125,23 +141,10 @@ class Production:
         self.spec = loan_spec(**sections)
         self.store, self.aliases = MemoryArtifacts(), MemoryAliases()
         self.state = MemoryState()
-        self.reference = self._reference()
+        self.reference = _reference(self.spec.model_dump_json())
         self.add_version("v1")
         self.promote("v1", at=START)
         self._n_chunks = 0
-
-    def _reference(self) -> Reference:
-        rows = loan_rows(3000, seed=1)
-        answers = answers_of(rows)
-        truth = self.truth(rows, seed=2)
-        scores = {
-            "accuracy": float(np.mean(answers.decided == truth)),
-            "f1_macro": 0.8,
-            "roc_auc": 0.9,
-            "calibration_error": measure("calibration_error", truth, answers),
-        }
-        facts = OutOfFoldFacts(CLASSES, [*as_answers(CLASSES, answers)], scores)
-        return build_reference(self.spec, rows, WORDS, facts)
 
     @staticmethod
     def truth(rows: Iterable[Mapping[str, Any]], *, seed: int, flip: bool = False) -> np.ndarray:

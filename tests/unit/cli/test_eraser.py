@@ -17,7 +17,7 @@ from noria.records.batch import BatchCounts, BatchOutcome, BatchPlan, FileLayout
 from noria.records.codec import from_bytes, to_bytes
 from noria.reporting.batch_report import render
 from noria.spec.loader import parse_spec
-from tests.support.bucket import BUCKET, versioned_stage
+from tests.support.bucket import BUCKET, versioned_stage, with_bucket
 from tests.support.specs import QUICK_TICKETS
 
 SPEC = parse_spec(f'{QUICK_TICKETS}[batch]\nid_columns = ["number"]\n', source="quick.toml")
@@ -152,12 +152,11 @@ def _erased(target, record_id=MINE):
 
 
 def _all_versions(target):
-    pages = target.client("s3").get_paginator("list_object_versions").paginate(Bucket=BUCKET)
+    at = {"Bucket": target.outputs["DataBucket"]}
+    pages = target.client("s3").get_paginator("list_object_versions").paginate(**at)
     for version in (v for page in pages for v in page.get("Versions", ())):
         key = version["Key"]
-        body = target.client("s3").get_object(
-            Bucket=BUCKET, Key=key, VersionId=version["VersionId"]
-        )["Body"].read()  # fmt: skip
+        body = target.artifacts.open(key, version["VersionId"]).read()
         yield key, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
 
 
@@ -249,50 +248,49 @@ def _quick_pages(monkeypatch):
 
 @pytest.mark.usefixtures("_quick_pages")
 @pytest.mark.parametrize("operation", ["PutObject", "DeleteObject"])
-def test_a_run_that_was_cut_off_anywhere_is_finished_by_the_next_one(operation):
+def test_a_run_that_was_cut_off_anywhere_is_finished_by_the_next_one(target, operation):
     """Cut before each write and each deletion in turn, until a run goes through."""
-    assert _n_cuts(operation) >= 10
+    assert _n_cuts(target.client("s3"), operation) >= 10
 
 
-def _n_cuts(operation):
-    return next(after for after in count() if not _is_cut_off_and_finished(operation, after))
+def _n_cuts(client, operation):
+    return next(n for n in count() if not _is_cut_off_and_finished(client, operation, n))
 
 
-def _is_cut_off_and_finished(operation, after):
+def _is_cut_off_and_finished(client, operation, after):
     """Let a run fail at its write number `after`; return whether it did, and finish it."""
-    with versioned_stage() as target:
-        _put_what_is_cleared(target.artifacts.put)
-        others = _rows_of_others(target)
-        client, n_seen = target.client("s3"), 0
+    target, n_seen = with_bucket(client, f"data-{operation.lower()}-{after}"), 0
+    _put_what_is_cleared(target.artifacts.put)
+    others = _rows_of_others(target)
 
-        def cut(**_):
-            nonlocal n_seen
-            n_seen += 1
-            if n_seen > after:
-                raise ConnectionAbortedError("the machine went away")
+    def cut(**_):
+        nonlocal n_seen
+        n_seen += 1
+        if n_seen > after:
+            raise ConnectionAbortedError("the machine went away")
 
-        event = f"provide-client-params.s3.{operation}"
-        client.meta.events.register(event, cut)
-        try:
-            _erased(target)
-        except (ConnectionAbortedError, StoreUnavailableError):
-            is_cut = True
-        else:
-            is_cut = False
-        client.meta.events.unregister(event, cut)
+    event = f"provide-client-params.s3.{operation}"
+    client.meta.events.register(event, cut)
+    try:
         _erased(target)
-        assert _holding(target) == ["batches/quick/ended/input/000001"]  # a mention
-        assert _rows_of_others(target) == others
-        return is_cut
+    except (ConnectionAbortedError, StoreUnavailableError):
+        is_cut = True
+    else:
+        is_cut = False
+    client.meta.events.unregister(event, cut)
+    _erased(target)
+    assert _holding(target) == ["batches/quick/ended/input/000001"]  # a mention
+    assert _rows_of_others(target) == others
+    return is_cut
 
 
 @pytest.mark.usefixtures("_quick_pages")
-def test_a_run_that_kept_no_note_of_the_answers_would_not_be_finished(monkeypatch):
+def test_a_run_that_kept_no_note_of_the_answers_would_not_be_finished(target, monkeypatch):
     """The control: a line that fails names no record, and the line that does is gone already."""
     notes = count()
     monkeypatch.setattr("cli.eraser.erasure_key", lambda *_: f"erasures/{next(notes)}")
     with pytest.raises(AssertionError, match="predictions/quick/2026/b"):
-        _n_cuts("PutObject")
+        _n_cuts(target.client("s3"), "PutObject")
 
 
 def test_what_cannot_be_read_is_said_and_ends_nothing(target):
