@@ -13,6 +13,7 @@ from noria.spec.features import (
     NumericFeature,
     TextFeature,
 )
+from noria.spec.idle_keys import idle_keys
 from noria.spec.model import (
     TWO_CLASS_RULES,
     CandidateSection,
@@ -31,6 +32,7 @@ def contradictions(spec: ProjectSpec) -> Iterator[str]:
     yield from _split_faults(spec)
     yield from _candidate_faults(spec)
     yield from _metric_faults(spec)
+    yield from idle_keys(spec)
 
 
 def column_faults(spec: ProjectSpec, *, are_final: bool) -> Iterator[str]:

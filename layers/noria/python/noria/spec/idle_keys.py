@@ -1,0 +1,88 @@
+"""Keys that a spec sets and nothing reads, because another key rules them out.
+
+A setting that does nothing is a mistake that nobody sees: whoever sets `max_age_days` believes
+that the model is trained again by its age.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from noria.spec.model import ProjectSpec
+
+
+class _Need(NamedTuple):
+    """What some keys of a table need to have an effect."""
+
+    table: str
+    keys: tuple[str, ...]
+    text: str  # what must hold
+    holds: Callable[[ProjectSpec], bool]
+
+
+def _is_classification(spec: ProjectSpec) -> bool:
+    return spec.project.task == "classification"
+
+
+def _is_calibrated(spec: ProjectSpec) -> bool:
+    return spec.calibration.method != "none" and "calibration" not in spec.promotion.off
+
+
+_NEEDS = (
+    _Need("dataset", ("pii_min_rows",), "a column marked pii", lambda s: bool(s.private_columns)),
+    _Need("target", ("min_rows_per_class",), "classes", _is_classification),
+    _Need("split", ("seed",), "kind = 'stratified' or 'random'", lambda s: s.split.kind != "time"),
+    _Need(
+        "search",
+        ("trials", "prune", "max_seconds"),
+        "kind = 'random' or 'tpe'",
+        lambda s: s.search.kind != "none",
+    ),
+    _Need("calibration", ("method",), "classes", _is_classification),
+    _Need("decision", ("max_share_ratio",), "classes", _is_classification),
+    _Need(
+        "training",
+        ("spot", "max_hours"),
+        "backend = 'sagemaker' or 'glue'",
+        lambda s: s.training.backend != "lambda",
+    ),
+    _Need("training", ("workers",), "backend = 'glue'", lambda s: s.training.backend == "glue"),
+    _Need(
+        "promotion",
+        ("max_calibration_error",),
+        "calibrated classes, and the gate 'calibration'",
+        lambda s: _is_classification(s) and _is_calibrated(s),
+    ),
+    _Need(
+        "rollout",
+        ("min_rows", "max_waits", "max_error_fraction", "max_latency_ratio", "max_latency_ms"),
+        "rollout.steps",
+        lambda s: bool(s.rollout.steps),
+    ),
+    _Need(
+        "rollout",
+        ("approval_hours",),
+        "approval = 'required'",
+        lambda s: s.rollout.approval == "required",
+    ),
+    _Need(
+        "retraining",
+        ("max_age_days",),
+        "'age' in retraining.on",
+        lambda s: "age" in s.retraining.on,
+    ),
+    _Need(
+        "retraining",
+        ("min_new_rows",),
+        "'new_rows' in retraining.on",
+        lambda s: "new_rows" in s.retraining.on,
+    ),
+)
+
+
+def idle_keys(spec: ProjectSpec) -> Iterator[str]:
+    """Yield each key that the spec sets without effect, with what it needs."""
+    for table, keys, text, holds in _NEEDS:
+        found = getattr(spec, table).model_fields_set.intersection(keys)
+        if found and not holds(spec):
+            for key in sorted(found):
+                yield f"{table}.{key}: has no effect here, it needs {text}; leave it out"

@@ -1,0 +1,111 @@
+"""A key that nothing reads in its context is refused like an unknown one."""
+
+import pytest
+
+from infra.config import SPECS, project_names
+from noria.errors import InvalidSpecError
+from noria.spec.idle_keys import _NEEDS, idle_keys
+from noria.spec.loader import load_spec, parse_spec
+from noria.spec.model import ProjectSpec
+from tests.support.specs import QUICK_TICKETS
+
+REGRESSION = """
+[project]
+name = "prices"
+task = "regression"
+description = "a price of a number"
+[dataset.columns]
+rooms = { type = "number" }
+[target]
+column = "price"
+[split]
+kind = "random"
+[[features]]
+name = "rooms"
+kind = "numeric"
+columns = ["rooms"]
+[[candidates]]
+name = "ridge"
+algorithm = "ridge"
+[evaluation]
+primary_metric = "rmse"
+metrics = ["rmse"]
+"""
+BY_TIME = QUICK_TICKETS.replace('[split]\nkind = "stratified"', '[split]\nkind = "time"').replace(
+    "min_rows = 50", "min_rows = 50\nin_time_order = true"
+)
+
+
+def _with(text, line):
+    """Return a spec's text with a key of a table set: "table.key = value"."""
+    table, _, setting = line.partition(".")
+    if f"[{table}]" in text:
+        return text.replace(f"[{table}]", f"[{table}]\n{setting}", 1)
+    return f"{text}\n[{table}]\n{setting}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "needed"),
+    [
+        (REGRESSION, "dataset.pii_min_rows = 3", None),
+        (REGRESSION, "target.min_rows_per_class = 20", None),
+        (BY_TIME, "split.seed = 7", None),
+        (QUICK_TICKETS, "search.trials = 20", 'search.kind = "random"'),
+        (QUICK_TICKETS, "search.prune = false", 'search.kind = "tpe"'),
+        (QUICK_TICKETS, "search.max_seconds = 60", 'search.kind = "tpe"'),
+        (REGRESSION, 'calibration.method = "sigmoid"', None),
+        (REGRESSION, "decision.max_share_ratio = 4", None),
+        (QUICK_TICKETS, "training.spot = true", 'training.backend = "sagemaker"'),
+        (QUICK_TICKETS, "training.max_hours = 2", 'training.backend = "glue"'),
+        (QUICK_TICKETS, "training.workers = 4", 'training.backend = "glue"'),
+        (REGRESSION, "promotion.max_calibration_error = 0.2", None),
+        (QUICK_TICKETS, "rollout.approval_hours = 2", 'rollout.approval = "required"'),
+        *(
+            (
+                QUICK_TICKETS,
+                f"rollout.{setting}",
+                'rollout.steps = [{ mode = "canary", fraction = 0.1, bake_minutes = 5 }]',
+            )
+            for setting in (
+                "min_rows = 99", "max_waits = 2", "max_error_fraction = 0.02",
+                "max_latency_ratio = 2", "max_latency_ms = 50",
+            )
+        ),
+        (QUICK_TICKETS, "retraining.max_age_days = 3", 'retraining.on = ["age"]'),
+        (QUICK_TICKETS, "retraining.min_new_rows = 3", 'retraining.on = ["new_rows"]'),
+    ],
+)  # fmt: skip
+def test_a_key_without_effect_is_refused_and_says_what_it_needs(text, line, needed):
+    """With what it needs it is taken; without `needed` another kind of project takes it."""
+    key = line.partition(" =")[0]
+    with pytest.raises(InvalidSpecError, match=f"{key}: has no effect here, it needs "):
+        parse_spec(_with(text, line), source="x")
+    other = _with(text, needed) if needed else QUICK_TICKETS
+    parse_spec(_with(other, line), source="x")
+
+
+def test_every_need_is_tried_and_of_keys_that_are_there():
+    """A key that was renamed would never be refused."""
+    for table, keys, _, _ in _NEEDS:
+        section = type(getattr(parse_spec(QUICK_TICKETS, source="x"), table))
+        assert set(keys) <= set(section.model_fields), table
+    tried = {line.partition(" =")[0] for _, line, _ in _cases()}
+    assert tried == {f"{table}.{key}" for table, keys, _, _ in _NEEDS for key in keys}
+
+
+def _cases():
+    marks = test_a_key_without_effect_is_refused_and_says_what_it_needs.pytestmark
+    return next(mark.args[1] for mark in marks if mark.name == "parametrize")
+
+
+def test_defaults_are_never_idle():
+    """Only what the spec sets itself."""
+    spec = parse_spec(REGRESSION, source="x")
+    assert isinstance(spec, ProjectSpec)
+    assert not list(idle_keys(spec))
+
+
+@pytest.mark.parametrize("name", project_names())
+def test_no_deployed_spec_has_one(name):
+    """Housing had `max_age_days` without "age" in `on`: it was never trained again by its age."""
+    assert not list(idle_keys(load_spec(SPECS / f"{name}.toml")))
