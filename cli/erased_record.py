@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
@@ -17,10 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from markupsafe import escape
 
+from noria.batch.parquet import as_csv_cells
 from noria.batch.parts import decoded, whole_records
 from noria.batch.reading import as_cell, is_displaced
 from noria.batch.results import OUTPUTS, inert
-from noria.data.parsing import ByteBudget, is_json_lines, long_cells, read_records
+from noria.data.parsing import UNREAD_LINE, ByteBudget, is_json_lines, long_cells, read_records
+from noria.data.validation import ID
 from noria.records.batch import FileLayout
 from noria.spec.catalog import PARQUET, ROW_SUFFIXES
 from noria.spec.model import ProjectSpec
@@ -30,7 +33,7 @@ from noria.storage.keys import REFUSED_SUFFIX
 
 Line = dict[str, Any]
 SHORTEST_WORD = 4  # a shorter id is a word of too many texts: it is looked for in id columns only
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES, _ROWS = 1 << 20, 10_000
 _ARROW_STREAM = b"\xff\xff\xff\xff"
 _RESERVED = {"line", *OUTPUTS}  # columns of results: an id named like one is `id_<name>`
 
@@ -58,12 +61,16 @@ class Sieve:
         if self._out is not None:
             self._out.write(piece)
 
-    def keep_table(self, table: pa.Table) -> None:
-        """Write a Parquet file that stays."""
+    def note_texts(self, table: pa.Table) -> None:
+        """See whether a text of a table that stays mentions the record."""
         for cell in _texts(table):
             self.note(cell.encode())
-        if self._out is not None:
-            pyarrow.parquet.write_table(table, self._out, compression="zstd")
+
+    def writer(self, schema: pa.Schema) -> Any:
+        """Return what writes a Parquet file that stays; None where it is only counted."""
+        if self._out is None:
+            return None
+        return pyarrow.parquet.ParquetWriter(self._out, schema, compression="zstd")
 
 
 Without = Callable[[BinaryIO, Sieve], None]  # reads a file and hands on what stays of it
@@ -81,6 +88,7 @@ class Record:
         written = {json.dumps(record_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
         written |= {record_id, record_id.replace('"', '""')}
         self._forms = {self._in_page, *(form.encode() for form in written)}
+        self._longest = max(map(len, self._forms)) + 8  # with what stands beside it
         # No part of a longer word or of a decimal number.
         before = rb"(?<![\w-])" + (rb"(?<!\d\.)" if record_id[:1].isdigit() else b"")
         after = rb"(?![\w-])" + (rb"(?!\.\d)" if record_id[-1:].isdigit() else b"")
@@ -88,8 +96,18 @@ class Record:
         self._word = re.compile(before + b"(?:" + shown + b")" + after)
 
     def mentions(self, body: bytes) -> bool:
-        """Return whether the id stands in bytes as a word; never for ids under 4 characters."""
-        return len(self._id) >= SHORTEST_WORD and self._has_word(body)
+        """Return whether the id stands in bytes as a word; never for ids under 4 characters.
+
+        A line of JSON is read where it has escapes: the letter of one is no part of a word.
+        """
+        if len(self._id) < SHORTEST_WORD:
+            return False
+        if b"\\" not in body or not body.lstrip().startswith((b"{", b"[")):
+            return self._has_word(body)
+        try:
+            return any(self._has_word(text.encode()) for text in _strings(json.loads(body)))
+        except (ValueError, RecursionError):
+            return self._has_word(body)
 
     def learn(self, stream: BinaryIO) -> None:
         """Note the ids of its answers in the log, filed answers or Firehose's failed lines."""
@@ -97,7 +115,8 @@ class Record:
             entry = _as_object(line)
             packed = entry.get("rawData")
             if isinstance(packed, str):
-                self.learn(io.BytesIO(base64.b64decode(packed)))
+                with suppress(ValueError):  # no line of the log
+                    self.learn(io.BytesIO(base64.b64decode(packed)))
             answer = entry.get("prediction_id")
             if isinstance(answer, str) and _one_of(entry, "record_id", self._logged_ids):
                 self.predictions.add(answer)
@@ -118,7 +137,8 @@ class Record:
             lines = raw.splitlines(keepends=True)
             kept = [line for line in lines if not self._is_logged(_as_object(line))]
             sieve.n_removed += len(lines) - len(kept)
-            sieve.note(b"".join(kept))
+            for line in kept:
+                sieve.note(line)
             if len(kept) == len(lines):
                 sieve.keep(outer)
             elif kept:
@@ -185,27 +205,28 @@ class Record:
         if plain.endswith(PARQUET):
             return self._is_in_tables(_parquet_tables(stream))
         if is_json_lines(plain):
-            return any(self._is_in_json(line) or self._is_told_in(line) for line in stream)
-        if len(self._id) < SHORTEST_WORD:
-            return plain.endswith(ROW_SUFFIXES) and self._is_in_rows(plain, stream)
+            return any(self._is_in_json(line) or self.mentions(line) for line in stream)
+        if len(self._id) < SHORTEST_WORD and plain.endswith(ROW_SUFFIXES):
+            return self._is_in_rows(plain, stream)
         block, tail = stream.read(_BLOCK_BYTES), b""
         if block.startswith(_ARROW_STREAM):
             return self._is_in_tables(_stream_tables(block + stream.read()))
+        if len(self._id) < SHORTEST_WORD:
+            return False
         while block:
             following = stream.read(_BLOCK_BYTES)
             body = tail + block
             # What touches the end may be part of a longer word.
             if any(m.end() < len(body) or not following for m in self._word.finditer(body)):
                 return True
-            tail, block = body[-8 * len(self._id) - 8 :], following
+            tail, block = body[-self._longest :], following
         return False
 
     def _has_word(self, body: bytes) -> bool:
         return any(form in body for form in self._forms) and bool(self._word.search(body))
 
     def _is_id(self, value: Any) -> bool:
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else as_cell(value)
-        return text == self._id
+        return value is not None and as_cell(value) == self._id
 
     def _is_in_json(self, line: bytes) -> bool:
         """Return whether a line of JSON holds the id; one that is none of JSON, anywhere."""
@@ -214,16 +235,10 @@ class Record:
             return self._has_word(line)
         return any(self._is_id(cells.get(name)) for name in self._names())
 
-    def _is_told_in(self, line: bytes) -> bool:
-        """Return whether a text in a line of JSON mentions the id, however it is escaped."""
-        return self.mentions(line) or (
-            b"\\" in line and self.mentions(json.dumps(_as_object(line)).encode())
-        )
-
     def _names(self) -> set[str]:
-        """Return what the id columns may be called in a file; `id` in dataset versions."""
+        """Return what the id columns may be called in a file; and in dataset versions."""
         aliases = self._spec.column_aliases
-        return {*self._columns, "id", *(a for a, name in aliases.items() if name in self._columns)}
+        return {*self._columns, ID, *(a for a, name in aliases.items() if name in self._columns)}
 
     def _is_in_rows(self, name: str, stream: BinaryIO) -> bool:
         wanted, budget = self._names(), ByteBudget(1 << 62)
@@ -250,7 +265,7 @@ class Record:
         if any(self._is_id(cells.get(name)) for name in self._columns):
             return True
         reasons = [str(error.get("reason")) for error in line.get("errors") or ()]
-        return any(map(is_displaced, reasons)) and any(
+        return (UNREAD_LINE in cells or any(map(is_displaced, reasons))) and any(
             self._is_id(cell) or self.mentions(str(cell).encode()) for cell in cells.values()
         )
 
@@ -290,15 +305,23 @@ class Record:
                 sieve.keep(b"".join(lines))
 
     def _without_in_parquet(self, stream: BinaryIO, sieve: Sieve) -> None:
-        table = pyarrow.parquet.read_table(stream)
-        is_it = self._rows_of(table, self._shown(table.column_names))
-        sieve.n_removed = pc.sum(is_it).as_py() or 0
-        sieve.keep_table(table.filter(pc.invert(is_it)))
+        found = pyarrow.parquet.ParquetFile(stream)
+        writer = sieve.writer(found.schema_arrow)
+        for batch in found.iter_batches(_ROWS):
+            table = pa.Table.from_batches([batch])
+            is_it = self._rows_of(table, self._shown(table.column_names))
+            sieve.n_removed += pc.sum(is_it).as_py() or 0
+            kept = table.filter(pc.invert(is_it))
+            sieve.note_texts(kept)
+            if writer:
+                writer.write_table(kept)
+        if writer:
+            writer.close()
 
     def _rows_of(self, table: pa.Table, names: Collection[str]) -> pa.Array:
         is_it = pa.array([False] * len(table), pa.bool_())
         for name in set(names).intersection(table.column_names):
-            equal = [self._is_id(cell) for cell in table[name].to_pylist()]
+            equal = [cell == self._id for cell in as_csv_cells(table[name])]
             is_it = pc.or_(is_it, pa.array(equal, pa.bool_()))
         return is_it
 
@@ -310,12 +333,25 @@ def _one_of(line: Line, name: str, ids: set[str]) -> bool:
 
 def _texts(table: pa.Table) -> Iterator[str]:
     for column in table.columns:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            yield from (cell for cell in column.unique().to_pylist() if cell is not None)
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_nested(kind):
+            yield from _strings(column.to_pylist())
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield all texts in JSON data, names of fields too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield from (name, *_strings(part))
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
 
 
 def _parquet_tables(stream: BinaryIO) -> Iterator[pa.Table]:
-    for batch in pyarrow.parquet.ParquetFile(stream).iter_batches():
+    for batch in pyarrow.parquet.ParquetFile(stream).iter_batches(_ROWS):
         yield pa.Table.from_batches([batch])
 
 

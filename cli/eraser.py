@@ -22,6 +22,7 @@ from pyarrow.lib import ArrowException
 from cli.display import console
 from cli.erased_record import Record, Sieve, Without
 from cli.target import Target
+from noria.data.parsing import long_cells
 from noria.errors import DatasetSchemaError, SettingsError
 from noria.records.batch import BatchOutcome, BatchPlan
 from noria.records.codec import from_bytes
@@ -95,6 +96,11 @@ class Eraser:
         as long as working files: a run that was cut off may have taken them out of the log, and
         a line or a label that names only the answer may come later.
         """
+        with long_cells():  # of the whole process, so that readers do not set it for each other
+            self._run()
+        return self._done
+
+    def _run(self) -> None:
         name, record = self._spec.name, self._record
         self._learn(erasure_key(name, record.hashed.removeprefix("~")))
         for prefix, without in (
@@ -118,9 +124,7 @@ class Eraser:
             (f"runs/{name}/", "a training run's working file; expires"),
             (f"analyses/{name}/", "an analysis; expires"),
         ):
-            for version in self._versions(prefix):
-                self._look_at(version, why)
-        return self._done
+            self._look_at(self._versions(prefix), why)
 
     def _learn(self, note: str) -> None:
         known: set[str] = set()
@@ -128,7 +132,7 @@ class Eraser:
             known = set(json.loads(self._store.get(note)))
         self._record.predictions |= known
         for prefix in ("predictions/", "predictions-failed/", "answers/"):
-            for _ in self._read(f"{prefix}{self._spec.name}/", self._learn_from):
+            for _ in self._read(self._versions(f"{prefix}{self._spec.name}/"), self._learn_from):
                 pass
         if self._record.predictions > known:
             self._store.put(note, canonical_json(sorted(self._record.predictions)))
@@ -137,12 +141,10 @@ class Eraser:
         with self._opened(version) as stream:
             self._record.learn(stream)
 
-    def _read[T](self, prefix: str, look: Callable[[_Version], T]) -> Iterator[T]:
+    def _read[T](self, versions: list[_Version], look: Callable[[_Version], T]) -> Iterator[T]:
         """Yield what is found in each version, in order; several are read at once."""
         with ThreadPoolExecutor(_READERS) as pool:
-            for version, found in zip(
-                versions := self._versions(prefix), pool.map(look, versions), strict=True
-            ):
+            for version, found in zip(versions, pool.map(look, versions), strict=True):
                 self._show_life(version.key)
                 yield found
 
@@ -152,7 +154,7 @@ class Eraser:
             is_it = without is not None and self._is_in(version, without)
             return (version.key, without) if is_it and without else None
 
-        for key, without in dict(filter(None, self._read(prefix, look))).items():
+        for key, without in dict(filter(None, self._read(self._versions(prefix), look))).items():
             self._rewrite(key, without)
 
     def _is_in(self, version: _Version, without: Without) -> bool:
@@ -169,12 +171,12 @@ class Eraser:
 
         Whoever writes the object meanwhile is not overwritten: it is read again.
         """
-        n_removed = 0
-        for _ in range(_CHANGES):
+        n_removed = n_conflicts = 0
+        while n_conflicts < _CHANGES:
             versions = self._versions_of(key)
             if versions and versions[0].is_latest:  # else the object is deleted
                 n = self._replaced(versions.pop(0), without)
-                n_removed += n or 0
+                n_removed, n_conflicts = n_removed + (n or 0), n_conflicts + (n is None)
                 if n is None or (n and self._is_versioned):
                     continue  # another version may have come before ours, and is looked at now
             for version in versions:
@@ -201,9 +203,13 @@ class Eraser:
                         Bucket=self._bucket, Key=version.key, Body=body, IfMatch=version.etag
                     )
                 except ClientError as error:
-                    if error.response["Error"]["Code"] in {*CONDITIONAL, "NoSuchKey"}:
+                    code = error.response["Error"]["Code"]
+                    if code in {*CONDITIONAL, "NoSuchKey"}:
                         return None
-                    raise
+                    if code != "EntityTooLarge":
+                        raise
+                    self._done.unread[version.key] = "more than the 5 GB that S3 takes at once"
+                    return 0
             return sieve.n_removed
         return 0
 
@@ -235,8 +241,7 @@ class Eraser:
             self._clear_outcome(outcome, batch_key(name, job, REPORT_HTML), by_key)
         else:
             self._done.left |= {part_key(name, job, "input", n): _RUNNING for n in own}
-        for version in self._versions(batch_key(name, job, "")):
-            self._look_at(version, _MENTIONED)
+        self._look_at(self._versions(batch_key(name, job, "")), _MENTIONED)
 
     def _own_parts(self, job: str, by_key: _ByKey) -> list[int]:
         """Return the numbers of the parts whose input holds the record."""
@@ -245,12 +250,17 @@ class Eraser:
             with self._opened(version) as stream:
                 layout = from_bytes(BatchPlan, stream.read()).layout
         prefix = batch_key(name, job, "input/")
-        for key in sorted(key for key in by_key if key.startswith(prefix)):
-            for version in by_key[key]:
-                with self._opened(version) as stream:
-                    if self._record.is_in_part(stream.read(), layout):
-                        own.append(int(key.removeprefix(prefix)))
-        return list(dict.fromkeys(own))
+        inputs = [v for key in by_key if key.startswith(prefix) for v in by_key[key]]
+
+        def look(version: _Version) -> bool:
+            with self._opened(version) as stream:
+                return self._record.is_in_part(stream.read(), layout)
+            return False
+
+        for version, is_in in zip(inputs, self._read(inputs, look), strict=True):
+            if is_in:
+                own.append(int(version.key.removeprefix(prefix)))
+        return sorted(set(own))
 
     def _clear_part(self, job: str, number: int, by_key: _ByKey) -> None:
         summary = part_key(self._spec.name, job, "summary", number)
@@ -277,15 +287,18 @@ class Eraser:
                 if self._is_versioned:
                     self._delete(version)
 
-    def _look_at(self, version: _Version, why: str) -> None:
-        """Say that an object holds the record, or an earlier version of it does."""
-        if version.key in self._done.left:
-            return
-        self._show_life(version.key)
-        with self._opened(version) as stream:
-            if self._record.is_in_file(version.key, stream):
+    def _look_at(self, versions: list[_Version], why: str) -> None:
+        """Say which objects hold the record, or an earlier version of them does."""
+
+        def look(version: _Version) -> bool:
+            with self._opened(version) as stream:
+                return self._record.is_in_file(version.key, stream)
+            return False
+
+        for version, is_in in zip(versions, self._read(versions, look), strict=True):
+            if is_in:
                 note = "" if version.is_latest else "; an earlier version, kept for 30 days"
-                self._done.left[version.key] = why + note
+                self._done.left.setdefault(version.key, why + note)
 
     @contextmanager
     def _opened(self, version: _Version) -> Iterator[BinaryIO]:
@@ -293,6 +306,9 @@ class Eraser:
         try:
             with self._store.open(version.key, version.version_id) as stream:
                 yield _unpacked(version.key, stream)
+        except KeyError as error:
+            if error.args != (version.key,):  # else its retention has ended
+                self._done.unread[version.key] = f"KeyError: {error}"
         except _UNREADABLE as error:
             self._done.unread[version.key] = f"{type(error).__name__}: {error}"[:200]
 

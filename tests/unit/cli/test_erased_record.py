@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -98,10 +99,11 @@ def test_of_refused_rows_those_whose_cells_were_displaced_are_looked_at_everywhe
         {"line": 4, "errors": [broken], "cells": {"text": "INC-7"}},
         {"line": 5, "errors": [broken], "cells": {"text": "1,INC-7,x"}},
         {"line": 6, "errors": [broken], "cells": {"text": "1,INC-70,x"}},
+        {"line": 7, "errors": [empty], "cells": {"(line)": '{"number": "INC-7'}},
     ]
     body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     kept, n_removed = _sifted(_record().without_results("j-refused.jsonl.gz"), body)
-    assert n_removed == 3
+    assert n_removed == 4
     assert [json.loads(line)["line"] for line in kept.splitlines()] == [1, 3, 6]
 
 
@@ -179,6 +181,10 @@ def _arrow(table):
         ("rows.parquet", _parquet(pa.table({"number": ["INC-7"]}))),
         ("rows.jsonl.gz", rb'{"number":"INC\u002d7"}'),
         ("rows.jsonl", rb'{"text":"see INC\u002d7"}'),
+        ("rows.jsonl", rb'{"text":"see\nINC-7\tor"}'),
+        ("rows.jsonl", rb'{"text":"see \u201cINC-7\u201d"}'),
+        ("rows.parquet", _parquet(pa.table({"text": pa.array(["as INC-7"]).dictionary_encode()}))),
+        ("rows.parquet", _parquet(pa.table({"text": [["as INC-7"]]}))),
         ("answers/000000", _arrow(pa.table({"number": ["INC-7"]}))),
         ("rows.csv", b"x" * ((1 << 20) - 2) + b" INC-7 "),  # across two blocks
     ],
@@ -204,7 +210,7 @@ def test_a_short_id_is_looked_for_in_id_columns_only():
     assert not record.mentions(b"7")
     assert not record.is_in_file("a.csv", io.BytesIO(b"number,text\n8,7\n"))
     assert record.is_in_file("a.csv", io.BytesIO(b"number,text\n7,x\n"))
-    assert record.is_in_file("train/rows.jsonl.gz", io.BytesIO(b'{"id":"7"}\n'))
+    assert record.is_in_file("train/rows.jsonl.gz", io.BytesIO(b'{"_id":"7"}\n'))
     assert not record.is_in_file("features.npz", io.BytesIO(b"7"))
 
 
@@ -259,3 +265,37 @@ def test_an_id_at_the_end_of_a_block_may_be_part_of_a_longer_one():
     assert not _record().is_in_file("rows.csv", io.BytesIO(body))
     assert _record("INC-70").is_in_file("rows.csv", io.BytesIO(body))
     assert _record().is_in_file("rows.csv", io.BytesIO(body[:-2]))
+
+
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        (pa.array([12345.0, None]), "12345"),  # whole numbers with gaps, as pandas writes them
+        (pa.array([12345, None]), "12345"),
+        (pa.array([b"12345", b"x"]), "12345"),
+        (pa.array([datetime(2026, 3, 1, 12), None]), "2026-03-01 12:00:00.000000"),
+        (pa.array(["12345", "x"]).dictionary_encode(), "12345"),
+    ],
+)
+def test_ids_of_any_type_in_parquet_are_compared_as_a_batch_reads_them(ids, shown):
+    """What stands in the results of a batch is what is asked for."""
+    body = _parquet(pa.table({"number": ids}))
+    assert _record(shown).is_in_file("rows.parquet", io.BytesIO(body))
+    assert not _record(f"{shown}9").is_in_file("rows.parquet", io.BytesIO(body))
+
+
+def test_an_id_of_wide_characters_is_found_wherever_a_block_ends(monkeypatch):
+    """As JSON escapes them, one takes twelve bytes."""
+    monkeypatch.setattr("cli.erased_record._BLOCK_BYTES", 64)
+    record = _record("😀😀😀😀")
+    shown = json.dumps("😀😀😀😀").encode()
+    assert len(shown) == 50
+    for before in range(130):
+        assert record.is_in_file("x.html", io.BytesIO(b" " * before + shown + b" " * 90)), before
+
+
+def test_what_is_no_base_64_keeps_nothing_else_from_being_learned():
+    """A line of somebody else's."""
+    record = _record()
+    record.learn(io.BytesIO(b'{"rawData":"A"}\n' + LINES))
+    assert record.predictions == {"a1"}

@@ -117,7 +117,7 @@ def _everywhere(target):
     _put_batch(put, "others", has_ended=True, first=b"INC-9,x\n")
     _put_batch(put, "running", has_ended=False)
     put("inbox/quick/abc/rows.csv", b"number,label\nINC-7,a\n")
-    put("datasets/quick/v/train/rows.jsonl.gz", gzip.compress(_lines({"id": MINE})))
+    put("datasets/quick/v/train/rows.jsonl.gz", gzip.compress(_lines({"_id": MINE})))
     put("predictions/tickets/2026/a.gz", gzip.compress(_lines(*LOGGED)))
 
 

@@ -36,6 +36,12 @@ BY_TIME = QUICK_TICKETS.replace('[split]\nkind = "stratified"', '[split]\nkind =
 )
 
 
+STEPS = 'rollout.steps = [{ mode = "canary", fraction = 0.1, bake_minutes = 5 }]'
+SPACE = QUICK_TICKETS.replace("params = { C = 5.0 }", "space = { C = [1.0, 5.0] }")
+SEARCHED = f'{SPACE}[search]\nkind = "random"\n'
+OFF = "[monitoring]\nenabled = false\n"
+
+
 def _with(text, line):
     """Return a spec's text with a key of a table set: "table.key = value"."""
     table, _, setting = line.partition(".")
@@ -50,21 +56,27 @@ def _with(text, line):
         (REGRESSION, "dataset.pii_min_rows = 3", None),
         (REGRESSION, "target.min_rows_per_class = 20", None),
         (BY_TIME, "split.seed = 7", None),
-        (QUICK_TICKETS, "search.trials = 20", 'search.kind = "random"'),
-        (QUICK_TICKETS, "search.prune = false", 'search.kind = "tpe"'),
-        (QUICK_TICKETS, "search.max_seconds = 60", 'search.kind = "tpe"'),
+        (QUICK_TICKETS, "search.trials = 20", SEARCHED),
+        (QUICK_TICKETS, "search.prune = false", SEARCHED),
+        (QUICK_TICKETS, "search.max_seconds = 60", SEARCHED),
         (REGRESSION, 'calibration.method = "sigmoid"', None),
         (REGRESSION, "decision.max_share_ratio = 4", None),
         (QUICK_TICKETS, "training.spot = true", 'training.backend = "sagemaker"'),
         (QUICK_TICKETS, "training.max_hours = 2", 'training.backend = "glue"'),
         (QUICK_TICKETS, "training.workers = 4", 'training.backend = "glue"'),
         (REGRESSION, "promotion.max_calibration_error = 0.2", None),
-        (QUICK_TICKETS, "rollout.approval_hours = 2", 'rollout.approval = "required"'),
+        (QUICK_TICKETS, 'rollout.approval = "required"', STEPS),
+        (QUICK_TICKETS, "rollout.approval_hours = 2", f'{STEPS}\napproval = "required"'),
+        (QUICK_TICKETS, 'search.kind = "random"', SPACE),
+        (QUICK_TICKETS, "dataset.max_levels = 9", "dataset.infer = true"),
+        (QUICK_TICKETS + OFF, "monitoring.every_hours = 2", None),
+        (QUICK_TICKETS + OFF, "monitoring.retrain_every_hours = 2", None),
+        (REGRESSION, 'retraining.how = "train"', BY_TIME),
         *(
             (
                 QUICK_TICKETS,
                 f"rollout.{setting}",
-                'rollout.steps = [{ mode = "canary", fraction = 0.1, bake_minutes = 5 }]',
+                STEPS,
             )
             for setting in (
                 "min_rows = 99", "max_waits = 2", "max_error_fraction = 0.02",
@@ -80,7 +92,9 @@ def test_a_key_without_effect_is_refused_and_says_what_it_needs(text, line, need
     key = line.partition(" =")[0]
     with pytest.raises(InvalidSpecError, match=f"{key}: has no effect here, it needs "):
         parse_spec(_with(text, line), source="x")
-    other = _with(text, needed) if needed else QUICK_TICKETS
+    other = QUICK_TICKETS
+    if needed is not None:
+        other = needed if "[project]" in needed else _with(text, needed)
     parse_spec(_with(other, line), source="x")
 
 
@@ -109,3 +123,30 @@ def test_defaults_are_never_idle():
 def test_no_deployed_spec_has_one(name):
     """Housing had `max_age_days` without "age" in `on`: it was never trained again by its age."""
     assert not list(idle_keys(load_spec(SPECS / f"{name}.toml")))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (REGRESSION, 'promotion.off = ["decision"]', "promotion.off: 'decision' has no effect"),
+        (QUICK_TICKETS, 'promotion.off = ["slices"]', "promotion.off: 'slices' has no effect"),
+        (REGRESSION, 'retraining.on = ["calibration"]', "retraining.on: 'calibration' has no"),
+        (REGRESSION, 'monitoring.rules = ["class_share"]', "monitoring.rules: 'class_share' has"),
+        (REGRESSION, 'monitoring.ignore = ["romos"]', "monitoring.ignore: 'romos' is no column"),
+    ],
+)
+def test_a_name_in_a_list_that_means_nothing_here_is_refused(text, line, said):
+    """The defaults hold such names for projects that can use them."""
+    with pytest.raises(InvalidSpecError, match=said):
+        parse_spec(_with(text, line), source="x")
+
+
+@pytest.mark.parametrize("setting", ['otherwise = "x"', 'separator = ";"', "threshold = 2.0"])
+def test_a_setting_of_another_derivation_is_refused(setting):
+    """Each kind has its own."""
+    text = QUICK_TICKETS.replace(
+        "[target]",
+        f'[derived]\nsize = {{ from = "close_notes", as = "length", {setting} }}\n[target]',
+    )
+    with pytest.raises(InvalidSpecError, match=f"reads no {setting.partition(' ')[0]}"):
+        parse_spec(text, source="x")

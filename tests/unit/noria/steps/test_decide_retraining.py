@@ -116,6 +116,17 @@ def test_a_collapse_waits_for_one_cool_down_only():
     assert decided(p, at + timedelta(minutes=30), "collapse")[2].retrain
 
 
+def test_an_old_champion_is_no_reason_to_try_in_vain_more_often():
+    """Its age only ever grows: a daily file that never wins would mean a training every day."""
+    p, end = drifting(
+        cool_down_hours=6, max_per_day=24, on=("data_drift", "age"), max_age_days=0.01
+    )
+    _tried_in_vain(p, end, 1, 14)
+    early = decided(p, end + timedelta(hours=14 + 23), "early")[2]
+    assert (early.retrain, early.codes) == (False, ("cool_down",))
+    assert "2 time(s) in vain since the promotion" in early.summary
+
+
 def test_what_the_spec_asks_for_beside_findings_waits_for_one_cool_down_only():
     """A file that is to be trained on is trained on."""
     p, end = drifting(cool_down_hours=6, max_per_day=24, on=("data_drift", "new_file"))

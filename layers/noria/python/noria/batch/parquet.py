@@ -1,6 +1,8 @@
 """Parquet in and out, a row group at a time; between, parts are CSV as of any other file."""
 
+import csv
 from collections.abc import Iterable, Iterator
+from io import BytesIO, StringIO
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -82,6 +84,16 @@ def _write(table: pa.Table, out: Any, *, with_header: bool) -> None:
         kept, quoting = pa.table({kept.column_names[0]: texts}), "all_valid"
     options = pyarrow.csv.WriteOptions(include_header=with_header, quoting_style=quoting)
     pyarrow.csv.write_csv(kept, out, options)
+
+
+def as_csv_cells(column: Any) -> list[str | None]:
+    """Return a column's cells as a batch reads them; None where there is none."""
+    out: Any = BytesIO()
+    _write(pa.table({"cell": column, "": pa.nulls(len(column))}), out, with_header=True)
+    rows = csv.reader(StringIO(out.getvalue().decode(), newline=""))
+    next(rows)
+    known = pc.is_valid(column).to_pylist()
+    return [row[0] if is_valid else None for row, is_valid in zip(rows, known, strict=True)]
 
 
 def as_parquet(parts: Iterable[bytes]) -> BinaryIO:

@@ -22,6 +22,7 @@ MAX_LINE_BYTES = 1_000_000  # a longer line is quarantined; also bounds memory
 MAX_CELL_CHARACTERS = 2_000_000  # an unclosed quote swallows lines; this ends it
 MAX_COLUMNS = 2_000
 _COMPARED = 20  # names that are wanted, with ten times as many of the header
+UNREAD_LINE = "(line)"  # the only cell of a line of JSON that cannot be read
 CUT = "\ufffc(line too long)"  # stands in for a line that was cut; no real text holds it
 _JSON_LINES = (".jsonl", ".json")
 
@@ -226,7 +227,7 @@ def json_records(lines: Iterable[str]) -> Iterator[RawRecord]:
                 fault = None if isinstance(value, Mapping) else "not a JSON object"
         if fault:
             shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
-            value = {"(line)": shown[:1000]}
+            value = {UNREAD_LINE: shown[:1000]}
         yield RawRecord(number, dict(value), fault)
 
 

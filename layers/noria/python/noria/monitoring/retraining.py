@@ -76,7 +76,8 @@ def obstacles(
     """Return what stands against training again now; nothing of it stops a forced training.
 
     The cool-down doubles with each training since the promotion that promoted nothing, up to
-    eight times, where findings of a check are the only reasons and labels show no collapse.
+    eight times, where findings of a check and the model's age are the only reasons and labels
+    show no collapse.
     """
     return [*_obstacles(spec, now, reasons)]
 
@@ -99,7 +100,8 @@ def _obstacles(
     if now.is_rollout_running:
         yield RetrainingReason("rollout_running", "a challenger is being rolled out")
     in_vain = now.n_in_vain
-    if now.performance.has_collapsed or not {reason.code for reason in reasons} <= _FINDINGS:
+    others = {reason.code for reason in reasons} - _FINDINGS - {"age"}  # it only ever grows
+    if now.performance.has_collapsed or others:
         in_vain = 0
     hours = spec.retraining.cool_down_hours * 2 ** min(in_vain, _MOST_DOUBLINGS)
     cool_down = timedelta(hours=hours)

@@ -194,12 +194,21 @@ class Derivation(Section):
             raise ValueError("as = 'matches' and pattern need each other")
         if (self.how == "first_match") != bool(self.patterns):
             raise ValueError("as = 'first_match' and patterns need each other")
+        for key, of in (
+            ("otherwise", "first_match"),
+            ("separator", "count"),
+            ("threshold", "above"),
+        ):
+            if key in self.model_fields_set and self.how not in (
+                of,
+                "years" if of == "count" else of,
+            ):
+                raise ValueError(f"as = '{self.how}' reads no {key}; leave it out")
         for pattern in [self.pattern or "", *(pattern for _, pattern in self.patterns)]:
             _compiles(pattern)
         return self
 
 
-# What a derivation takes and makes; "string" is a text or a category.
 def derived_from(columns: Collection[str], derived: Mapping[str, Derivation]) -> set[str]:
     """Return the names of what is derived from some columns, at any number of steps."""
     found = set[str]()
@@ -208,6 +217,7 @@ def derived_from(columns: Collection[str], derived: Mapping[str, Derivation]) ->
     return found
 
 
+# What a derivation takes and makes; "string" is a text or a category.
 DERIVATION_TYPES: dict[str, tuple[str, str]] = {
     "length": ("string", "number"),
     "words": ("string", "number"),

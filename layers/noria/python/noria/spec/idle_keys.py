@@ -7,6 +7,7 @@ that the model is trained again by its age.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from noria.spec.columns import column_types
 from noria.spec.model import ProjectSpec
 
 
@@ -37,6 +38,25 @@ _NEEDS = (
         "kind = 'random' or 'tpe'",
         lambda s: s.search.kind != "none",
     ),
+    _Need(
+        "search",
+        ("kind",),
+        "a candidate with a space",
+        lambda s: s.search.kind == "none" or any(c.space for c in s.candidates),
+    ),
+    _Need("dataset", ("max_levels",), "dataset.infer", lambda s: s.dataset.infer),
+    _Need(
+        "monitoring",
+        ("every_hours", "retrain_every_hours"),
+        "monitoring.enabled",
+        lambda s: s.monitoring.enabled,
+    ),
+    _Need(
+        "retraining",
+        ("how",),
+        "calibrated classes, a split by time, and 'calibration' in retraining.on",
+        lambda s: s.can_recalibrate and "calibration" in s.retraining.on,
+    ),
     _Need("calibration", ("method",), "classes", _is_classification),
     _Need("decision", ("max_share_ratio",), "classes", _is_classification),
     _Need(
@@ -60,9 +80,15 @@ _NEEDS = (
     ),
     _Need(
         "rollout",
+        ("approval",),
+        "rollout.steps: without them a winner is promoted at once, and no one is asked",
+        lambda s: bool(s.rollout.steps) or s.rollout.approval == "none",
+    ),
+    _Need(
+        "rollout",
         ("approval_hours",),
-        "approval = 'required'",
-        lambda s: s.rollout.approval == "required",
+        "rollout.steps and approval = 'required'",
+        lambda s: bool(s.rollout.steps) and s.rollout.approval == "required",
     ),
     _Need(
         "retraining",
@@ -86,3 +112,27 @@ def idle_keys(spec: ProjectSpec) -> Iterator[str]:
         if found and not holds(spec):
             for key in sorted(found):
                 yield f"{table}.{key}: has no effect here, it needs {text}; leave it out"
+    yield from _idle_names(spec)
+
+
+# Names in a list that only classes have: of gates, triggers and rules.
+_OF_CLASSES = {
+    ("promotion", "off"): {"decision", "calibration"},
+    ("retraining", "on"): {"calibration", "confidence", "class_skew"},
+    ("monitoring", "rules"): {"class_share", "low_confidence"},
+}
+
+
+def _idle_names(spec: ProjectSpec) -> Iterator[str]:
+    for (table, key), names in _OF_CLASSES.items():
+        section = getattr(spec, table)
+        if key not in section.model_fields_set or _is_classification(spec):
+            continue
+        for name in sorted(names.intersection(getattr(section, key))):
+            yield f"{table}.{key}: '{name}' has no effect here, it needs classes; leave it out"
+    if "slices" in spec.promotion.off and not spec.evaluation.slices:
+        yield "promotion.off: 'slices' has no effect here, it needs evaluation.slices; leave it out"
+    strangers = set(spec.monitoring.ignore) - {*column_types(spec), *spec.dataset.columns}
+    if not spec.dataset.infer:
+        for name in sorted(strangers):
+            yield f"monitoring.ignore: '{name}' is no column; there are: {sorted(column_types(spec))}"
