@@ -17,7 +17,7 @@ from noria.records.batch import BatchCounts, BatchOutcome, BatchPlan, FileLayout
 from noria.records.codec import from_bytes, to_bytes
 from noria.reporting.batch_report import render
 from noria.spec.loader import parse_spec
-from tests.support.bucket import BUCKET, versioned_stage, with_bucket
+from tests.support.bucket import BUCKET, memory_stage, versioned_stage
 from tests.support.specs import QUICK_TICKETS
 
 SPEC = parse_spec(f'{QUICK_TICKETS}[batch]\nid_columns = ["number"]\n', source="quick.toml")
@@ -248,36 +248,35 @@ def _quick_pages(monkeypatch):
 
 @pytest.mark.usefixtures("_quick_pages")
 @pytest.mark.parametrize("operation", ["PutObject", "DeleteObject"])
-def test_a_run_that_was_cut_off_anywhere_is_finished_by_the_next_one(target, operation):
+def test_a_run_that_was_cut_off_anywhere_is_finished_by_the_next_one(operation):
     """Cut before each write and each deletion in turn, until a run goes through."""
-    assert _n_cuts(target.client("s3"), operation) >= 10
+    assert _n_cuts(operation) >= 10
 
 
-def _n_cuts(client, operation):
-    return next(n for n in count() if not _is_cut_off_and_finished(client, operation, n))
+def _n_cuts(operation):
+    return next(n for n in count() if not _is_cut_off_and_finished(operation, n))
 
 
-def _is_cut_off_and_finished(client, operation, after):
+def _is_cut_off_and_finished(operation, after):
     """Let a run fail at its write number `after`; return whether it did, and finish it."""
-    target, n_seen = with_bucket(client, f"data-{operation.lower()}-{after}"), 0
+    target, n_seen = memory_stage(), 0
     _put_what_is_cleared(target.artifacts.put)
-    others = _rows_of_others(target)
+    others, client = _rows_of_others(target), target.client("s3")
 
-    def cut(**_):
+    def cut(written, _):
         nonlocal n_seen
-        n_seen += 1
+        n_seen += written == operation
         if n_seen > after:
             raise ConnectionAbortedError("the machine went away")
 
-    event = f"provide-client-params.s3.{operation}"
-    client.meta.events.register(event, cut)
+    client.before = cut
     try:
         _erased(target)
     except (ConnectionAbortedError, StoreUnavailableError):
         is_cut = True
     else:
         is_cut = False
-    client.meta.events.unregister(event, cut)
+    client.before = lambda *_: None
     _erased(target)
     assert _holding(target) == ["batches/quick/ended/input/000001"]  # a mention
     assert _rows_of_others(target) == others
@@ -285,12 +284,22 @@ def _is_cut_off_and_finished(client, operation, after):
 
 
 @pytest.mark.usefixtures("_quick_pages")
-def test_a_run_that_kept_no_note_of_the_answers_would_not_be_finished(target, monkeypatch):
+def test_a_run_that_kept_no_note_of_the_answers_would_not_be_finished(monkeypatch):
     """The control: a line that fails names no record, and the line that does is gone already."""
     notes = count()
     monkeypatch.setattr("cli.eraser.erasure_key", lambda *_: f"erasures/{next(notes)}")
     with pytest.raises(AssertionError, match="predictions/quick/2026/b"):
-        _n_cuts(target.client("s3"), "PutObject")
+        _n_cuts("PutObject")
+
+
+def test_the_bucket_in_memory_does_what_motos_does(target):
+    """The same erasure leaves the same versions of everything in both."""
+    other = memory_stage()
+    for stage in (target, other):
+        _everywhere(stage)
+        assert _erased(stage).unread == {}
+        assert _erased(stage).rows == {}
+    assert sorted(_all_versions(other)) == sorted(_all_versions(target))
 
 
 def test_what_cannot_be_read_is_said_and_ends_nothing(target):
