@@ -84,9 +84,10 @@ class TopShare:
 
     def __init__(self, share: float, classes: Sequence[str], tables: Iterator[pa.Table]) -> None:
         self._other, self._positive = classes
-        values = np.concatenate(
-            [np.zeros(0), *(table[f"p_{self._positive}"].to_numpy() for table in tables)]
-        )
+        column = f"p_{self._positive}"
+        # Copies: views would keep all columns of all parts.
+        parts = [np.array(table[column].to_numpy()) for table in tables]
+        values = np.concatenate([np.zeros(0), *parts])
         n_positive = round(share * len(values))
         self._edge, self._n_at_edge = np.inf, 0
         if n_positive:
