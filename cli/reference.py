@@ -17,6 +17,7 @@ import typer.main
 from cli.main import app
 from infra.config import ROOT
 from noria.spec import columns, features, model, operations, section
+from noria.spec.idle_keys import NEEDS
 
 CLI_PAGE, SPEC_PAGE = ROOT / "docs" / "cli.md", ROOT / "docs" / "spec.md"
 _MODULES = (model, operations, features, columns)
@@ -71,17 +72,26 @@ def spec_page() -> str:
         for name, kind in vars(module).items():
             is_section = inspect.isclass(kind) and issubclass(kind, section.Section)
             if is_section and kind.__module__ == module.__name__ and name not in _KEPT_APART:
-                place = f" Table `[{tables[name]}]`." if name in tables else ""
-                parts.append(f"## {name}\n\n{inspect.getdoc(kind)}{place}\n\n{_table(kind)}")
+                table = tables.get(name, "")
+                place = f" Table `[{table}]`." if table else ""
+                parts.append(f"## {name}\n\n{inspect.getdoc(kind)}{place}\n\n{_table(kind, table)}")
     return "\n".join(parts)
 
 
-def _table(kind: type) -> str:
+def _table(kind: type, table: str = "") -> str:
+    needs = {key: need.text for need in NEEDS if need.table == table for key in need.keys}
     rows = "\n".join(
-        f"| `{name}` | `{hint}` | {default} | {meaning} |"
+        f"| `{name}` | `{hint}` | {default} | {_with_need(meaning, needs.get(name))} |"
         for name, hint, default, meaning in _fields(kind)
     )
     return f"| key | type | default | meaning |\n|---|---|---|---|\n{rows}\n"
+
+
+def _with_need(meaning: str, need: str | None) -> str:
+    if need is None:
+        return meaning
+    needs = f"needs {need.partition(':')[0]}"
+    return f"{meaning.rstrip('.')}; {needs}" if meaning else needs
 
 
 def _fields(kind: type) -> Iterator[tuple[str, str, str, str]]:

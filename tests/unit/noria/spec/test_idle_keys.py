@@ -4,7 +4,7 @@ import pytest
 
 from infra.config import SPECS, project_names
 from noria.errors import InvalidSpecError
-from noria.spec.idle_keys import _NEEDS, idle_keys
+from noria.spec.idle_keys import NEEDS, idle_keys
 from noria.spec.loader import load_spec, parse_spec
 from noria.spec.model import ProjectSpec
 from tests.support.specs import QUICK_TICKETS
@@ -100,11 +100,11 @@ def test_a_key_without_effect_is_refused_and_says_what_it_needs(text, line, need
 
 def test_every_need_is_tried_and_of_keys_that_are_there():
     """A key that was renamed would never be refused."""
-    for table, keys, _, _ in _NEEDS:
+    for table, keys, _, _ in NEEDS:
         section = type(getattr(parse_spec(QUICK_TICKETS, source="x"), table))
         assert set(keys) <= set(section.model_fields), table
     tried = {line.partition(" =")[0] for _, line, _ in _cases()}
-    assert tried == {f"{table}.{key}" for table, keys, _, _ in _NEEDS for key in keys}
+    assert tried == {f"{table}.{key}" for table, keys, _, _ in NEEDS for key in keys}
 
 
 def _cases():

@@ -11,7 +11,7 @@ from noria.spec.columns import column_types
 from noria.spec.model import ProjectSpec
 
 
-class _Need(NamedTuple):
+class Need(NamedTuple):
     """What some keys of a table need to have an effect."""
 
     table: str
@@ -28,75 +28,75 @@ def _is_calibrated(spec: ProjectSpec) -> bool:
     return spec.calibration.method != "none" and "calibration" not in spec.promotion.off
 
 
-_NEEDS = (
-    _Need("dataset", ("pii_min_rows",), "a column marked pii", lambda s: bool(s.private_columns)),
-    _Need("target", ("min_rows_per_class",), "classes", _is_classification),
-    _Need("split", ("seed",), "kind = 'stratified' or 'random'", lambda s: s.split.kind != "time"),
-    _Need(
+NEEDS = (
+    Need("dataset", ("pii_min_rows",), "a column marked pii", lambda s: bool(s.private_columns)),
+    Need("target", ("min_rows_per_class",), "classes", _is_classification),
+    Need("split", ("seed",), "kind = 'stratified' or 'random'", lambda s: s.split.kind != "time"),
+    Need(
         "search",
         ("trials", "prune", "max_seconds"),
         "kind = 'random' or 'tpe'",
         lambda s: s.search.kind != "none",
     ),
-    _Need(
+    Need(
         "search",
         ("kind",),
         "a candidate with a space",
         lambda s: s.search.kind == "none" or any(c.space for c in s.candidates),
     ),
-    _Need("dataset", ("max_levels",), "dataset.infer", lambda s: s.dataset.infer),
-    _Need(
+    Need("dataset", ("max_levels",), "dataset.infer", lambda s: s.dataset.infer),
+    Need(
         "monitoring",
         ("every_hours", "retrain_every_hours"),
         "monitoring.enabled",
         lambda s: s.monitoring.enabled,
     ),
-    _Need(
+    Need(
         "retraining",
         ("how",),
         "calibrated classes, a split by time, and 'calibration' in retraining.on",
         lambda s: s.can_recalibrate and "calibration" in s.retraining.on,
     ),
-    _Need("calibration", ("method",), "classes", _is_classification),
-    _Need("decision", ("max_share_ratio",), "classes", _is_classification),
-    _Need(
+    Need("calibration", ("method",), "classes", _is_classification),
+    Need("decision", ("max_share_ratio",), "classes", _is_classification),
+    Need(
         "training",
         ("spot", "max_hours"),
         "backend = 'sagemaker' or 'glue'",
         lambda s: s.training.backend != "lambda",
     ),
-    _Need("training", ("workers",), "backend = 'glue'", lambda s: s.training.backend == "glue"),
-    _Need(
+    Need("training", ("workers",), "backend = 'glue'", lambda s: s.training.backend == "glue"),
+    Need(
         "promotion",
         ("max_calibration_error",),
         "calibrated classes, and the gate 'calibration'",
         lambda s: _is_classification(s) and _is_calibrated(s),
     ),
-    _Need(
+    Need(
         "rollout",
         ("min_rows", "max_waits", "max_error_fraction", "max_latency_ratio", "max_latency_ms"),
         "rollout.steps",
         lambda s: bool(s.rollout.steps),
     ),
-    _Need(
+    Need(
         "rollout",
         ("approval",),
         "rollout.steps: without them a winner is promoted at once, and no one is asked",
         lambda s: bool(s.rollout.steps) or s.rollout.approval == "none",
     ),
-    _Need(
+    Need(
         "rollout",
         ("approval_hours",),
         "rollout.steps and approval = 'required'",
         lambda s: bool(s.rollout.steps) and s.rollout.approval == "required",
     ),
-    _Need(
+    Need(
         "retraining",
         ("max_age_days",),
         "'age' in retraining.on",
         lambda s: "age" in s.retraining.on,
     ),
-    _Need(
+    Need(
         "retraining",
         ("min_new_rows",),
         "'new_rows' in retraining.on",
@@ -107,7 +107,7 @@ _NEEDS = (
 
 def idle_keys(spec: ProjectSpec) -> Iterator[str]:
     """Yield each key that the spec sets without effect, with what it needs."""
-    for table, keys, text, holds in _NEEDS:
+    for table, keys, text, holds in NEEDS:
         found = getattr(spec, table).model_fields_set.intersection(keys)
         if found and not holds(spec):
             for key in sorted(found):
