@@ -24,6 +24,7 @@ from noria.batch.reading import as_cell, is_displaced
 from noria.batch.results import OUTPUTS, inert
 from noria.data.parsing import UNREAD_LINE, ByteBudget, is_json_lines, long_cells, read_records
 from noria.data.validation import ID
+from noria.errors import DatasetSchemaError
 from noria.records.batch import FileLayout
 from noria.spec.catalog import PARQUET, ROW_SUFFIXES
 from noria.spec.model import ProjectSpec
@@ -35,7 +36,7 @@ Line = dict[str, Any]
 SHORTEST_WORD = 4  # a shorter id is a word of too many texts: it is looked for in id columns only
 _BLOCK_BYTES, _ROWS = 1 << 20, 10_000
 _ARROW_STREAM = b"\xff\xff\xff\xff"
-_RESERVED = {"line", *OUTPUTS}  # columns of results: an id named like one is `id_<name>`
+_RESERVED = {"line", *OUTPUTS}  # of results: an id column named like one is `id_<name>`
 
 
 class Sieve:
@@ -68,9 +69,8 @@ class Sieve:
 
     def writer(self, schema: pa.Schema) -> Any:
         """Return what writes a Parquet file that stays; None where it is only counted."""
-        if self._out is None:
-            return None
-        return pyarrow.parquet.ParquetWriter(self._out, schema, compression="zstd")
+        out = self._out
+        return out and pyarrow.parquet.ParquetWriter(out, schema, compression="zstd")
 
 
 Without = Callable[[BinaryIO, Sieve], None]  # reads a file and hands on what stays of it
@@ -264,8 +264,10 @@ class Record:
         cells = line.get("cells") or {}
         if any(self._is_id(cells.get(name)) for name in self._columns):
             return True
+        if UNREAD_LINE in cells:
+            return self._has_word(str(cells[UNREAD_LINE]).encode())
         reasons = [str(error.get("reason")) for error in line.get("errors") or ()]
-        return (UNREAD_LINE in cells or any(map(is_displaced, reasons))) and any(
+        return any(map(is_displaced, reasons)) and any(
             self._is_id(cell) or self.mentions(str(cell).encode()) for cell in cells.values()
         )
 
@@ -305,10 +307,9 @@ class Record:
                 sieve.keep(b"".join(lines))
 
     def _without_in_parquet(self, stream: BinaryIO, sieve: Sieve) -> None:
-        found = pyarrow.parquet.ParquetFile(stream)
-        writer = sieve.writer(found.schema_arrow)
-        for batch in found.iter_batches(_ROWS):
-            table = pa.Table.from_batches([batch])
+        writer = None
+        for table in _parquet_tables(stream):
+            writer = writer or sieve.writer(table.schema)
             is_it = self._rows_of(table, self._shown(table.column_names))
             sieve.n_removed += pc.sum(is_it).as_py() or 0
             kept = table.filter(pc.invert(is_it))
@@ -321,6 +322,8 @@ class Record:
     def _rows_of(self, table: pa.Table, names: Collection[str]) -> pa.Array:
         is_it = pa.array([False] * len(table), pa.bool_())
         for name in set(names).intersection(table.column_names):
+            if pa.types.is_nested(table[name].type):
+                continue  # a batch takes none
             equal = [cell == self._id for cell in as_csv_cells(table[name])]
             is_it = pc.or_(is_it, pa.array(equal, pa.bool_()))
         return is_it
@@ -334,14 +337,18 @@ def _one_of(line: Line, name: str, ids: set[str]) -> bool:
 def _texts(table: pa.Table) -> Iterator[str]:
     for column in table.columns:
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_nested(kind):
+        if _is_text(kind) or pa.types.is_nested(kind):
             yield from _strings(column.to_pylist())
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
+
+
 def _strings(value: Any) -> Iterator[str]:
-    """Yield all texts in JSON data, names of fields too."""
-    if isinstance(value, str):
-        yield value
+    """Yield all texts and numbers in JSON data, names of fields too."""
+    if isinstance(value, str | int | float):
+        yield str(value)
     elif isinstance(value, dict):
         for name, part in value.items():
             yield from (name, *_strings(part))
@@ -351,8 +358,13 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _parquet_tables(stream: BinaryIO) -> Iterator[pa.Table]:
-    for batch in pyarrow.parquet.ParquetFile(stream).iter_batches(_ROWS):
-        yield pa.Table.from_batches([batch])
+    """Yield the tables of a Parquet file; DatasetSchemaError where it is damaged."""
+    try:
+        found = pyarrow.parquet.ParquetFile(stream)
+        for batch in found.iter_batches(_ROWS):
+            yield pa.Table.from_batches([batch])
+    except OSError as error:  # Arrow's own, of broken pages and footers
+        raise DatasetSchemaError(f"not a readable Parquet file: {error}") from error
 
 
 def _stream_tables(body: bytes) -> Iterator[pa.Table]:

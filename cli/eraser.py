@@ -24,7 +24,7 @@ from cli.erased_record import Record, Sieve, Without
 from cli.target import Target
 from noria.data.parsing import long_cells
 from noria.errors import DatasetSchemaError, SettingsError
-from noria.records.batch import BatchOutcome, BatchPlan
+from noria.records.batch import BatchOutcome, BatchPlan, FileLayout
 from noria.records.codec import from_bytes
 from noria.reporting.batch_report import render
 from noria.spec.catalog import PARQUET
@@ -132,14 +132,11 @@ class Eraser:
             known = set(json.loads(self._store.get(note)))
         self._record.predictions |= known
         for prefix in ("predictions/", "predictions-failed/", "answers/"):
-            for _ in self._read(self._versions(f"{prefix}{self._spec.name}/"), self._learn_from):
+            versions = self._versions(f"{prefix}{self._spec.name}/")
+            for _ in self._read(versions, lambda v: self._looked(v, self._record.learn, None)):
                 pass
         if self._record.predictions > known:
             self._store.put(note, canonical_json(sorted(self._record.predictions)))
-
-    def _learn_from(self, version: _Version) -> None:
-        with self._opened(version) as stream:
-            self._record.learn(stream)
 
     def _read[T](self, versions: list[_Version], look: Callable[[_Version], T]) -> Iterator[T]:
         """Yield what is found in each version, in order; several are read at once."""
@@ -158,13 +155,11 @@ class Eraser:
             self._rewrite(key, without)
 
     def _is_in(self, version: _Version, without: Without) -> bool:
-        with self._opened(version) as stream:
-            sieve = Sieve(None, self._record.mentions)
-            without(stream, sieve)
-            if sieve.is_mentioned and (version.is_latest or not sieve.n_removed):
-                self._done.left[version.key] = _MENTIONED
-            return sieve.n_removed > 0
-        return False
+        sieve = Sieve(None, self._record.mentions)
+        self._looked(version, lambda stream: without(stream, sieve), None)
+        if sieve.is_mentioned and (version.is_latest or not sieve.n_removed):
+            self._done.left[version.key] = _MENTIONED
+        return sieve.n_removed > 0
 
     def _rewrite(self, key: str, without: Without) -> int:
         """Take the record out of an object, and delete its earlier versions that hold it.
@@ -192,10 +187,14 @@ class Eraser:
 
     def _replaced(self, version: _Version, without: Without) -> int | None:
         """Return how many rows were taken out of the latest version; None if it is that no more."""
-        with self._opened(version) as stream, SpooledTemporaryFile(_IN_MEMORY) as kept:
+        with SpooledTemporaryFile(_IN_MEMORY) as kept:
             sieve = Sieve(kept, self._record.mentions)
-            without(stream, sieve)
-            if not sieve.n_removed:
+
+            def look(stream: BinaryIO) -> bool:
+                without(stream, sieve)
+                return True
+
+            if not (self._looked(version, look, False) and sieve.n_removed):
                 return 0
             with self._packed_as(version, kept) as body:
                 try:
@@ -211,7 +210,6 @@ class Eraser:
                     self._done.unread[version.key] = "more than the 5 GB that S3 takes at once"
                     return 0
             return sieve.n_removed
-        return 0
 
     @contextmanager
     def _packed_as(self, version: _Version, kept: IO[bytes]) -> Iterator[IO[bytes]]:
@@ -247,15 +245,14 @@ class Eraser:
         """Return the numbers of the parts whose input holds the record."""
         name, layout, own = self._spec.name, None, list[int]()
         for version in by_key.get(batch_key(name, job, PLAN), ()):
-            with self._opened(version) as stream:
-                layout = from_bytes(BatchPlan, stream.read()).layout
+            layout = self._looked(version, _layout, None)
         prefix = batch_key(name, job, "input/")
         inputs = [v for key in by_key if key.startswith(prefix) for v in by_key[key]]
 
         def look(version: _Version) -> bool:
-            with self._opened(version) as stream:
-                return self._record.is_in_part(stream.read(), layout)
-            return False
+            return self._looked(
+                version, lambda stream: self._record.is_in_part(stream.read(), layout), False
+            )
 
         for version, is_in in zip(inputs, self._read(inputs, look), strict=True):
             if is_in:
@@ -277,40 +274,43 @@ class Eraser:
         """Take the record out of the first rows that a batch shows, and draw its page again."""
         n_removed = self._rewrite(outcome, self._record.without_head_rows)
         for version in by_key.get(page, ()):
-            with self._opened(version) as stream:
-                if not n_removed and not self._record.is_in_page(stream.read()):
-                    continue
-                if version.is_latest:
-                    body = render(from_bytes(BatchOutcome, self._store.get(outcome)))
-                    self._store.put(page, body)
-                    self._done.rows[page] = max(1, n_removed)
-                if self._is_versioned:
-                    self._delete(version)
+            if not n_removed and not self._looked(
+                version, lambda stream: self._record.is_in_page(stream.read()), False
+            ):
+                continue
+            if version.is_latest:
+                self._store.put(page, render(from_bytes(BatchOutcome, self._store.get(outcome))))
+                self._done.rows[page] = max(1, n_removed)
+            if self._is_versioned:
+                self._delete(version)
 
     def _look_at(self, versions: list[_Version], why: str) -> None:
         """Say which objects hold the record, or an earlier version of them does."""
 
         def look(version: _Version) -> bool:
-            with self._opened(version) as stream:
-                return self._record.is_in_file(version.key, stream)
-            return False
+            return self._looked(
+                version, lambda stream: self._record.is_in_file(version.key, stream), False
+            )
 
         for version, is_in in zip(versions, self._read(versions, look), strict=True):
             if is_in:
                 note = "" if version.is_latest else "; an earlier version, kept for 30 days"
                 self._done.left.setdefault(version.key, why + note)
 
-    @contextmanager
-    def _opened(self, version: _Version) -> Iterator[BinaryIO]:
-        """Yield what a version holds, unpacked; what cannot be read is noted and passed over."""
+    def _looked[T](self, version: _Version, look: Callable[[BinaryIO], T], default: T) -> T:
+        """Return what is found in a version, unpacked.
+
+        What cannot be read is noted; then, and where it is there no more, the default is returned.
+        """
         try:
             with self._store.open(version.key, version.version_id) as stream:
-                yield _unpacked(version.key, stream)
+                return look(_unpacked(version.key, stream))
         except KeyError as error:
             if error.args != (version.key,):  # else its retention has ended
                 self._done.unread[version.key] = f"KeyError: {error}"
         except _UNREADABLE as error:
             self._done.unread[version.key] = f"{type(error).__name__}: {error}"[:200]
+        return default
 
     def _delete(self, version: _Version) -> None:
         self._client.delete_object(
@@ -335,6 +335,10 @@ class Eraser:
         if not self._quiet and now - self._said_at >= _SIGN_OF_LIFE_SECONDS:
             self._said_at = now
             console.print(f"{self._n_read} objects read; at {key}", style="dim", markup=False)
+
+
+def _layout(stream: BinaryIO) -> FileLayout | None:
+    return from_bytes(BatchPlan, stream.read()).layout
 
 
 def _always(without: Without) -> Callable[[str], Without | None]:

@@ -63,7 +63,7 @@ class MemoryBucket:
         for version_id, body in reversed(self._versions.get(Key, [])):
             if VersionId in (None, version_id):
                 return {"Body": BytesIO(body)}
-        raise _refused("NoSuchKey", "GetObject")
+        raise _refused("NoSuchVersion" if VersionId else "NoSuchKey", "GetObject")
 
     def delete_object(self, *, Bucket: str, Key: str, VersionId: str) -> None:
         """Delete a version for good."""

@@ -299,3 +299,25 @@ def test_what_is_no_base_64_keeps_nothing_else_from_being_learned():
     record = _record()
     record.learn(io.BytesIO(b'{"rawData":"A"}\n' + LINES))
     assert record.predictions == {"a1"}
+
+
+def test_a_number_that_is_the_id_is_a_mention_beside_escapes_too():
+    """A line with an escape is read, not searched."""
+    for text in ("a b", "a\nb"):
+        line = json.dumps({"parent": 1234567, "t": text}).encode()
+        assert _record("1234567").mentions(line)
+        assert not _record("123456").mentions(line)
+
+
+def test_a_short_id_in_an_unreadable_line_is_taken_out():
+    """Its part is deleted for the same reason."""
+    line = {"line": 2, "errors": [{"field": "(record)", "reason": "not valid JSON: x"}]}
+    body = json.dumps({**line, "cells": {"(line)": '{"number": 7, "t":'}}).encode()
+    assert _sifted(_record("7").without_results("j-refused.jsonl.gz"), body)[1] == 1
+    assert _sifted(_record("70").without_results("j-refused.jsonl.gz"), body)[1] == 0
+
+
+def test_a_nested_column_named_like_an_id_hides_no_other():
+    """A batch takes none of its kind."""
+    table = pa.table({"number": [["a"]], "text": pa.array(["see INC-7"], pa.string_view())})
+    assert _record().is_in_file("rows.parquet", io.BytesIO(_parquet(table)))

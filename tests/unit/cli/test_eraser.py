@@ -6,8 +6,12 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from io import BytesIO
 from itertools import count
+from random import Random
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from cli.erased_record import Record
@@ -410,3 +414,38 @@ def test_an_earlier_version_that_held_the_record_is_told(target):
     target.artifacts.put("batch-results/quick/j.csv", b"line,number,prediction\n")
     done = _erased(target)
     assert (done.rows, done.versions) == ({}, {"batch-results/quick/j.csv": 1})
+
+
+def test_a_version_that_expires_between_listing_and_reading_is_passed_over(target):
+    """Its retention has ended: it is gone, and nothing could not be read."""
+    put = target.artifacts.put
+    for body in (b"number\nINC-7\n", b"number\nINC-8\n"):
+        put("inbox/quick/abc/rows.csv", body)
+    client, expired = target.client("s3"), []
+
+    def expire(parsed, **_):
+        if parsed.get("Prefix", "").startswith("inbox/") and not expired:
+            old = next(version for version in parsed["Versions"] if not version["IsLatest"])
+            expired.append(old["VersionId"])
+            client.delete_object(Bucket=BUCKET, Key=old["Key"], VersionId=old["VersionId"])
+
+    client.meta.events.register("after-call.s3.ListObjectVersions", expire)
+    done = _erased(target)
+    assert expired
+    assert (done.unread, done.left) == ({}, {})
+
+
+def test_no_damage_of_a_parquet_file_ends_the_run(target):
+    """Arrow says so with errors of its own, and with those of the operating system."""
+    out = BytesIO()
+    table = pa.table({"number": [f"INC-{n}" for n in range(2000)], "x": list(range(2000))})
+    pyarrow.parquet.write_table(table, out, compression="snappy")
+    whole, damages, rng = out.getvalue(), 40, Random(7)
+    for n in range(damages):
+        body = bytearray(whole)
+        at = rng.randrange(4, len(body) - 40)
+        body[at : at + 40] = rng.randbytes(40)
+        target.artifacts.put(f"batch-inbox/quick/{n}/rows.parquet", bytes(body))
+    done = _erased(target)
+    assert len(done.unread) > damages // 4
+    assert all(key.startswith("batch-inbox/") for key in (*done.unread, *done.left))

@@ -133,6 +133,7 @@ def test_no_deployed_spec_has_one(name):
         (REGRESSION, 'retraining.on = ["calibration"]', "retraining.on: 'calibration' has no"),
         (REGRESSION, 'monitoring.rules = ["class_share"]', "monitoring.rules: 'class_share' has"),
         (REGRESSION, 'monitoring.ignore = ["romos"]', "monitoring.ignore: 'romos' is no column"),
+        (REGRESSION, 'monitoring.ignore = ["rooms: terms"]', "'rooms: terms' is no column"),
     ],
 )
 def test_a_name_in_a_list_that_means_nothing_here_is_refused(text, line, said):
@@ -150,3 +151,8 @@ def test_a_setting_of_another_derivation_is_refused(setting):
     )
     with pytest.raises(InvalidSpecError, match=f"reads no {setting.partition(' ')[0]}"):
         parse_spec(text, source="x")
+
+
+def test_the_signals_of_a_text_may_move_by_name():
+    """As findings show them."""
+    parse_spec(_with(QUICK_TICKETS, 'monitoring.ignore = ["close_notes: terms"]'), source="x")

@@ -7,7 +7,6 @@ that the model is trained again by its age.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from noria.spec.columns import column_types
 from noria.spec.model import ProjectSpec
 
 
@@ -132,7 +131,8 @@ def _idle_names(spec: ProjectSpec) -> Iterator[str]:
             yield f"{table}.{key}: '{name}' has no effect here, it needs classes; leave it out"
     if "slices" in spec.promotion.off and not spec.evaluation.slices:
         yield "promotion.off: 'slices' has no effect here, it needs evaluation.slices; leave it out"
-    strangers = set(spec.monitoring.ignore) - {*column_types(spec), *spec.dataset.columns}
-    if not spec.dataset.infer:
-        for name in sorted(strangers):
-            yield f"monitoring.ignore: '{name}' is no column; there are: {sorted(column_types(spec))}"
+    known = spec.dataset.columns
+    for name in () if spec.dataset.infer else sorted(spec.monitoring.ignore):
+        column, _, part = name.partition(": ")  # of a text its signals: "note: terms"
+        if column not in known or (part and known[column].type != "text"):
+            yield f"monitoring.ignore: '{name}' is no column; there are: {sorted(known)}"

@@ -18,7 +18,7 @@ _PASSING = frozenset(
         "TransactionInProgressException",
     }
 )
-_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
 
 
 @contextmanager
