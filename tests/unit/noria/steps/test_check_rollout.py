@@ -1,7 +1,13 @@
 """Whether a rollout step passes, waits or is breached."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from noria.monitoring.profiles import LevelProfile
+from noria.monitoring.sources import PREDICTION
+from noria.promotion.rollout import _one_class
 from tests.support.production import loan_rows
 from tests.support.rollouts import AT, advance, check_step
 
@@ -45,6 +51,33 @@ def test_a_challenger_that_misbehaves_is_a_breach(p, challenger, said):
     found = check_step(p)
     assert found.verdict == "breach"
     assert said in found.summary
+
+
+@pytest.mark.parametrize("n", [20, 25, 35])
+def test_a_challenger_that_answers_one_class_to_few_requests_is_a_breach_too(n):
+    """No share of so few is surely above nine tenths; the champion's shows what it is."""
+    counts = [n // 2, n - n // 2]
+    (breach,) = _one_class_breaches([0, n], counts)
+    assert f"'yes' to 100.0% of {n} requests, the champion to 5" in breach.text
+    assert not _one_class_breaches([2, n - 2], counts)
+
+
+def test_an_equal_challenger_is_taken_for_one_that_answers_one_class_once_in_hundreds():
+    """Of challengers that answer as the champion does, at any share and number of requests."""
+    rng, n_taken, n_cases = np.random.default_rng(5), 0, 3000
+    for _ in range(n_cases):
+        share, n = rng.uniform(0.3, 0.9), int(rng.integers(20, 200))
+        pair = [rng.multinomial(n, [1.0 - share, share]) for _ in range(2)]
+        n_taken += bool(_one_class_breaches(*pair))
+    assert n_taken <= n_cases / 200
+
+
+def _one_class_breaches(challenger, champion):
+    def window(counts):
+        levels = LevelProfile(("no", "yes"), np.array([*counts, 0]))
+        return SimpleNamespace(columns={PREDICTION: levels})
+
+    return [*_one_class(window(champion), window(challenger))]
 
 
 def test_a_slow_challenger_below_the_bound_is_no_breach(p):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from scipy.stats import binomtest
+from scipy.stats import binomtest, fisher_exact
 
 from noria.monitoring.performance import drop
 from noria.monitoring.profiles import LevelProfile
@@ -13,7 +13,7 @@ from noria.monitoring.window import WindowProfile
 from noria.records.performance import Performance
 from noria.spec.operations import RolloutSection
 
-_INTERVAL = 0.95
+_INTERVAL, _CHANCE = 0.95, 0.005
 _ONE_CLASS = 0.9  # share above which a model answers one class, if the champion does not
 _LEAST_FAILURES = 3  # fewer may be anything
 
@@ -80,15 +80,30 @@ def _one_class(champion: WindowProfile, challenger: WindowProfile) -> Iterator[B
     before, now = champion.columns[PREDICTION], challenger.columns[PREDICTION]
     if not isinstance(now, LevelProfile) or not before.n:
         return
-    usual = dict(zip(cast(LevelProfile, before).levels, before.counts / before.n, strict=False))
-    for name, count in zip(now.levels, now.counts, strict=False):
-        interval = binomtest(int(count), now.n).proportion_ci(_INTERVAL)
-        if interval.low > _ONE_CLASS >= usual.get(name, 0.0):
+    usual = dict(zip(cast(LevelProfile, before).levels, before.counts.tolist(), strict=False))
+    for name, count in zip(now.levels, now.counts.tolist(), strict=False):
+        n_usual = int(usual.get(name, 0))
+        if n_usual <= _ONE_CLASS * before.n and _is_one_class(
+            (int(count), now.n), (n_usual, before.n)
+        ):
             yield Breach(
                 "one_class",
                 f"it answers '{name}' to {count / now.n:.1%} of {now.n} requests, the champion to "
-                f"{usual.get(name, 0.0):.1%}",
+                f"{n_usual / before.n:.1%}",
             )
+
+
+def _is_one_class(now: tuple[int, int], before: tuple[int, int]) -> bool:
+    """Return whether (answers of a class, answers) are surely nearly all of them.
+
+    Of few requests no share is surely above the bound: there it is enough that all are of the
+    class, and that so many more than the champion's are no chance (Fisher's exact test).
+    """
+    if binomtest(*now).proportion_ci(_INTERVAL).low > _ONE_CLASS:
+        return True
+    table = [[n_of_class, n - n_of_class] for n_of_class, n in (now, before)]
+    is_all = now[0] == now[1]
+    return is_all and float(fisher_exact(table, alternative="greater").pvalue) < _CHANCE
 
 
 def _quality(measured: tuple[Performance, Performance] | None) -> Iterator[Breach]:
