@@ -83,9 +83,9 @@ def _one_class(champion: WindowProfile, challenger: WindowProfile) -> Iterator[B
     usual = dict(zip(cast(LevelProfile, before).levels, before.counts.tolist(), strict=False))
     for name, count in zip(now.levels, now.counts.tolist(), strict=False):
         n_usual = int(usual.get(name, 0))
-        if n_usual <= _ONE_CLASS * before.n and _is_one_class(
-            (int(count), now.n), (n_usual, before.n)
-        ):
+        if count <= _ONE_CLASS * now.n or n_usual > _ONE_CLASS * before.n:
+            continue
+        if _is_one_class((int(count), now.n), (n_usual, before.n)):
             yield Breach(
                 "one_class",
                 f"it answers '{name}' to {count / now.n:.1%} of {now.n} requests, the champion to "
