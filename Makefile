@@ -65,7 +65,7 @@ test: $(SPARK) ## Run all tests, offline
 	@rm -rf build/rights
 	@$(PYTEST)
 
-test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: about a minute and a half
+test-fast: $(SETUP) ## Run what needs neither trained models nor the emulator: about two minutes
 	@$(PYTEST) tests/unit tests/architecture tests/statemachines tests/infra/test_stacks.py
 
 check: $(SETUP) ## Format, lint (bandit's rules too), types, direction of imports, secrets
