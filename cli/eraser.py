@@ -49,7 +49,7 @@ _UNREADABLE: tuple[type[Exception], ...] = (
     DatasetSchemaError, SettingsError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error,
     ArrowException, ValueError, LookupError, TypeError, AttributeError, RecursionError,
 )  # fmt: skip
-LEARNED = "a dataset version: models have learned it; train again without the row"
+_LEARNED = "a dataset version: models have learned it; train again without the row"
 _YOURS = "your file: take the row out, and upload it again"
 _MENTIONED = "mentions the id outside an id column"
 _RUNNING = "the batch has not ended; run this again when it has"
@@ -119,7 +119,7 @@ class Eraser:
         for prefix, why in (
             (inbox_prefix(name), _YOURS),
             (batch_inbox_prefix(name), _YOURS),
-            (f"datasets/{name}/", LEARNED),
+            (f"datasets/{name}/", _LEARNED),
             (f"quarantine/{name}/", "rows that a training run refused"),
             (f"runs/{name}/", "a training run's working file; expires"),
             (f"analyses/{name}/", "an analysis; expires"),

@@ -50,6 +50,11 @@ def test_every_deployed_spec_is_valid(name):
             '[rollout]\nsteps = [{ mode = "canary", fraction = 1.5, bake_minutes = 1 }]\n[promotion]',
             "rollout.steps.0.fraction",
         ),
+        (
+            "[promotion]",
+            '[rollout]\nsteps = [{ mode = "canary", fraction = 1, bake_minutes = 1 }]\n[promotion]',
+            "leaves none of the champion to compare with",
+        ),
         ("[promotion]", '[batch]\npriorities = { top = "call" }\n[promotion]', "are no bands"),
         ("[promotion]", '[alerts]\nchannels = ["pigeon"]\n[promotion]', "alerts.channels.0"),
         ('kind = "stratified"', 'kind = "time"', "needs dataset.time"),

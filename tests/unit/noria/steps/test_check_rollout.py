@@ -86,6 +86,16 @@ def test_a_slow_challenger_below_the_bound_is_no_breach(p):
     assert check_step(p).verdict == "pass"
 
 
+def test_a_challenger_that_nothing_compares_with_waits_and_is_taken_back(p):
+    """The champion answered nothing in these hours: a bad challenger would not be seen."""
+    advance(p, 0, 1)
+    p.log(loan_rows(120, seed=8), AT, version="v2", answer="yes")
+    assert check_step(p).verdict == "wait"
+    last = check_step(p, n_waits=2)
+    assert last.verdict == "breach"
+    assert "and 0 of the champion" in last.summary
+
+
 def test_two_failures_are_not_yet_a_reason(p):
     """One may be anything; a share needs numbers."""
     _traffic(p)

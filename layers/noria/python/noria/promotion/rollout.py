@@ -44,7 +44,8 @@ def judge(
 
     Notes
     -----
-    Failures count at once, whatever the number of requests: the rest needs `rollout.min_rows`.
+    Failures count at once, whatever the number of requests: the rest needs `rollout.min_rows` of
+    the challenger, and some of the champion to compare them with.
     """
     found = [*_failures(rollout, challenger)]
     if challenger.n_rows >= rollout.min_rows:
@@ -53,7 +54,8 @@ def judge(
         found += [*_quality(measured)]
     if found:
         return "breach", found
-    return ("pass" if challenger.n_rows >= rollout.min_rows else "wait"), []
+    is_compared = challenger.n_rows >= rollout.min_rows and champion.n_rows > 0
+    return ("pass" if is_compared else "wait"), []
 
 
 def _failures(rollout: RolloutSection, challenger: WindowProfile) -> Iterator[Breach]:

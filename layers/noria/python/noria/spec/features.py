@@ -167,6 +167,14 @@ FEATURE_TAKES: dict[str, str] = {
 }
 
 
+# Settings of a derivation that have a default, and the kinds that read them.
+_READ_BY = {
+    "otherwise": ("first_match",),
+    "separator": ("count", "years"),
+    "threshold": ("above",),
+}
+
+
 class Derivation(Section):
     """A column computed from others, row by row, the same in training and in serving."""
 
@@ -194,15 +202,8 @@ class Derivation(Section):
             raise ValueError("as = 'matches' and pattern need each other")
         if (self.how == "first_match") != bool(self.patterns):
             raise ValueError("as = 'first_match' and patterns need each other")
-        for key, of in (
-            ("otherwise", "first_match"),
-            ("separator", "count"),
-            ("threshold", "above"),
-        ):
-            if key in self.model_fields_set and self.how not in (
-                of,
-                "years" if of == "count" else of,
-            ):
+        for key, kinds in _READ_BY.items():
+            if key in self.model_fields_set and self.how not in kinds:
                 raise ValueError(f"as = '{self.how}' reads no {key}; leave it out")
         for pattern in [self.pattern or "", *(pattern for _, pattern in self.patterns)]:
             _compiles(pattern)

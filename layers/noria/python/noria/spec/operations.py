@@ -108,6 +108,12 @@ class RolloutStep(Section):
     fraction: Annotated[float, Field(gt=0.0, le=1.0)]  # of the requests
     bake_minutes: float = Field(gt=0.0, le=10_080.0)
 
+    @model_validator(mode="after")
+    def _leaves_something_to_compare(self) -> "RolloutStep":
+        if self.mode == "canary" and self.fraction >= 1.0:
+            raise ValueError("a canary of all requests leaves none of the champion to compare with")
+        return self
+
 
 class RolloutSection(Section):
     """How a challenger that won becomes champion; without steps, at once."""

@@ -73,7 +73,8 @@ def check_rollout(
     if verdict == "wait" and request.n_waits >= spec.rollout.max_waits:
         verdict = "breach"
         summary = (
-            f"insufficient data: {n_rows} requests, {spec.rollout.min_rows} required; "
+            f"insufficient data: {n_rows} requests, {spec.rollout.min_rows} required, and "
+            f"{windows[0].n_rows} of the champion; "
             f"promote it by hand: noria promote {spec.name} {request.model_version}"
         )
     return CheckRolloutResult(verdict, summary, n_rows, n_failed)

@@ -1,13 +1,12 @@
 """Prediction ids: UUIDs that hold the time they were made at."""
 
 import os
-import re
 from datetime import UTC, datetime
 from uuid import UUID
 
 from noria.storage.hashing import sha256_hex
 
-_HASHED = re.compile("~[0-9a-f]{32}")
+_HEX = frozenset("0123456789abcdef")
 OLDEST_ANSWER_DAYS = 90  # ids can be made up: no label looks for an answer further back
 
 
@@ -45,7 +44,9 @@ def joined_record_id(project: str, record_id: str) -> str:
     >>> joined_record_id("tickets", "INC-7") == joined_record_id("tickets", hashed) == hashed
     True
     """
-    return record_id if _HASHED.fullmatch(record_id) else hashed_record_id(project, record_id)
+    digits = record_id[1:]
+    is_hashed = record_id[:1] == "~" and len(digits) == 32 and set(digits) <= _HEX
+    return record_id if is_hashed else hashed_record_id(project, record_id)
 
 
 def time_of(prediction_id: str) -> datetime | None:

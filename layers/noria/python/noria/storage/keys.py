@@ -152,7 +152,7 @@ def batch_values_prefix(project: str) -> str:
 
 
 def erasure_key(project: str, hashed_id: str) -> str:
-    """Return what an erasure under way keeps, so that the next one can finish it."""
+    """Return where an erasure keeps the ids of a record's answers, for the next one."""
     return f"erasures/{project}/{hashed_id}.json"
 
 
