@@ -99,12 +99,24 @@ def follow_execution(
 ) -> TrainingEnd:
     """Start an execution of one of the stack's machines, by its output, and follow it."""
     client, started = target.client("stepfunctions"), time.monotonic()
-    arn = client.start_execution(
-        stateMachineArn=target.outputs[machine],
-        name=f"{name}-{secrets.token_hex(2)}",  # the same run may be started again
-        input=json.dumps(message),
-    )["executionArn"]
+    name = f"{name}-{secrets.token_hex(4)}"  # the same run may be started again
+    arn = start_once(client, target.outputs[machine], name, message)
     return wait_for(client, arn, follow, started)
+
+
+def start_once(client: Any, machine_arn: str, name: str, message: dict[str, Any]) -> str:
+    """Start an execution whose name is new, and return its ARN.
+
+    The SDK sends a request again whose answer it did not get. If the first one had arrived, an
+    execution of this name is there already, and it is this one.
+    """
+    try:
+        started = client.start_execution(
+            stateMachineArn=machine_arn, name=name, input=json.dumps(message)
+        )
+    except client.exceptions.ExecutionAlreadyExists:
+        return machine_arn.replace(":stateMachine:", ":execution:", 1) + f":{name}"
+    return str(started["executionArn"])
 
 
 def wait_for(client: Any, arn: str, follow: Follow, started: float) -> TrainingEnd:

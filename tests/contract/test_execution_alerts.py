@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from cli.training import start_once
+
 PROJECT = "housing"
 WRONG = {"project": PROJECT, "source_keys": 7}  # keys are a list
 
@@ -49,11 +51,8 @@ def published(target):
 
 def _start(target, machine, message):
     name = f"t-{os.urandom(4).hex()}"
-    arn = target.client("stepfunctions").start_execution(
-        stateMachineArn=target.outputs[f"{machine}StateMachine"], name=name,
-        input=json.dumps(message),
-    )["executionArn"]  # fmt: skip
-    return name, arn
+    client, arn = target.client("stepfunctions"), target.outputs[f"{machine}StateMachine"]
+    return name, start_once(client, arn, name, message)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functools import lru_cache
 import pytest
 
 from cli.simulation import SimulatedTime, simulate_project
-from cli.training import follow_execution, new_run_id
+from cli.training import follow_execution, new_run_id, start_once
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
 from noria.bundle.format import BUNDLE_FILE, pack, unpack
@@ -162,10 +162,7 @@ def test_a_bad_challenger_is_taken_back_and_no_request_fails(target, champion, d
         message = {"project": PROJECT, "run_id": "bad", "model_version": version,
                    "expected_revision": revision, "reason": "test", "report": None}  # fmt: skip
         client = target.client("stepfunctions")
-        arn = client.start_execution(
-            stateMachineArn=target.outputs["RolloutStateMachine"], name=version,
-            input=json.dumps(message),
-        )["executionArn"]  # fmt: skip
+        arn = start_once(client, target.outputs["RolloutStateMachine"], version, message)
         _eventually(lambda: target.aliases.read(PROJECT).challenger == version)
         statuses = set()
         for step in range(16):
@@ -211,9 +208,7 @@ def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved
     with SimulatedTime(target, start) as clock:
         message = {"project": PROJECT, "run_id": "good", "model_version": version,
                    "expected_revision": record.revision, "reason": "test", "report": None}  # fmt: skip
-        arn = client.start_execution(
-            stateMachineArn=_asking_for_approval(target), name=version, input=json.dumps(message)
-        )["executionArn"]
+        arn = start_once(client, _asking_for_approval(target), version, message)
 
         def waiting():
             clock.set(clock.now + timedelta(minutes=30))

@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.samples.files import sample_files
 from cli.target import Target
-from cli.training import Source, TrainingEnd, new_run_id, run_training, upload, wait_for
+from cli.training import Source, TrainingEnd, new_run_id, run_training, start_once, upload, wait_for
 from noria.records.alias import Promotion
 
 PROJECT = "messages"
@@ -50,10 +50,8 @@ def train_by(
     """Train on files that are uploaded by a machine that `planned` deployed."""
     client, started = target.client("stepfunctions"), time.monotonic()
     message = {"project": project, "source_keys": keys, "run_id": run_id}
-    execution = client.start_execution(
-        stateMachineArn=machine, name=run_id, input=json.dumps(message)
-    )
-    return wait_for(client, execution["executionArn"], lambda *_: None, started)
+    arn = start_once(client, machine, run_id, message)
+    return wait_for(client, arn, lambda *_: None, started)
 
 
 def planned(target: Target, name: str, **plan: Any) -> str:
