@@ -27,9 +27,9 @@ from noria.analysis.rows import (
     kept_columns,
     read_cells,
     recognised,
-    training_files,
 )
 from noria.batch.files import RowsFile, opened_rows
+from noria.monitoring.lineage import training_files
 from noria.records.codec import encode, from_bytes, to_bytes
 from noria.records.drift import AnalysisReport, ColumnFinding, WrittenFeatures
 from noria.registry.versions import read_files

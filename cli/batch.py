@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cli.display import console, outcome_line
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import new_run_id
+from cli.training import follow_execution, new_run_id
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("batch")(batch)
     app.command("cancel-batch")(cancel_batch)
+    app.command("release")(release)
 
 
 def batch(
@@ -54,15 +55,7 @@ def batch(
         target.artifacts.put(batch_key(checked(project), job_id, JOB), canonical_json(job))
         key = f"{batch_inbox_prefix(project)}{job_id}/{file.name}"
         client.upload_file(str(file), bucket, key)
-        outcome = followed(target, project, job_id, quiet=as_json)
-        folder = output or Path("batch-results") / job_id
-        outcome["files"] = [str(path) for path in _downloaded(target, outcome, folder)]
-        show(as_json, outcome, lambda: outcome_line(outcome))
-        if not as_json:
-            for path in outcome["files"]:
-                console.print(path, markup=False)
-        if outcome["outcome"] != "BatchCompleted":
-            raise typer.Exit(1)
+        _shown(target, followed(target, project, job_id, quiet=as_json), output, as_json=as_json)
 
 
 def cancel_batch(
@@ -77,6 +70,48 @@ def cancel_batch(
             raise ValueError(f"project '{project}' has no running batch job '{job_id}'")
         target.artifacts.put(batch_key(project, job_id, CANCELLED), canonical_json({}))
         console.print(f"batch {job_id} stops before its next part", markup=False)
+
+
+def release(
+    project: Project,
+    job_id: Annotated[str, typer.Argument(help="Of the batch: `noria batch` prints it.")],
+    output: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Publish results that were held back because the file's rows have drifted."""
+    with told():
+        target = Target(stage)
+        _shown(target, released(target, checked(project), job_id), output, as_json=as_json)
+
+
+def released(target: Target, project: str, job_id: str) -> dict[str, Any]:
+    """Let the state machine publish what was held back; return how the job ended."""
+    store, key = target.artifacts, batch_key(project, job_id, OUTCOME)
+    if not store.exists(key):
+        raise ValueError(f"project '{project}' has no batch job '{job_id}' that has ended")
+    held = json.loads(store.get(key))
+    if held["outcome"] != "BatchHeld":
+        raise ValueError(f"batch {job_id} is not held back: {held['summary']}")
+    message = {"key": held["source_key"], "sequencer": "", "release": job_id}
+    name = f"release-{job_id}"[:70]
+    end = follow_execution(target, "BatchStateMachine", name, message, lambda *_: None)
+    if end.status != "SUCCEEDED":
+        raise RuntimeError(f"batch {job_id} was not released: {end.output['cause']}")
+    found: dict[str, Any] = json.loads(store.get(key))
+    return found
+
+
+def _shown(target: Target, outcome: dict[str, Any], output: Path | None, *, as_json: bool) -> None:
+    """Fetch what there is of a job and print it; status 1 where there are no results."""
+    folder = output or Path("batch-results") / outcome["job_id"]
+    outcome["files"] = [str(path) for path in _downloaded(target, outcome, folder)]
+    show(as_json, outcome, lambda: outcome_line(outcome))
+    if not as_json:
+        for path in outcome["files"]:
+            console.print(path, markup=False)
+    if outcome["outcome"] != "BatchCompleted":
+        raise typer.Exit(1)
 
 
 def followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict[str, Any]:

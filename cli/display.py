@@ -12,7 +12,12 @@ from noria.records.alias import HistoryEntry
 console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_GOOD = {"ChallengerPromoted": "green", "ChampionKept": "yellow"}
+_GOOD = {
+    "ChallengerPromoted": "green",
+    "ChampionKept": "yellow",
+    "BatchCompleted": "green",
+    "BatchHeld": "yellow",
+}
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

@@ -26,9 +26,9 @@ from noria.data.parsing import long_cells
 from noria.errors import DatasetSchemaError, SettingsError
 from noria.records.batch import BatchOutcome, BatchPlan, FileLayout
 from noria.records.codec import from_bytes
-from noria.reporting.batch_report import render
 from noria.spec.catalog import PARQUET
 from noria.spec.model import ProjectSpec
+from noria.steps.write_batch_report import WriteBatchReportRequest, write_batch_report
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     OUTCOME,
@@ -279,7 +279,9 @@ class Eraser:
             ):
                 continue
             if version.is_latest:
-                self._store.put(page, render(from_bytes(BatchOutcome, self._store.get(outcome))))
+                job = from_bytes(BatchOutcome, self._store.get(outcome)).job_id
+                request = WriteBatchReportRequest(self._spec.name, job)
+                write_batch_report(request, spec=self._spec, artifacts=self._store)
                 self._done.rows[page] = max(1, n_removed)
             if self._is_versioned:
                 self._delete(version)

@@ -121,6 +121,13 @@ STEPS: dict[str, Step] = {
     "score_part": Step(
         ("batches/*", "models/*"), ("batches/*",), layer="batch_runtime", is_scoring=True
     ),
+    "check_batch": Step(
+        ("batches/*", "batch-inbox/*", "models/*", "monitoring/*", "datasets/*/manifest.json"),
+        ("profiles/*", "monitoring/*"),
+        ("dynamodb:GetItem",),
+        is_heavy=True,
+        state=_CHANGES_STATE,
+    ),
     "close_batch": Step(
         ("batches/*",),
         ("batches/*", "batch-results/*"),
@@ -128,7 +135,9 @@ STEPS: dict[str, Step] = {
         is_heavy=True,
         disk_mb=_PARQUET_DISK_MB,
     ),
-    "write_batch_report": Step(("batches/*",), ("batches/*",), layer="report_runtime"),
+    "write_batch_report": Step(
+        ("batches/*", "monitoring/*"), ("batches/*",), layer="report_runtime"
+    ),
     # Of all.
     "raise_alert": Step((), (), CLAIMS, publishes=True),
 }

@@ -86,13 +86,13 @@ class PlatformStack(Stack):
         self._add_outputs(prediction, machines)
 
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
-        """Return the machines by name; training starts a rollout, monitoring a training."""
+        """Return the machines by name: a batch starts a check, a check a training, it a rollout."""
         common: dict[str, Any] = {"deployment": self._deployment, "storage": self._storage}
         training_jobs = SagemakerTraining(self, "TrainingJobs", **common)
         glue_jobs = GlueJobs(self, "GlueJobs", **common)
         machines: dict[str, sfn.StateMachine] = {}
-        for name in ("Analysis", "Batch", "Rollout", "Training", "Monitoring"):
-            before = list(machines.items())[-1:] if name in ("Training", "Monitoring") else []
+        for name in ("Analysis", "Rollout", "Training", "Monitoring", "Batch"):
+            before = list(machines.items())[-1:] if name not in ("Analysis", "Rollout") else []
             machines[name] = NoriaStateMachine(
                 self,
                 name,

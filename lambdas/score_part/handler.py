@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from noria.columnar.engine import BatchModels
+from noria.columnar.models import BatchModels
 from noria.steps.score_part import ScorePartRequest, ScorePartResult, score_part
 from noria_aws.handlers.bootstrap import bootstrap
 from noria_aws.handlers.runtime import step_handler

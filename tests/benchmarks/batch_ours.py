@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from infra.config import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
-from noria.columnar.engine import BatchModels
+from noria.columnar.models import BatchModels
 from noria.ports import StoredObject
 from noria.records.alias import Promotion
 from noria.records.evaluation import VersionFacts

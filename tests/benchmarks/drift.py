@@ -21,7 +21,7 @@ from rich.table import Table
 from infra.config import ROOT
 from noria.features.text_signals import TextObserver, watched_words
 from noria.monitoring.checks import check_columns
-from noria.monitoring.evidence import Observation, accumulated, of_window
+from noria.monitoring.evidence import Observation, Policy, accumulated, of_window
 from noria.monitoring.profiles import (
     ColumnProfile,
     Frame,
@@ -34,7 +34,8 @@ from noria.spec.operations import MonitoringSection
 from tests.benchmarks.data import DATA
 from tests.benchmarks.size import results_file, sized
 
-_POLICY = MonitoringSection()
+_MONITORING = MonitoringSection()
+_POLICY = Policy(_MONITORING.alpha, _MONITORING.windows_in_a_row)
 _NUMERIC_SHARE, _FEW = 0.95, 10
 _PARTS = ("characters", "words", "rare", "terms")
 _HOURS, _MONTHS = sized((720, 6), smoke=(30, 1))
@@ -69,7 +70,7 @@ def pairs(folder: Path = DATA / "drift") -> Iterator[Pair]:
 
 def drifted(reference: Columns, current: Columns) -> set[str]:
     """Return the columns that the default policy calls drifted."""
-    findings = check_columns(reference, current, effects=_POLICY.effects, alpha=_POLICY.alpha)
+    findings = check_columns(reference, current, effects=_MONITORING.effects, alpha=_POLICY.alpha)
     return {finding.column for finding in findings if finding.is_drifted}
 
 
@@ -173,7 +174,7 @@ def _first_alarm(
         observed: dict[str, Observation] = {}
         for name, window in (("short", current), ("long", _merged(day))):
             findings = check_columns(
-                reference, window, effects=_POLICY.effects, alpha=_POLICY.alpha
+                reference, window, effects=_MONITORING.effects, alpha=_POLICY.alpha
             )
             checked = CheckedWindow(n_rows, True, tuple(findings))
             observed |= {f"{name}|{o.finding.name}": o for o in of_window(checked, _POLICY, "")}
@@ -267,7 +268,7 @@ def check_profiles(folder: Path) -> None:
     for path in sorted(folder.glob("profile-*")):
         for name, column in frame.read(json.loads(gzip.decompress(path.read_bytes()))).items():
             total[name].add(column)  # type: ignore[arg-type]
-    check_columns(reference, total, effects=_POLICY.effects, alpha=_POLICY.alpha)
+    check_columns(reference, total, effects=_MONITORING.effects, alpha=_POLICY.alpha)
 
 
 def check_rows(folder: Path) -> None:

@@ -149,7 +149,7 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
     wanted = {
         "aliases": ("promotechallenger", "advancerollout", "revertrollout"),
         "claims": ("raisealert", "notify"),
-        "state": ("checkdrift", "requestapproval"),
+        "state": ("checkdrift", "checkbatch", "requestapproval"),
         "models": ("registermodelversion",),
     }
     for what, names in wanted.items():

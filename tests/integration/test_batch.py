@@ -11,10 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from cli.batch import released
 from cli.samples.files import sample_files
 from cli.training import new_run_id
 from noria.data.versions import decode_rows
-from noria.storage.keys import OUTCOME, batch_inbox_prefix, batch_key
+from noria.storage.keys import (
+    OUTCOME,
+    REPORT_JSON,
+    batch_check_id,
+    batch_inbox_prefix,
+    batch_key,
+    check_key,
+)
 from tests.support.stages import workers_of
 from tests.support.wheel import rows, train
 
@@ -158,3 +166,74 @@ def test_a_file_that_cannot_be_scored_is_refused_with_the_reason(target):
     outcome = _outcome(target, _drop(target, b"a,b\n1,2\n"))
     assert outcome["outcome"] == "BatchRejected"
     assert "columns" in outcome["summary"]
+
+
+def test_a_file_that_has_drifted_says_so_opens_one_incident_and_is_weighed_as_a_check(target):
+    """Its own check: a verdict before the results, a decision and an alert after them; once."""
+    lines = _file(2000, seed=8).splitlines(keepends=True)
+    place = lines[0].decode().strip().split(",").index("monto")
+    moved = [lines[0]]
+    for line in lines[1:]:
+        cells = line.decode().split(",")
+        cells[place] = str(float(cells[place] or 0.0) * 20.0 + 5e4)
+        moved.append(",".join(cells).encode())
+    job_id = _drop(target, b"".join(moved))
+    outcome = _outcome(target, job_id)
+    assert (outcome["outcome"], outcome["health"]) == ("BatchCompleted", "unhealthy")
+    assert "monto" in outcome["drifted"]
+    shown = target.call("GET", f"/projects/{PROJECT}/batch-jobs/{job_id}").body
+    assert (shown["health"], shown["drifted"]) == ("unhealthy", outcome["drifted"])
+    check = _check(target, job_id)
+    assert (check["drift"]["job_id"], check["health"]) == (job_id, "unhealthy")
+    assert check["retraining"]["against"][0]["code"] == "no_new_rows"
+    page = target.artifacts.get(batch_key(PROJECT, job_id, "report.html")).decode()
+    assert "these rows differ from training in" in page
+    assert _is_told(target, "batch")
+    usual = _drop(target, _file(2000, seed=9))
+    assert _outcome(target, usual)["health"] == "healthy"
+    assert _check(target, usual)["health"] == "healthy"
+    _eventually(lambda: not _is_told(target, "batch"))
+
+
+def _check(target, job_id):
+    """Return the report of a job's check, once it is there."""
+    key = check_key(PROJECT, batch_check_id(job_id), REPORT_JSON)
+    _eventually(lambda: target.artifacts.exists(key))
+    return json.loads(target.artifacts.get(key))
+
+
+def _eventually(happens, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.2)
+
+
+def _is_told(target, incident):
+    found = target.client("dynamodb").get_item(
+        TableName=target.outputs["AliasTable"],
+        Key={"pk": {"S": f"claims#{PROJECT}"}, "sk": {"S": f"alert#{incident}"}},
+    )
+    return "Item" in found
+
+
+def test_results_that_are_held_back_are_published_by_a_release(target):
+    """By the machine, from the parts; a second release says that there is nothing to release."""
+    job_id = _drop(target, _file(500, seed=10))
+    outcome = _outcome(target, job_id)
+    body = target.artifacts.get(outcome["result_key"])
+    target.artifacts.put(outcome["result_key"], b"")
+    held = {**outcome, "outcome": "BatchHeld", "result_key": None}
+    target.artifacts.put(batch_key(PROJECT, job_id, OUTCOME), json.dumps(held).encode())
+    shown = target.call("GET", f"/projects/{PROJECT}/batch-jobs/{job_id}").body
+    assert shown["state"] == "held"
+    published = released(target, PROJECT, job_id)
+    assert (published["outcome"], published["result_key"]) == (
+        "BatchCompleted",
+        outcome["result_key"],
+    )
+    assert target.artifacts.get(outcome["result_key"]) == body
+    with pytest.raises(ValueError, match="is not held back"):
+        released(target, PROJECT, job_id)
+    with pytest.raises(ValueError, match="no batch job"):
+        released(target, PROJECT, "nowhere")

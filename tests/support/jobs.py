@@ -10,18 +10,38 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet
 
-from noria.columnar.engine import BatchModels
+from noria.columnar.models import BatchModels
+from noria.monitoring.reference import OutOfFoldFacts, build_reference
 from noria.records.alias import Promotion
-from noria.records.evaluation import VersionFacts
+from noria.records.batch import BatchCheck, BatchOutcome
+from noria.records.codec import from_bytes, to_bytes
+from noria.records.dataset import DatasetManifest
+from noria.records.drift import DriftReport
+from noria.records.evaluation import Lineage, VersionFacts
+from noria.records.prediction import Answer
 from noria.registry.versions import write_version
 from noria.spec.loader import parse_spec
+from noria.spec.model import ProjectSpec
+from noria.steps.check_batch import CheckBatchRequest, check_batch
 from noria.steps.close_batch import CloseBatchRequest, CloseBatchResult, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, PlanBatchResult, plan_batch
 from noria.steps.score_part import ScorePartRequest, ScorePartResult, score_part
-from noria.storage.keys import batch_key
-from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
+from noria.storage.hashing import sha256_hex
+from noria.storage.keys import (
+    DRIFT,
+    MANIFEST,
+    OUTCOME,
+    REFERENCE,
+    batch_check_id,
+    batch_key,
+    check_key,
+    dataset_key,
+    inbox_key,
+)
+from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryState, SteppingClock
 from tests.support.trained import tiny_bundle
 
+N_TRAINED = 1000
 SPEC = """
 [project]
 name = "p"
@@ -58,19 +78,27 @@ class Jobs:
         bundle: Mapping[str, bytes] | None = None,
         *,
         prior_shift: Literal["keep", "correct"] = "keep",
+        is_watched: bool = False,
         **batch: Any,
     ) -> None:
+        """`is_watched` gives the champion a reference profile: rows of `csv_file`."""
         spec = parse_spec(SPEC, source="p.toml")
         decision = spec.decision.model_copy(update={"prior_shift": prior_shift})
         changes = {"batch": spec.batch.model_copy(update=batch), "decision": decision}
         self.spec = spec.model_copy(update=changes)
         self.store, self.aliases = MemoryArtifacts(), MemoryAliases()
         self.clock, self.models = SteppingClock(), BatchModels(self.store)
-        self.promote("v1", bundle or tiny_bundle())
+        self.state = MemoryState()
+        watched = {REFERENCE: _reference(self.spec)} if is_watched else {}
+        self.promote("v1", {**(bundle or tiny_bundle()), **watched})
 
     def promote(self, version: str, bundle: Mapping[str, bytes]) -> None:
-        """Register a version and make it the champion."""
-        write_version(self.store, "p", version, bundle, VersionFacts())
+        """Register a version, trained on `inbox/p/<hash>/old.csv`, and make it the champion."""
+        lineage = Lineage("d1", "s", {}, None, "r", "e", "lambda", "c")
+        write_version(self.store, "p", version, bundle, VersionFacts("", lineage))
+        old = inbox_key("p", sha256_hex(csv_file(N_TRAINED)), "old.csv")
+        manifest = DatasetManifest("p", "d1", {}, N_TRAINED, 0, sources=(old,))
+        self.store.put(dataset_key("p", "d1", MANIFEST), to_bytes(manifest))
         revision = self.aliases.read("p").revision
         at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
         self.aliases.apply(Promotion("p", version, version, revision, "manual", "t", "t", at))
@@ -102,17 +130,40 @@ class Jobs:
         request = ScorePartRequest("p", job_id, part)
         return score_part(request, spec=self.spec, artifacts=self.store, models=self.models)
 
-    def close(self, failure: str | None = None) -> CloseBatchResult:
+    def check(self, job_id: str) -> BatchCheck | None:
+        """Compare the rows of a job, all parts scored, with training."""
+        return check_batch(
+            CheckBatchRequest("p", job_id),
+            spec=self.spec, store=self.store, aliases=self.aliases, state=self.state,
+            clock=self.clock,
+        ).check  # fmt: skip
+
+    def close(
+        self,
+        failure: str | None = None,
+        check: BatchCheck | None = None,
+        *,
+        release: str | None = None,
+    ) -> CloseBatchResult:
         """Close the job of the file that was planned last."""
-        request = CloseBatchRequest("p", self.key, "s1", failure)
+        request = CloseBatchRequest("p", self.key, "s1", failure, check, release)
         return close_batch(request, spec=self.spec, store=self.store, clock=self.clock)
 
     def run(self, body: bytes, name: str = "rows.csv", **more: Any) -> CloseBatchResult:
-        """Plan a file, score its parts, close the job."""
+        """Plan a file, score its parts, check its rows, close the job."""
         plan = self.plan(body, name, **more)
         for part in range(plan.n_parts):
             self.score(plan.job_id, part)
-        return self.close()
+        return self.close(check=self.check(plan.job_id) if plan.n_parts else None)
+
+    def outcome(self, job_id: str = "j1") -> BatchOutcome:
+        """Return how a job ended."""
+        return from_bytes(BatchOutcome, self.store.get(batch_key("p", job_id, OUTCOME)))
+
+    def drift(self, job_id: str = "j1") -> DriftReport:
+        """Return the check of a job, whole."""
+        key = check_key("p", batch_check_id(job_id), DRIFT)
+        return from_bytes(DriftReport, self.store.get(key))
 
     def answers(self, closed: CloseBatchResult) -> list[dict[str, str]]:
         """Return the rows of the results."""
@@ -120,9 +171,15 @@ class Jobs:
         return list(csv.DictReader(io.StringIO(self.store.get(closed.result_key).decode())))
 
 
-def csv_file(n: int, bad: Collection[int] = ()) -> bytes:
+def _reference(spec: ProjectSpec) -> bytes:
+    rows = [{"x": float(k % 10)} for k in range(N_TRAINED)]
+    facts = OutOfFoldFacts((), [Answer(2.0 * row["x"] + 1.0) for row in rows], {"rmse": 0.0})
+    return build_reference(spec, rows, {}, facts).to_bytes()
+
+
+def csv_file(n: int, bad: Collection[int] = (), *, n_values: int = 10) -> bytes:
     """Return a file of `n` rows; those at `bad` hold no number."""
-    rows = (f"i{k},{'much' if k in bad else k % 10}\n" for k in range(n))
+    rows = (f"i{k},{'much' if k in bad else k % n_values}\n" for k in range(n))
     return ("id,X\n" + "".join(rows)).encode()
 
 

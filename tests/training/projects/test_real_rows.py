@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from cli.analysis import Analysis
-from noria.columnar.engine import BatchModels
+from noria.columnar.models import BatchModels
 from noria.data.versions import read_dataset_manifest
 from noria.evaluation.runs import read_evaluation
 from noria.inference.loading import load_model_version

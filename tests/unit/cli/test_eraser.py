@@ -91,7 +91,7 @@ def _outcome(job, *ids):
 
 @cache
 def _page(job, *ids):
-    return render(_outcome(job, *ids))
+    return render(_outcome(job, *ids), None)
 
 
 def _put_batch(put, job, *, has_ended, first=b"INC-7,as others\n"):
@@ -247,7 +247,8 @@ def test_a_short_id_touches_only_its_own_rows(target):
 
 @pytest.fixture
 def _quick_pages(monkeypatch):
-    monkeypatch.setattr("cli.eraser.render", lambda _: b"<td>INC-70</td>")
+    page = "noria.steps.write_batch_report.render"
+    monkeypatch.setattr(page, lambda *_: b"<td>INC-70</td>")
 
 
 @pytest.mark.usefixtures("_quick_pages")

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from noria.monitoring.evidence import accumulated, e_value, needed_evidence, of_window
+from noria.monitoring.evidence import Policy, accumulated, e_value, needed_evidence, of_window
 from noria.records.drift import CheckedWindow, ColumnFinding, RuleFinding, Suspicions
 from noria.spec.operations import MonitoringSection
 
-POLICY = MonitoringSection()
+POLICY = Policy(MonitoringSection().alpha, n_windows=2)
 
 
 def _column(p_adjusted=0.004, effect=0.1, *, holds=True, name="x"):
@@ -73,12 +73,8 @@ def test_a_finding_of_one_column_confirms_no_other():
 
 def test_one_window_confirms_where_the_spec_says_so():
     """A file is large and rare."""
-    _, confirmed, _ = _played([BORDERLINE], replace_policy(windows_in_a_row=1))
+    _, confirmed, _ = _played([BORDERLINE], POLICY._replace(n_windows=1))
     assert confirmed == {"x"}
-
-
-def replace_policy(**changes):
-    return POLICY.model_copy(update=changes)
 
 
 def test_an_overwhelming_rule_is_confirmed_at_once_and_another_is_not():

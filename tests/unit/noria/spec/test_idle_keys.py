@@ -17,6 +17,7 @@ BY_TIME = QUICK_TICKETS.replace('[split]\nkind = "stratified"', '[split]\nkind =
 STEPS = 'rollout.steps = [{ mode = "canary", fraction = 0.1, bake_minutes = 5 }]'
 SPACE = QUICK_TICKETS.replace("params = { C = 5.0 }", "space = { C = [1.0, 5.0] }")
 SEARCHED = f'{SPACE}[search]\nkind = "random"\n'
+UNWATCHED = "\n[batch]\nmonitored = false\n"
 OFF = "[monitoring]\nenabled = false\n"
 
 
@@ -49,7 +50,7 @@ def _with(text, line):
         (QUICK_TICKETS, "dataset.max_levels = 9", "dataset.infer = true"),
         (QUICK_TICKETS + OFF, "monitoring.every_hours = 2", None),
         (QUICK_TICKETS + OFF, "monitoring.retrain_every_hours = 2", None),
-        (REGRESSION, 'retraining.how = "train"', BY_TIME),
+        (REGRESSION, 'retraining.how = "search"', BY_TIME),
         *(
             (
                 QUICK_TICKETS,
@@ -61,6 +62,8 @@ def _with(text, line):
                 "max_latency_ratio = 2", "max_latency_ms = 50",
             )
         ),
+        (QUICK_TICKETS + UNWATCHED, 'batch.on_drift = "hold"', None),
+        (QUICK_TICKETS + UNWATCHED, "batch.windows_in_a_row = 2", None),
         (QUICK_TICKETS, "retraining.max_age_days = 3", 'retraining.on = ["age"]'),
         (QUICK_TICKETS, "retraining.min_new_rows = 3", 'retraining.on = ["new_rows"]'),
     ],

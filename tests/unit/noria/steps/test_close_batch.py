@@ -11,7 +11,7 @@ import pytest
 
 from noria.batch import whole
 from noria.data.versions import decode_rows
-from noria.errors import BatchCancelledError
+from noria.errors import BatchCancelledError, ModelCorruptError
 from noria.inference.predictor import Predictor
 from noria.records.batch import WholeDecision
 from noria.spec.model import BusinessValueSection
@@ -315,3 +315,72 @@ def test_overwritten_results_do_not_keep_the_refusals_of_an_earlier_file():
     assert decode_rows(jobs.store.get(closed.refused_key)) == []
     names = {jobs.run(csv_file(5), f"c.v{k}.csv", folder=f"k{k}").result_key for k in (1, 2)}
     assert names == {"batch-results/p/c.v1.csv", "batch-results/p/c.v2.csv"}
+
+
+DRIFTED = csv_file(250, n_values=4)
+
+
+def test_rows_that_differ_from_training_are_told_with_the_results():
+    """Which columns, in the summary, the outcome and on the page."""
+    jobs = Jobs(is_watched=True)
+    closed = jobs.run(DRIFTED)
+    assert (closed.outcome, closed.event) == ("BatchCompleted", "BatchCompleted")
+    assert "these rows differ from training in x, the predictions" in closed.summary
+    outcome = jobs.outcome()
+    assert (outcome.health, set(outcome.drifted)) == ("unhealthy", {"x", "(prediction)"})
+    assert outcome.drift_key == "monitoring/p/checks/batch-j1/drift.json"
+    usual = Jobs(is_watched=True)
+    assert "differ" not in usual.run(csv_file(250)).summary
+    assert (usual.outcome().health, usual.outcome().drifted) == ("healthy", ())
+
+
+def test_a_spec_may_hold_the_results_of_drifted_rows_until_a_person_releases_them():
+    """The released results are those that would have been published at once."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    held = jobs.run(DRIFTED)
+    assert (held.outcome, held.event, held.result_key) == ("BatchHeld", "BatchHeld", None)
+    assert held.summary.endswith("the results are held back until: noria release p j1")
+    assert not [key for key in jobs.store.objects if key.startswith("batch-results/")]
+    assert jobs.close().outcome == "BatchHeld"  # run again, it stays held
+    released = jobs.close(release="j1")
+    assert (released.outcome, released.job_id) == ("BatchCompleted", "j1")
+    at_once = Jobs(is_watched=True)
+    expected = at_once.run(DRIFTED)
+    assert jobs.store.get(released.result_key) == at_once.store.get(expected.result_key)
+    outcome = jobs.outcome()
+    assert (outcome.health, outcome.released_at) == ("unhealthy", outcome.finished_at)
+    assert jobs.close(release="j1") == released  # once
+
+
+@pytest.mark.parametrize("body", [csv_file(250), csv_file(50, n_values=4)], ids=["usual", "few"])
+def test_a_spec_that_holds_drifted_rows_publishes_all_others(body):
+    """Too few rows say nothing, and are not held for it."""
+    assert Jobs(is_watched=True, on_drift="hold").run(body).outcome == "BatchCompleted"
+
+
+def test_rows_that_could_not_be_checked_are_held_where_the_spec_holds_drifted_ones():
+    """No comparison, no publication."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    plan = jobs.plan(csv_file(250))
+    for part in range(plan.n_parts):
+        jobs.score(plan.job_id, part)
+    closed = jobs.close(check=None)
+    assert closed.outcome == "BatchHeld"
+    assert "its rows could not be compared with training" in closed.summary
+
+
+def test_a_release_changes_no_job_that_is_not_held():
+    """Published, rejected and cancelled ones stay as they ended."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    done = jobs.run(csv_file(250))
+    assert jobs.close(release="j1") == done
+
+
+def test_a_release_whose_parts_have_expired_says_to_score_the_file_again():
+    """Working files are kept for 90 days."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    jobs.run(DRIFTED)
+    del jobs.store.objects["batches/p/j1/answers/000001"]
+    with pytest.raises(ModelCorruptError, match="score the file again"):
+        jobs.close(release="j1")
+    assert jobs.outcome().outcome == "BatchHeld"

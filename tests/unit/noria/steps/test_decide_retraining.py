@@ -257,7 +257,7 @@ def test_without_a_split_by_time_a_model_is_trained():
 
 def test_a_spec_may_always_train():
     """The alert stays; the remedy is a whole training."""
-    p, at = _miscalibrated(how="train")
+    p, at = _miscalibrated(how="search")
     _, _, decision, report = whole_check(p, at)
     assert (decision.retrain, decision.how) == (True, "train")
     assert report.event == "CalibrationDegraded"

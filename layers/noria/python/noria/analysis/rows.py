@@ -5,12 +5,9 @@ to the last bit, because counts and sums are exact.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from noria.batch.files import RowsFile
@@ -18,23 +15,13 @@ from noria.batch.reading import read_part
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.columns import Cells
 from noria.columnar.engine import BatchAnswers, BatchPredictor
-from noria.data.versions import read_dataset_manifest
+from noria.columnar.profiles import AnswersProfiler
 from noria.inference.predictor import Predictor
-from noria.monitoring.checks import check_columns, then_and_now
+from noria.monitoring.checks import checked_window, of_inputs, then_and_now
 from noria.monitoring.reference import Reference
-from noria.monitoring.sources import (
-    OUTPUTS,
-    InputSource,
-    OutputSource,
-    ProbabilitySource,
-    Source,
-    TextSource,
-)
-from noria.monitoring.window import WindowProfile, shares_of
-from noria.ports import ArtifactStore
+from noria.monitoring.window import WindowProfile
 from noria.records.bundle import ColumnContract
-from noria.records.drift import AnalysisReport, RefusedRows
-from noria.registry.versions import read_manifest
+from noria.records.drift import AnalysisReport, AnalysisVerdict, CheckedWindow, RefusedRows
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import REFERENCE
 
@@ -88,6 +75,7 @@ class RowsAnalyzer:
         self._model = BatchPredictor(Predictor(bundle))
         self.predictor = self._model.predictor
         self.reference = Reference.from_bytes(files[REFERENCE])
+        self._profiler = AnswersProfiler(self.predictor, self.reference)
 
     def empty(self) -> RowsProfile:
         """Return the profile of no rows."""
@@ -108,16 +96,7 @@ class RowsAnalyzer:
             Why each record beside these rows is none.
         """
         answers = self._model.answer(cells, n_rows)
-        signals = self._signals(answers)
-        values = {
-            name: signals[source]
-            if isinstance(source, TextSource)
-            else self._values(source, answers)
-            for name, source in self.reference.sources.items()
-        }
-        classes = self.predictor.classes
-        shares = shares_of(classes, answers.outputs, answers.decided)
-        made = RowsProfile(self.reference.of_columns(values, shares, len(answers.places)))
+        made = RowsProfile(self._profiler.of(answers))
         for faults in answers.refused.values():
             made.refuse(faults)
         for reason in unreadable:
@@ -170,35 +149,6 @@ class RowsAnalyzer:
         values = pa.array([[v for _, v in row] for row in used], pa.list_(pa.float64()))
         return [indices, values]
 
-    def _values(self, source: Source, answers: BatchAnswers) -> Any:
-        """Return the values of a source by column, as `Reference.of_columns` takes them."""
-        if isinstance(source, InputSource):
-            return _inputs(answers, source)
-        if isinstance(source, ProbabilitySource):
-            return answers.outputs[:, self.predictor.classes.index(source.class_name)]
-        if self.predictor.task == "regression":
-            return answers.outputs[:, 0]
-        if isinstance(source, OutputSource) and source.field == "confidence":
-            return answers.outputs[np.arange(len(answers.places)), answers.decided]
-        classes = self.predictor.classes
-        counts = np.bincount(answers.decided, minlength=len(classes)).tolist()
-        return dict(zip(classes, counts, strict=True))
-
-    def _signals(self, answers: BatchAnswers) -> dict[TextSource, list[Any]]:
-        """Return what is observed of each text column, by source."""
-        signals: dict[TextSource, list[Any]] = {}
-        sources = [s for s in self.reference.sources.values() if isinstance(s, TextSource)]
-        for name in {source.column for source in sources}:
-            texts = answers.columns.texts[name]
-            seen = [
-                self.predictor.observer.observe({name: texts[i]}).get(name)
-                for i in answers.places.tolist()
-            ]
-            for source in sources:
-                if source.column == name:
-                    signals[source] = [found and getattr(found, source.part) for found in seen]
-        return signals
-
 
 def kept_columns(spec: ProjectSpec) -> list[str]:
     """Return the columns of a file that stay beside its features: ids and the target."""
@@ -223,14 +173,6 @@ def read_cells(
         yield found.cells, len(found.lines), [bad.reason for bad in found.bad]
 
 
-def training_files(artifacts: ArtifactStore, project: str, model_version: str) -> tuple[str, ...]:
-    """Return the keys of the source files that a model version was trained on."""
-    lineage = read_manifest(artifacts, project, model_version).lineage
-    if lineage is None:
-        return ()
-    return read_dataset_manifest(artifacts, project, lineage.dataset_version).sources
-
-
 def compared(
     spec: ProjectSpec,
     reference: Reference,
@@ -241,32 +183,22 @@ def compared(
 
     Fewer rows than `monitoring.min_rows` are "insufficient_data", never "stable".
     """
-    monitoring, window = spec.monitoring, rows.window
-    is_sufficient = window.n_rows >= monitoring.min_rows
-    findings = (
-        check_columns(
-            reference.profile.columns,
-            window.columns,
-            effects=monitoring.effects,
-            alpha=monitoring.alpha,
-        )
-        if is_sufficient
-        else []
-    )
-    drifted = tuple(dict.fromkeys(f.column for f in findings if f.is_drifted))
+    window = rows.window
+    checked = checked_window(spec, reference, window)
     return AnalysisReport(
         project=spec.name,
-        verdict=("drift" if drifted else "stable") if is_sufficient else "insufficient_data",
+        verdict=_verdict(checked),
         model_version=model_version,
-        drifted=drifted,
+        drifted=checked.drifted,
         n_rows=window.n_rows,
-        min_rows=monitoring.min_rows,
+        min_rows=spec.monitoring.min_rows,
         n_refused=rows.n_refused,
         refused={
             name: RefusedRows(n, reason) for name, (n, reason) in sorted(rows.refused.items())
         },
-        findings=tuple(findings),
+        findings=checked.findings,
         columns=then_and_now(reference.profile.columns, window.columns),
+        rules=checked.rules,
     )
 
 
@@ -278,29 +210,19 @@ def recognised(report: AnalysisReport, trained_on: tuple[str, ...]) -> AnalysisR
     """
     if not trained_on:
         return report
-    findings = tuple(found for found in report.findings if found.column not in OUTPUTS)
-    drifted = tuple(dict.fromkeys(f.column for f in findings if f.is_drifted))
-    verdict = report.verdict
-    if verdict == "drift" and not drifted:
-        verdict = "stable"
+    is_sufficient = report.verdict != "insufficient_data"
+    checked = of_inputs(CheckedWindow(report.n_rows, is_sufficient, report.findings, report.rules))
     return replace(
-        report, findings=findings, drifted=drifted, verdict=verdict, trained_on=trained_on
+        report,
+        findings=checked.findings,
+        rules=checked.rules,
+        drifted=checked.drifted,
+        verdict=_verdict(checked),
+        trained_on=trained_on,
     )
 
 
-def _inputs(answers: BatchAnswers, source: InputSource) -> Any:
-    columns, places, name = answers.columns, answers.places, source.column
-    if source.reading == "levels":
-        found = columns.levels[name]
-        counts = np.bincount(found.codes[places], minlength=len(found.levels)).tolist()
-        counted: Counter[str | None] = Counter()
-        for level, n in zip(found.levels, counts, strict=True):  # two cells may be one level
-            counted[level] += n
-        return counted
-    values = columns.numbers[name][places] + 0.0  # zero has no sign
-    if source.reading == "number":
-        return values
-    counted = Counter({None: int(np.isnan(values).sum())})
-    for value, n in zip(*np.unique(values[~np.isnan(values)], return_counts=True), strict=True):
-        counted[f"{value:g}"] += int(n)
-    return counted
+def _verdict(checked: CheckedWindow) -> AnalysisVerdict:
+    if not checked.is_sufficient:
+        return "insufficient_data"
+    return "drift" if checked.drifted else "stable"

@@ -73,7 +73,7 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
 def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
     """Return how a job stands: state, progress in [0, 1], and links to what there is.
 
-    States: `waiting_for_file`, `running`, `completed`, `rejected`, `cancelled`, `failed`.
+    States: `waiting_for_file`, `running`, `completed`, `held`, `rejected`, `cancelled`, `failed`.
     NoJobError when there is none of that id.
     """
     job = _record(JobRequest, store, project, job_id, JOB)
@@ -90,6 +90,7 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
         shown |= {"state": state, "progress": 1.0, "summary": outcome.summary}
         counts = outcome.counts and encode(outcome.counts)
         shown |= {"counts": counts, "model_version": outcome.model_version}
+        shown |= {"health": outcome.health, "drifted": outcome.drifted}
         keys = {
             "result": outcome.result_key,
             "refused": outcome.refused_key,

@@ -13,9 +13,7 @@ from noria.columnar.kernel import Floats
 from noria.columnar.scoring import BATCH_LINKS, batch_scorer
 from noria.errors import InvalidInputError
 from noria.evaluation.decisions import decide
-from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
-from noria.ports import ArtifactStore
 from noria.records.prediction import Fault, Row
 
 
@@ -140,21 +138,6 @@ class BatchPredictor:
         amount = columns.numbers[data.amount][places]
         contact = columns.numbers[data.contact][places] if data.contact else np.ones(len(places))
         return business_values(outputs[:, data.positive], contact, amount)
-
-
-class BatchModels:
-    """The model versions a process scores with: the last one stays loaded."""
-
-    def __init__(self, artifacts: ArtifactStore) -> None:
-        self._artifacts = artifacts
-        self._loaded: tuple[str, str, BatchPredictor] | None = None
-
-    def get(self, project: str, model_version: str) -> BatchPredictor:
-        """Return a model version; ModelError or RegistryError when it cannot be loaded."""
-        if self._loaded is None or self._loaded[:2] != (project, model_version):
-            predictor = load_model_version(self._artifacts, project, model_version)
-            self._loaded = (project, model_version, BatchPredictor(predictor))
-        return self._loaded[2]
 
 
 def business_values(positive: Floats, contact: Floats, amount: Floats) -> Floats:

@@ -1,16 +1,57 @@
-"""Which columns of a window have drifted: statistics, corrected for their number."""
+"""What has drifted in a window: statistics, corrected for their number, and named rules."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
 from noria.monitoring.drift.registry import STATISTICS
 from noria.monitoring.profiles import ColumnProfile, LevelProfile, NumberProfile
-from noria.records.drift import ColumnFinding, ColumnSummary, ThenAndNow
+from noria.monitoring.reference import Reference
+from noria.monitoring.rules import OF_INPUTS, RULES, Window, degenerate_decision
+from noria.monitoring.sources import OUTPUTS
+from noria.monitoring.window import WindowProfile
+from noria.records.drift import CheckedWindow, ColumnFinding, ColumnSummary, ThenAndNow
+from noria.spec.model import ProjectSpec
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _GREATEST = float(np.finfo(np.float64).max)  # an infinite effect is not valid JSON
+
+
+def checked_window(
+    spec: ProjectSpec, reference: Reference, current: WindowProfile
+) -> CheckedWindow:
+    """Return what the statistics and rules of a spec find in a window, a batch or an archive.
+
+    Fewer rows than `monitoring.min_rows` are not tested.
+    """
+    monitoring = spec.monitoring
+    if current.n_rows < monitoring.min_rows:
+        return CheckedWindow(current.n_rows, is_sufficient=False)
+    findings = check_columns(
+        reference.profile.columns,
+        current.columns,
+        effects=monitoring.effects,
+        alpha=monitoring.alpha,
+    )
+    window = Window(spec, reference, current, findings)
+    rules = [RULES[name](window) for name in monitoring.rules]
+    rules.append(degenerate_decision(window))
+    found = tuple(rule for rule in rules if rule is not None)
+    return CheckedWindow(current.n_rows, True, tuple(findings), found)
+
+
+def of_inputs(checked: CheckedWindow) -> CheckedWindow:
+    """Return what was found of the inputs alone.
+
+    For rows that the model was trained on: it is surer of them than of new ones.
+    """
+    return replace(
+        checked,
+        findings=tuple(found for found in checked.findings if found.column not in OUTPUTS),
+        rules=tuple(rule for rule in checked.rules if rule.rule in OF_INPUTS),
+    )
 
 
 def check_columns(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from noria.data.versions import read_rows
+from noria.data.versions import read_dataset_manifest, read_rows
 from noria.errors import ModelCorruptError
 from noria.ports import ArtifactStore
 from noria.records.evaluation import Lineage
@@ -20,6 +20,18 @@ def lineages(artifacts: ArtifactStore, project: str, model_version: str) -> Iter
             raise ModelCorruptError(f"{project}: the manifest of {version} has no lineage")
         yield lineage
         version = lineage.recalibrated_from
+
+
+def training_files(artifacts: ArtifactStore, project: str, model_version: str) -> tuple[str, ...]:
+    """Return the keys of the source files that a version, or one it comes from, learned from."""
+    if read_manifest(artifacts, project, model_version).lineage is None:
+        return ()
+    found = [
+        key
+        for lineage in lineages(artifacts, project, model_version)
+        for key in read_dataset_manifest(artifacts, project, lineage.dataset_version).sources
+    ]
+    return (*dict.fromkeys(found),)
 
 
 def trained_rows(artifacts: ArtifactStore, project: str, model_version: str) -> list[Row]:

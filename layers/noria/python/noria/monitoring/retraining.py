@@ -65,6 +65,8 @@ def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
 
 def kind(spec: ProjectSpec, reasons: Sequence[RetrainingReason]) -> RetrainingKind:
     """Return how to train: a calibration that alone is degraded needs no new model."""
+    if spec.retraining.how == "refit":
+        return "refit"
     codes = {reason.code for reason in reasons}
     is_of_calibration = codes == {"calibration"} and spec.can_recalibrate
     return "recalibrate" if is_of_calibration and spec.retraining.how == "auto" else "train"

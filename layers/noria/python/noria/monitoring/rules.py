@@ -190,6 +190,8 @@ RULES: Mapping[str, Rule] = {
     "mean_confidence": mean_confidence,
 }
 
+OF_INPUTS = frozenset({"drifted_share"})  # rules that look at no answer
+
 
 def _levels(window: Window) -> tuple[LevelProfile, LevelProfile] | None:
     before = window.reference.profile.columns[PREDICTION]

@@ -55,6 +55,16 @@ EVENTS: Mapping[str, Event] = {
     "BatchRejected": Event(
         "error", "a file could not be scored", "Read the report, mend the file, upload it again."
     ),
+    "BatchHeld": Event(
+        "warning",
+        "the results of a file are held back",
+        "Read the report. To publish them all the same: noria release {project} JOB",
+    ),
+    "BatchDrifted": Event(
+        "warning",
+        "the rows of a file differ from training",
+        "See the report. Labelled rows in the inbox let the model train again.",
+    ),
     "BatchCancelled": Event("info", "a batch was cancelled", "Nothing to do."),
     "BatchRowsRefused": Event(
         "warning",

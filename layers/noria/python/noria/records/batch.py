@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-BatchEnd = Literal["BatchCompleted", "BatchRejected", "BatchCancelled", "BatchFailed"]
+from noria.records.verdicts import DriftVerdict, Health
+
+BatchEnd = Literal["BatchCompleted", "BatchHeld", "BatchRejected", "BatchCancelled", "BatchFailed"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,22 @@ class BatchPlan:
     edges: BandEdges | None = None
     whole: WholeDecision | None = None  # None: each row is decided alone
     top_share: float | None = None  # of plans before `whole`: read, no longer acted on
+    is_profiled: bool = False  # its rows are evidence for monitoring
+
+
+@dataclass(frozen=True)
+class BatchCheck:
+    """How the rows of a batch differ from training, in short; `drift_key` has it in full."""
+
+    check_id: str
+    at: str  # UTC, ISO 8601
+    model_version: str
+    verdict: DriftVerdict
+    n_rows: int
+    drifted: tuple[str, ...]  # columns and rules that are confirmed
+    suspected: tuple[str, ...]  # those that more batches must confirm
+    drift_key: str
+    is_of_champion: bool  # False: another version has been promoted since it was planned
 
 
 @dataclass(frozen=True)
@@ -163,6 +181,10 @@ class BatchOutcome:
     result_key: str | None = None
     refused_key: str | None = None
     has_many_refused: bool = False  # more than batch.max_refused_fraction
+    health: Health = "insufficient_data"  # of its rows beside those of training
+    drifted: tuple[str, ...] = ()  # columns and rules
+    drift_key: str | None = None
+    released_at: str | None = None  # when a person published what was held back
 
     @property
     def event(self) -> str:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from noria.records.drift import DriftReport
 from noria.records.performance import Performance, PerformanceReport
 from noria.records.retraining import RetrainingDecision
+from noria.records.verdicts import Health
 
-# "suspected": nothing is confirmed, and something may have moved.
-Health = Literal["healthy", "suspected", "unhealthy", "insufficient_data"]
 Metric = float | int | str | Mapping[str, float | int | None] | None
 
 

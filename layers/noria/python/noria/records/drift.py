@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-# "suspected": something has moved in a window, and more new rows must say whether it has.
-DriftVerdict = Literal["stable", "suspected", "drift", "insufficient_data"]
+from noria.records.verdicts import DriftVerdict
+
+AnalysisVerdict = Literal["stable", "drift", "insufficient_data", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class CheckedWindow:
     is_sufficient: bool  # False: too few rows, so nothing was tested
     findings: tuple[ColumnFinding, ...] = ()
     rules: tuple[RuleFinding, ...] = ()
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Names of the columns that have drifted and of the rules that are broken."""
+        names = [found.column for found in self.findings if found.is_drifted]
+        return (*dict.fromkeys(names), *(rule.rule for rule in self.rules if rule.is_broken))
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,8 @@ class DriftReport:
     n_windows_needed: int = 2  # for what is not overwhelming
     n_new_rows: int = 0  # since the last check that counted
     verdict: DriftVerdict = "insufficient_data"
+    job_id: str | None = None  # of a batch: its rows are the long window, the short one is empty
+    trained_on: tuple[str, ...] = ()  # files with the batch's content that the model learned from
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ class Suspicions:
     at: str = ""  # end of the windows of the last check that counted; UTC, ISO 8601
     known: Mapping[str, Suspicion] = field(default_factory=dict)
     n_rows_of_hour: int = 0  # rows that the hour of `at` had then
+    job_id: str | None = None  # the last batch that counted, where batches are checked
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,7 @@ class AnalysisReport:
     """The rows of files beside the rows a model was trained on (`drift.json` of an analysis)."""
 
     project: str
-    verdict: Literal["stable", "drift", "insufficient_data", "rejected"]
+    verdict: AnalysisVerdict
     model_version: str = ""
     reason: str | None = None  # of "rejected": why the rows cannot be read
     rows: str = ""  # where they are
@@ -164,3 +174,4 @@ class AnalysisReport:
     features: WrittenFeatures | None = None
     code: Mapping[str, str] = field(default_factory=dict)  # versions of a job that made it
     trained_on: tuple[str, ...] = ()  # those of the files that the model was trained on
+    rules: tuple[RuleFinding, ...] = ()

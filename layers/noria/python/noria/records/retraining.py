@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Every candidate anew, or the champion's probabilities alone.
-RetrainingKind = Literal["train", "recalibrate"]
+# Every candidate anew, the champion's parameters on new rows, or its probabilities alone.
+RetrainingKind = Literal["train", "refit", "recalibrate"]
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,29 @@
 from collections.abc import Iterator, Mapping
 
 from noria.records.batch import BatchCounts, BatchOutcome, Worth
+from noria.records.drift import DriftReport
 from noria.reporting import pictures
+from noria.reporting.monitoring_report import moved_columns
 from noria.reporting.page import render_page
+from noria.reporting.words import differs_text
 
 
-def render(outcome: BatchOutcome) -> bytes:
-    """Return a closed job as one HTML file: no script, no network."""
+def render(outcome: BatchOutcome, drift: DriftReport | None) -> bytes:
+    """Return a closed job as one HTML file: no script, no network.
+
+    Parameters
+    ----------
+    drift : DriftReport or None
+        How its rows differ from those of training, where that was looked at.
+    """
     bands = _bands(outcome)
+    moved = moved_columns(drift) if drift else ()
     return render_page(
         "batch.html",
-        _pictures(outcome.counts, bands),
+        (*_pictures(outcome.counts, bands), *moved),
         d=outcome,
+        drift=drift,
+        differs=differs_text(outcome.drifted),
         counts=outcome.counts,
         bands=bands,
     )

@@ -6,7 +6,7 @@ from noria.records.check import CheckReport, History
 from noria.records.drift import DriftReport
 from noria.reporting import pictures
 from noria.reporting.page import render_page
-from noria.reporting.words import change_text, headline
+from noria.reporting.words import change_text, headline, window_text
 
 _MAX_DRAWN = 12  # columns, the most moved first
 
@@ -25,6 +25,7 @@ def render(report: CheckReport, history: History) -> bytes:
         d=report,
         headline=headline(report),
         change_text=change_text,
+        window_text=window_text,
     )
 
 
@@ -37,11 +38,15 @@ def most_moved(drift: DriftReport) -> list[str]:
     return [name for name in known if drift.columns[name].now.n][:_MAX_DRAWN]
 
 
+def moved_columns(drift: DriftReport) -> Iterator[tuple[str, str]]:
+    """Yield the picture of the columns that moved most, then and now, where there are rows."""
+    if names := most_moved(drift):
+        yield "columns", pictures.then_and_now({name: drift.columns[name] for name in names})
+
+
 def _pictures(report: CheckReport, history: History) -> Iterator[tuple[str, str]]:
     drift, performance = report.drift, report.performance
-    names = most_moved(drift)
-    if names:
-        yield "columns", pictures.then_and_now({name: drift.columns[name] for name in names})
+    yield from moved_columns(drift)
     primary = performance.primary_metric
     found = {"realised": performance.realised, "estimated": performance.estimated}
     shown = {kind: metrics[primary] for kind, metrics in found.items() if primary in metrics}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from noria.records.check import CheckReport
 from noria.records.dataset import ValidationReport
-from noria.records.drift import HeldFinding
+from noria.records.drift import DriftReport, HeldFinding
 from noria.records.evaluation import (
     CalibrationCheck,
     Comparison,
@@ -92,9 +92,17 @@ _NAMES = {
 
 def _named(findings: Sequence[HeldFinding]) -> str:
     """Return what findings are about: the inputs first, three by name."""
-    ordered = sorted(findings, key=lambda finding: finding.name in _NAMES)
-    names = [_NAMES.get(finding.name, finding.name) for finding in ordered]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return _three([finding.name for finding in findings])
+
+
+def _three(names: Sequence[str]) -> str:
+    ordered = [_NAMES.get(name, name) for name in sorted(names, key=lambda name: name in _NAMES)]
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
+
+
+def differs_text(names: Sequence[str]) -> str:
+    """Return in a line that rows differ from training, and in which columns and rules."""
+    return f"these rows differ from training in {_three(names)}"
 
 
 def headline(report: CheckReport) -> str:
@@ -146,11 +154,18 @@ def check_summary(report: CheckReport) -> str:
         needed = drift.n_windows_needed
         parts = [suspicion_text(finding, needed) for finding in drift.suspected[:4]]
     parts += [performance_text(found) for _, found in report.performance.degraded()]
-    where = f"{drift.windows.long.n_rows} answers in {drift.window_hours} h"
+    where = f"{drift.windows.long.n_rows} {window_text(drift)}"
     if not parts:
         is_known = drift.verdict == "stable"
         parts = ["nothing has moved" if is_known else "insufficient data, which is not 'no drift'"]
     return f"{'; '.join(parts)} ({where}). {report.retraining.summary}"
+
+
+def window_text(drift: DriftReport) -> str:
+    """Return what a check looked at: a window of answers, or the rows of a batch."""
+    if drift.job_id is not None:
+        return f"rows of batch {drift.job_id}"
+    return f"answers in {drift.window_hours} h"
 
 
 def dropped_texts(report: ValidationReport) -> list[str]:

@@ -27,6 +27,10 @@ def _is_calibrated(spec: ProjectSpec) -> bool:
     return spec.calibration.method != "none" and "calibration" not in spec.promotion.off
 
 
+def _recalibrates(spec: ProjectSpec) -> bool:
+    return spec.can_recalibrate and "calibration" in spec.retraining.on
+
+
 NEEDS = (
     Need("dataset", ("pii_min_rows",), "a column marked pii", lambda s: bool(s.private_columns)),
     Need("target", ("min_rows_per_class",), "classes", _is_classification),
@@ -53,8 +57,8 @@ NEEDS = (
     Need(
         "retraining",
         ("how",),
-        "calibrated classes, a split by time, and 'calibration' in retraining.on",
-        lambda s: s.can_recalibrate and "calibration" in s.retraining.on,
+        "calibrated classes, a split by time, and 'calibration' in retraining.on; or 'refit'",
+        lambda s: s.retraining.how == "refit" or _recalibrates(s),
     ),
     Need("calibration", ("method",), "classes", _is_classification),
     Need("decision", ("max_share_ratio",), "classes", _is_classification),
@@ -88,6 +92,12 @@ NEEDS = (
         ("approval_hours",),
         "rollout.steps and approval = 'required'",
         lambda s: bool(s.rollout.steps) and s.rollout.approval == "required",
+    ),
+    Need(
+        "batch",
+        ("on_drift", "windows_in_a_row"),
+        "batch.monitored",
+        lambda s: s.batch.monitored,
     ),
     Need(
         "retraining",

@@ -66,8 +66,9 @@ class RetrainingSection(Section):
     # "growth": as many new rows as the champion was trained on; more rows still help small sets.
     on: tuple[str, ...] = ("data_drift", "prediction_drift", "performance", "calibration")
     # "auto": where only the calibration is degraded, the champion's probabilities are learned anew
-    # on recent rows, which is cheap, if the split is by time. "train": always a whole training.
-    how: Literal["auto", "train"] = "auto"
+    # on recent rows, which is cheap, if the split is by time; else a search. "search": always every
+    # candidate anew. "refit": the champion's algorithm and parameters on the new rows, no search.
+    how: Literal["auto", "search", "refit"] = "auto"
     # After a change, rows from before it teach a world that is gone.
     # Of files; a split by time finds the change among the rows (training.history).
     rows: Literal["all", "since_change"] = "all"
@@ -99,6 +100,12 @@ class BatchSection(Section):
     format: Literal["csv", "jsonl", "parquet"] = "csv"
     results: Literal["dated", "overwritten"] = "dated"  # one result a file, or the newest only
     priorities: dict[str, str] = Field(default_factory=dict)  # by band of business value
+    # Whether the rows of files are evidence for monitoring, as those of requests are.
+    monitored: bool = True
+    # Where a file's rows have drifted: "score" publishes the results with a warning, "hold" keeps
+    # them back until `noria release`.
+    on_drift: Literal["score", "hold"] = "score"
+    windows_in_a_row: int = Field(default=1, ge=1, le=10)  # files: each is one window, of many rows
 
 
 class RolloutStep(Section):

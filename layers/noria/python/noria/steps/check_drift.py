@@ -1,35 +1,24 @@
 """Compare what the champion was asked and answered lately with what it was trained on."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from noria.errors import StoreUnavailableError
 from noria.monitoring.baseline import read_baseline
-from noria.monitoring.checks import check_columns, quantiles, then_and_now
-from noria.monitoring.evidence import accumulated, observations
+from noria.monitoring.checks import checked_window, quantiles, then_and_now
+from noria.monitoring.evidence import Policy, accumulated, judged_report, observations
 from noria.monitoring.prediction_log import read_chunks, read_reference, read_window
 from noria.monitoring.reference import Reference
-from noria.monitoring.rules import RULES, Window, degenerate_decision
-from noria.monitoring.window import WindowProfile
+from noria.monitoring.suspicions import of_version, update_suspicions
 from noria.ports import Clock, ModelAliases, ProjectState, SearchableStore
-from noria.records.codec import from_bytes, to_bytes
-from noria.records.drift import (
-    CheckedWindow,
-    ColumnFinding,
-    DriftReport,
-    DriftVerdict,
-    RuleFinding,
-    Suspicions,
-    Windows,
-)
+from noria.records.codec import to_bytes
+from noria.records.drift import DriftReport, Suspicions, Windows
+from noria.records.verdicts import DriftVerdict
 from noria.spec.model import ProjectSpec
 from noria.storage.hours import hour_name
 from noria.storage.keys import DRIFT, SUSPICIONS, check_key
 
 _NEW_SHARE = 0.25  # of the long window's rows: so many new ones are evidence of their own
-_ATTEMPTS = 5  # to write the suspicions, where other checks run at the same moment
 
 
 @dataclass(frozen=True)
@@ -154,7 +143,9 @@ class _Check:
             at=self._at.isoformat(),
             window_hours=monitoring.window_hours,
             short_window_hours=monitoring.short_window_hours,
-            windows=Windows(short=self._checked(short), long=self._checked(long)),
+            windows=Windows(
+                *(checked_window(self._spec, self._reference, window) for window in (short, long))
+            ),
             columns=then_and_now(self._reference.profile.columns, long.columns),
             latency_ms=quantiles(long.latency),
             n_failed=long.n_failed,
@@ -163,27 +154,6 @@ class _Check:
 
     def _start(self, hours: int) -> datetime:
         return max(self._at - timedelta(hours=hours), self._promoted_at)
-
-    def _checked(self, current: WindowProfile) -> CheckedWindow:
-        monitoring = self._spec.monitoring
-        if current.n_rows < monitoring.min_rows:
-            return CheckedWindow(current.n_rows, is_sufficient=False)
-        findings = check_columns(
-            self._reference.profile.columns,
-            current.columns,
-            effects=monitoring.effects,
-            alpha=monitoring.alpha,
-        )
-        rules = self._rules(current, findings)
-        return CheckedWindow(current.n_rows, True, tuple(findings), tuple(rules))
-
-    def _rules(
-        self, current: WindowProfile, findings: Sequence[ColumnFinding]
-    ) -> Sequence[RuleFinding]:
-        window = Window(self._spec, self._reference, current, findings)
-        found = [RULES[name](window) for name in self._spec.monitoring.rules]
-        found.append(degenerate_decision(window))
-        return [rule for rule in found if rule is not None]
 
 
 def _with_baseline(
@@ -200,35 +170,24 @@ def _with_baseline(
 def _judged(spec: ProjectSpec, state: ProjectState, check: _Check) -> DriftReport:
     """Return the check's report with what is confirmed and suspected; no other check is lost."""
     monitoring, report = spec.monitoring, check.report
-    found = observations(report, monitoring)
-    for _ in range(_ATTEMPTS):
-        stored = state.read(spec.name, SUSPICIONS)
-        before = from_bytes(Suspicions, stored.body) if stored.body else Suspicions()
-        if before.model_version != report.model_version:  # another champion starts anew
-            before = Suspicions()
+    policy = Policy(monitoring.alpha, monitoring.windows_in_a_row)
+    found = observations(report, policy)
+
+    def judged(stored: Suspicions) -> tuple[Suspicions, DriftReport]:
+        before = of_version(stored, report.model_version)
         n_new = check.n_new_rows(before)
         is_new = n_new >= check.n_new_needed(monitoring.min_rows)
         after, confirmed, suspected = accumulated(
             before,
             found,
-            monitoring,
+            policy,
             model_version=report.model_version,
             at=report.at,
             is_new=is_new,
         )
         counted = check.rows_of_hour() if is_new else before.n_rows_of_hour
-        after = replace(after, n_rows_of_hour=counted)
-        if state.write(spec.name, SUSPICIONS, to_bytes(after), expected_revision=stored.revision):
-            report = replace(report, confirmed=confirmed, suspected=suspected, n_new_rows=n_new)
-            return replace(report, verdict=_verdict(report))
-    raise StoreUnavailableError(f"{spec.name}: other checks write its suspicions all the time")
+        return replace(after, n_rows_of_hour=counted), judged_report(
+            replace(report, n_new_rows=n_new), confirmed, suspected
+        )
 
-
-def _verdict(report: DriftReport) -> DriftVerdict:
-    if report.confirmed:
-        return "drift"
-    if report.suspected:
-        return "suspected"
-    if not any(window.is_sufficient for _, window in report.windows.named()):
-        return "insufficient_data"
-    return "stable"
+    return update_suspicions(state, spec.name, SUSPICIONS, judged)

@@ -1,7 +1,7 @@
 """Gather a batch: one result file in the order of the rows, one of refused rows, one summary."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
@@ -15,6 +15,7 @@ from noria.batch.whole import decided_in, outputs_of, read_stream, whole_batch
 from noria.errors import ModelCorruptError
 from noria.ports import Clock, FileStore
 from noria.records.batch import (
+    BatchCheck,
     BatchCounts,
     BatchEnd,
     BatchOutcome,
@@ -24,6 +25,8 @@ from noria.records.batch import (
 )
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.prediction import Row
+from noria.records.verdicts import DriftVerdict, Health
+from noria.reporting.words import differs_text
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
@@ -37,6 +40,13 @@ from noria.storage.keys import (
     part_key,
 )
 
+_HEALTH: Mapping[DriftVerdict, Health] = {
+    "drift": "unhealthy",
+    "suspected": "suspected",
+    "stable": "healthy",
+    "insufficient_data": "insufficient_data",
+}
+
 
 @dataclass(frozen=True)
 class CloseBatchRequest:
@@ -46,6 +56,8 @@ class CloseBatchRequest:
     source_key: str
     event: str  # S3's number of the upload
     failure: str | None = None  # the error that ended planning or scoring
+    check: BatchCheck | None = None  # of the rows; None: they are no evidence, or it failed
+    release: str | None = None  # the job whose results were held back, and a person publishes
 
 
 @dataclass(frozen=True)
@@ -67,20 +79,25 @@ def close_batch(
     """Write the results under `batch-results/<project>/`, and how it went; the same again is one.
 
     Results are written when every part was scored; refused rows and the summary always are. More
-    refused rows than `batch.max_refused_fraction` are told loudly, and hold the results back where
-    `batch.on_refused` says so.
+    refused rows than `batch.max_refused_fraction` are told loudly, and no results are written
+    where `batch.on_refused` says so. Rows that have drifted, or could not be checked, hold the
+    results back where `batch.on_drift` says so; a release writes them from the parts.
     """
-    job_id = job_id_of(store, spec.name, request.source_key, request.event)
+    job_id = request.release or job_id_of(store, spec.name, request.source_key, request.event)
     key = batch_key(spec.name, job_id, OUTCOME)
+    held: BatchOutcome | None = None
     if store.exists(key):
-        return _result(from_bytes(BatchOutcome, store.get(key)), key)
+        held = from_bytes(BatchOutcome, store.get(key))
+        if not request.release or held.outcome != "BatchHeld":
+            return _result(held, key)
     try:
         plan = from_bytes(BatchPlan, store.get(batch_key(spec.name, job_id, PLAN)))
     except KeyError:  # planning failed
         filename = request.source_key.rpartition("/")[2]
         now = clock.now().isoformat()
         plan = BatchPlan(spec.name, job_id, request.source_key, filename, now)
-    end = _Closing(spec, store, plan).run(request.failure)
+    found = _Found.of(request, held, plan)
+    end = _Closing(spec, store, plan, found).run(request.failure)
     finished_at = clock.now()
     outcome = BatchOutcome(
         project=plan.project,
@@ -96,6 +113,10 @@ def close_batch(
         model_version=plan.model_version,
         n_bytes=plan.n_bytes,
         edges=plan.edges,
+        health=found.health,
+        drifted=found.drifted,
+        drift_key=found.drift_key,
+        released_at=finished_at.isoformat() if held else None,
         **vars(end),
     )
     store.put(key, to_bytes(outcome))
@@ -127,11 +148,38 @@ class _End:
     prior_shift: PriorShift | None = None
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What is known of the rows beside those of training."""
+
+    health: Health
+    drifted: tuple[str, ...]
+    drift_key: str | None
+    is_unchecked: bool = False  # they should have been checked
+    is_released: bool = False
+
+    @classmethod
+    def of(cls, request: CloseBatchRequest, held: BatchOutcome | None, plan: BatchPlan) -> "_Found":
+        if held:
+            return cls(held.health, held.drifted, held.drift_key, is_released=True)
+        check = request.check
+        if check is None:
+            return cls("insufficient_data", (), None, is_unchecked=plan.is_profiled)
+        return cls(_HEALTH[check.verdict], check.drifted, check.drift_key)
+
+    @property
+    def text(self) -> str:
+        """What people are told of it."""
+        if self.is_unchecked:
+            return "its rows could not be compared with training"
+        return differs_text(self.drifted) if self.drifted else ""
+
+
 class _Closing:
     """One job's end."""
 
-    def __init__(self, spec: ProjectSpec, store: FileStore, plan: BatchPlan) -> None:
-        self._spec, self._store, self._plan = spec, store, plan
+    def __init__(self, spec: ProjectSpec, store: FileStore, plan: BatchPlan, found: _Found) -> None:
+        self._spec, self._store, self._plan, self._found = spec, store, plan, found
 
     def run(self, failure: str | None) -> _End:
         """Write the results, where there may be some."""
@@ -152,6 +200,11 @@ class _Closing:
         if not counts.n_answered or (is_many and self._spec.batch.on_refused == "hold"):
             summary = f"{text}; no results are written"
             return _End("BatchRejected", summary, counts, None, refused_key, is_many)
+        text += f"; {self._found.text}" if self._found.text else ""
+        if self._is_held():
+            how = f"noria release {self._spec.name} {self._plan.job_id}"
+            summary = f"{text}; the results are held back until: {how}"
+            return _End("BatchHeld", summary, counts, None, refused_key, is_many)
         self._keep_values(counts)
         summary = f"{text}; by {self._plan.model_version}"
         shift = None
@@ -162,6 +215,12 @@ class _Closing:
         if shift is not None and shift.is_corrected:
             summary += "; corrected for other class shares than in training"
         return _End("BatchCompleted", summary, counts, key, refused_key, is_many, shift)
+
+    def _is_held(self) -> bool:
+        found = self._found
+        if self._spec.batch.on_drift != "hold" or found.is_released:
+            return False
+        return found.health == "unhealthy" or found.is_unchecked
 
     def _early_end(self, failure: str | None) -> _End | None:
         if self._store.exists(batch_key(self._spec.name, self._plan.job_id, CANCELLED)):
@@ -177,7 +236,12 @@ class _Closing:
 
     def _bodies(self, kind: str) -> Iterator[bytes]:
         for number in range(len(self._plan.parts)):
-            yield self._store.get(part_key(self._spec.name, self._plan.job_id, kind, number))
+            key = part_key(self._spec.name, self._plan.job_id, kind, number)
+            try:
+                yield self._store.get(key)
+            except KeyError as error:  # of a job that was held back
+                text = f"{key}: expired, or removed by an erasure; score the file again"
+                raise ModelCorruptError(text, key=key) from error
 
     def _counts(self) -> Iterator[BatchCounts]:
         for number in range(len(self._plan.parts)):

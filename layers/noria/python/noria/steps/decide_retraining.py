@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,6 +43,11 @@ from noria.storage.keys import (
 )
 
 _BLOCK_BYTES = 1 << 20
+_HOW: Mapping[RetrainingKind, str] = {
+    "train": "training again",
+    "refit": "training the champion's parameters again",
+    "recalibrate": "recalibrating",
+}
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ def _summary(
 ) -> str:
     why = "; ".join(reason.text for reason in reasons[:3])
     if retrain:
-        return f"{'recalibrating' if how == 'recalibrate' else 'training again'}: {why}"
+        return f"{_HOW[how]}: {why}"
     if not reasons and is_good_on_labels:
         return "what has moved does not matter yet: on labels the model is as good as it was"
     if not reasons:

@@ -20,10 +20,12 @@ from noria.records.batch import (
     WholeDecision,
 )
 from noria.records.codec import from_bytes, to_bytes
+from noria.registry.versions import read_manifest
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
     OWNER,
     PLAN,
+    REFERENCE,
     batch_key,
     batch_values_prefix,
     part_key,
@@ -128,6 +130,7 @@ class _Planning:
             n_bytes=file.budget.taken,
             edges=self._edges(predictor),
             whole=_whole(predictor, self._spec),
+            is_profiled=self._is_profiled(model_version),
         )
 
     def _written(self, file: RowsFile) -> Iterator[PlannedPart]:
@@ -141,6 +144,13 @@ class _Planning:
             key = part_key(self._spec.name, self._plan.job_id, "input", number)
             self._store.put(key, part.body)
             yield PlannedPart(part.first_line, len(part.body))
+
+    def _is_profiled(self, model_version: str) -> bool:
+        """Return whether the rows are evidence: a try of the first rows is none."""
+        if not self._spec.batch.monitored or self._plan.limit:
+            return False
+        files = read_manifest(self._store, self._spec.name, model_version).files
+        return REFERENCE in files
 
     def _edges(self, predictor: Predictor) -> BandEdges | None:
         """Return where bands of business value end: of earlier batches, else of training."""

@@ -1,16 +1,18 @@
 """Score one part of a batch; the same part again gives the same bytes."""
 
+import gzip
 from dataclasses import dataclass
 
 from noria.batch.parts import Part
 from noria.batch.reading import read_part
 from noria.batch.results import Bands, part_counts, part_table, refused_lines, table_bytes
-from noria.columnar.engine import BatchModels
+from noria.columnar.models import BatchModels
 from noria.errors import BatchCancelledError, SettingsError
 from noria.ports import ArtifactStore
 from noria.records.batch import BatchPlan
 from noria.records.codec import from_bytes, to_bytes
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
 from noria.storage.keys import CANCELLED, PLAN, batch_key, part_key
 
 
@@ -34,7 +36,7 @@ class ScorePartResult:
 def score_part(
     request: ScorePartRequest, *, spec: ProjectSpec, artifacts: ArtifactStore, models: BatchModels
 ) -> ScorePartResult:
-    """Answer the part's rows with the plan's model; write answers, refused rows and counts.
+    """Answer the part's rows with the plan's model; write answers, refused rows, profile, counts.
 
     The counts are written last: a part exists once they do. Whoever scores it again writes the
     same bytes under the same keys, so nothing doubles.
@@ -70,6 +72,10 @@ def score_part(
     )
     refused = refused_lines(records, answers)
     artifacts.put(part_key(project, job_id, "refused", number), refused)
+    if plan.is_profiled:
+        profile = models.profiler(project, plan.model_version).of(answers).to_dict()
+        body = gzip.compress(canonical_json(profile), mtime=0)
+        artifacts.put(part_key(project, job_id, "profile", number), body)
     artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
     return ScorePartResult(counts.n_answered, counts.n_refused)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from noria.ports import ArtifactStore
 from noria.records.batch import BatchOutcome
 from noria.records.codec import from_bytes
+from noria.records.drift import DriftReport
 from noria.reporting.batch_report import render
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import OUTCOME, REPORT_HTML, batch_key
@@ -28,8 +29,10 @@ class WriteBatchReportResult:
 def write_batch_report(
     request: WriteBatchReportRequest, *, spec: ProjectSpec, artifacts: ArtifactStore
 ) -> WriteBatchReportResult:
-    """Draw `outcome.json` of a closed job as one HTML file beside it."""
+    """Draw `outcome.json` of a closed job, and what its check found, as one HTML file beside it."""
     outcome = from_bytes(BatchOutcome, artifacts.get(batch_key(spec.name, request.job_id, OUTCOME)))
+    found = outcome.drift_key
+    drift = from_bytes(DriftReport, artifacts.get(found)) if found else None
     key = batch_key(spec.name, request.job_id, REPORT_HTML)
-    artifacts.put(key, render(outcome))
+    artifacts.put(key, render(outcome, drift))
     return WriteBatchReportResult(key)

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 from noria.monitoring.sources import CONFIDENCE, PREDICTION
 from noria.ports import SearchableStore
-from noria.records.check import CheckReport, CheckSummary, Health, History, Metric
+from noria.records.check import CheckReport, CheckSummary, History, Metric
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.drift import DriftReport
 from noria.records.performance import PerformanceReport
 from noria.records.retraining import RetrainingDecision
+from noria.records.verdicts import Health
 from noria.reporting.monitoring_report import render
 from noria.reporting.words import check_summary
 from noria.spec.model import ProjectSpec
@@ -53,7 +54,8 @@ def write_monitoring_report(
     """Gather the check's findings; write its report, and what the API answers with.
 
     Reads the check's three files and the history of checks; writes `report.html`, `report.json`,
-    `current.json` and `history.json` under `monitoring/<project>/`.
+    `current.json` and `history.json` under `monitoring/<project>/`. The check of a batch is about
+    its rows: its report stands alone, and what the API shows of the champion stays.
     """
 
     def read[T](kind: type[T], name: str) -> T:
@@ -71,12 +73,13 @@ def write_monitoring_report(
         metrics=_metrics(drift, performance),
         report_key=check_key(spec.name, request.check_id, REPORT_HTML),
     )
-    history = _history(spec.name, store, report)
+    history = _history(spec.name, store, report) if drift.job_id is None else History()
     store.put(report.report_key, render(report, history))
     body = to_bytes(report)
     store.put(check_key(spec.name, request.check_id, REPORT_JSON), body)
-    store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
-    store.put(monitoring_key(spec.name, CURRENT), body)
+    if drift.job_id is None:
+        store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
+        store.put(monitoring_key(spec.name, CURRENT), body)
     return WriteMonitoringReportResult(
         health=report.health,
         summary=check_summary(report),
@@ -87,7 +90,9 @@ def write_monitoring_report(
 
 
 def _health(drift: DriftReport, performance: PerformanceReport) -> Health:
-    verdicts = {drift.verdict, performance.verdict, performance.estimated_verdict}
+    verdicts: set[str] = {drift.verdict}
+    if drift.job_id is None:
+        verdicts |= {performance.verdict, performance.estimated_verdict}
     if verdicts & {"drift", "degraded"}:
         return "unhealthy"
     if verdicts & {"suspected", "untrusted"}:
@@ -97,6 +102,8 @@ def _health(drift: DriftReport, performance: PerformanceReport) -> Health:
 
 def _event(report: CheckReport) -> str:
     """Return what an unhealthy champion is told as: calibration alone has its own remedy."""
+    if report.drift.job_id is not None:
+        return "BatchDrifted"
     codes = {code for code, _ in report.performance.degraded()}
     is_of_calibration = codes == {"calibration"} and not report.drift.confirmed
     return "CalibrationDegraded" if is_of_calibration else "ModelUnhealthy"
@@ -114,11 +121,14 @@ def _overdue(spec: ProjectSpec, report: CheckReport) -> str | None:
 def _metrics(drift: DriftReport, performance: PerformanceReport) -> dict[str, Metric]:
     """Return the day in numbers: how many answers of which class, how sure, how fast."""
     hours, predicted = drift.window_hours, drift.columns[PREDICTION].now
-    metrics: dict[str, Metric] = {
+    of_window: dict[str, Metric] = (
+        {"window_hours": hours, "predictions_per_hour": predicted.n / hours}
+        if drift.job_id is None
+        else {"job_id": drift.job_id}
+    )
+    metrics: dict[str, Metric] = of_window | {
         "date": drift.at[:10],
-        "window_hours": hours,
         "total_predictions": predicted.n,
-        "predictions_per_hour": predicted.n / hours,
         "latency_ms": drift.latency_ms,
         "n_failed": drift.n_failed,
         "total_labeled": performance.n_labels,

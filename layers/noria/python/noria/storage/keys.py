@@ -29,7 +29,8 @@ CURRENT, HISTORY, BASELINE = "current.json", "history.json", "baseline.json"
 SOURCE_KEYS = "source-keys.json"
 ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
 # Records of a project's state, in the table.
-SUSPICIONS, APPROVAL = "drift_suspicions", "pending_approval"
+SUSPICIONS, BATCH_SUSPICIONS = "drift_suspicions", "batch_suspicions"
+APPROVAL = "pending_approval"
 # A batch job.
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
@@ -137,8 +138,13 @@ def batch_key(project: str, job_id: str, name: str) -> str:
 
 
 def part_key(project: str, job_id: str, kind: str, number: int) -> str:
-    """Return a part of a batch job: of its `input`, `answers`, `refused` or `summary`."""
+    """Return a part of a batch job: of its `input`, `answers`, `refused`, `profile`, `summary`."""
     return batch_key(project, job_id, f"{kind}/{number:06d}")
+
+
+def batch_check_id(job_id: str) -> str:
+    """Return the id of the check of a batch's rows; and its chunk in the log is called so."""
+    return f"batch-{job_id}"
 
 
 def batch_result_key(project: str, name: str) -> str:
