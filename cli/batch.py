@@ -50,12 +50,26 @@ def batch(
     """Score a whole file: an answer for every good row, a reason for every other one."""
     with told():
         target, job_id = Target(stage), new_run_id()
-        client, bucket = target.client("s3"), target.outputs["DataBucket"]
-        job = {"filename": file.name, "limit": limit}
-        target.artifacts.put(batch_key(checked(project), job_id, JOB), canonical_json(job))
-        key = f"{batch_inbox_prefix(project)}{job_id}/{file.name}"
-        client.upload_file(str(file), bucket, key)
+        put_batch(target, checked(project), job_id, file.name, file, limit)
         _shown(target, followed(target, project, job_id, quiet=as_json), output, as_json=as_json)
+
+
+def put_batch(
+    target: Target,
+    project: str,
+    job_id: str,
+    filename: str,
+    content: Path | bytes,
+    limit: int | None = None,
+) -> None:
+    """Name a job, then upload its file, which starts it."""
+    job = {"filename": filename, "limit": limit}
+    target.artifacts.put(batch_key(project, job_id, JOB), canonical_json(job))
+    key = f"{batch_inbox_prefix(project)}{job_id}/{filename}"
+    if isinstance(content, bytes):
+        target.artifacts.put(key, content)
+    else:
+        target.client("s3").upload_file(str(content), target.outputs["DataBucket"], key)
 
 
 def cancel_batch(

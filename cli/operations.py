@@ -3,6 +3,7 @@
 import csv
 import time
 import webbrowser
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 
 from cli.display import console, outcome_line, table
 from cli.shared import Json, Project, Stage, checked, show, told
-from cli.simulation import simulate_project
+from cli.simulated_files import FileLoop
+from cli.simulation import Loop, simulate_project
 from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings
@@ -22,6 +24,13 @@ from noria_aws.aws.task_tokens import TaskTokens
 
 _MAX_LABELS = 1000  # a request
 _SHOWN_FAULTS = 10
+
+
+class TrafficKind(StrEnum):
+    """How rows come to the model in a simulation."""
+
+    REQUEST = "request"
+    FILE = "file"
 
 
 def register(app: typer.Typer) -> None:
@@ -161,12 +170,18 @@ def open_(project: Project, stage: Stage = LOCAL) -> None:
 
 def simulate(
     project: Project,
+    *,
     days: Annotated[int, typer.Option(help="Simulated days.", min=2, max=365)] = 30,
     drift_day: Annotated[
         int | None, typer.Option(help="The day the world changes; default: in the middle.")
     ] = None,
     drift: Annotated[float, typer.Option(help="How far, 0 to 1.", min=0, max=1)] = 1.0,
-    rows_per_hour: Annotated[int, typer.Option(help="Requests.", min=1, max=100)] = 20,
+    rows_per_hour: Annotated[
+        int, typer.Option(help="Requests; a day's file has 24 times as many rows.", min=1, max=100)
+    ] = 20,
+    by: Annotated[
+        TrafficKind, typer.Option(help="Requests, or one file a day that is scored as a batch.")
+    ] = TrafficKind.REQUEST,
     label_delay_hours: Annotated[int, typer.Option(help="Until the truth is known.", min=0)] = 24,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal traffic.")] = 7,
     output: Annotated[
@@ -184,7 +199,8 @@ def simulate(
             seed=seed,
         )
         started = time.monotonic()
-        timeline = simulate_project(Target(LOCAL), checked(project), settings)
+        kind = FileLoop if by is TrafficKind.FILE else Loop
+        timeline = simulate_project(Target(LOCAL), checked(project), settings, kind)
         path = output or Path(f"{project}-timeline.svg")
         path.write_text(timeline.drawn(), encoding="utf-8")
         console.print(table(f"{project}: {days} days", ("day", "what", "detail"), timeline.rows()))

@@ -7,16 +7,16 @@ the time is simulated, by the clock file that every function of the local stage 
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from cli.display import console
 from cli.target import Target
+from cli.timeline import Timeline
 from cli.training import TrainingEnd, follow_execution, run_training, upload, wait_for
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
@@ -27,64 +27,8 @@ from noria.storage.hours import hours_between
 from noria.storage.keys import answers_prefix, monitoring_key
 
 _CHECK_HOURS = 6
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 _SETTLE_SECONDS = 0.2
-
-
-@dataclass
-class Timeline:
-    """What happened, and how good the answers were, day by day."""
-
-    metric: str
-    settings: SimulationSettings
-    events: list[tuple[float, str, str]] = field(default_factory=list)  # day, what, detail
-    scores: list[tuple[float, float]] = field(default_factory=list)  # day, true score of its rows
-
-    def add(self, day: float, what: str, detail: str) -> None:
-        """Keep an event and say it."""
-        self.events.append((day, what, detail))
-        console.print(f"day {day:5.2f}  {what:<18} {detail[:150]}", markup=False)
-
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Return the events as text."""
-        return [(f"{day:.2f}", what, detail[:110]) for day, what, detail in self.events]
-
-    def count(self, what: str) -> int:
-        """Return how often something happened."""
-        return sum(event == what for _, event, _ in self.events)
-
-    def mean_score(self, start: float, end: float) -> float | None:
-        """Return the mean true score of the days in [start, end)."""
-        known = [score for day, score in self.scores if start <= day < end]
-        return sum(known) / len(known) if known else None
-
-    def summary(self) -> str:
-        """Return how the loop did, in a few lines."""
-        first = self.settings.drift_day
-        noticed = [d for d, what, _ in self.events if what == "drift" and d >= first]
-        promoted = [d for d, what, _ in self.events if what == "promoted" and d > first]
-        before = self.mean_score(0, first)
-        during = self.mean_score(first, promoted[0] if promoted else self.settings.days)
-        after = self.mean_score(promoted[0] + 1, self.settings.days) if promoted else None
-        early = sum(what == "retraining" and d < first for d, what, _ in self.events)
-        lines = [
-            f"retrainings before the change: {early}; after it: {self.count('retraining') - early}",
-            f"change on day {first}, confirmed on day {noticed[0]:.2f}" if noticed else "no drift",
-            f"{self.metric}: {_shown(before)} before, {_shown(during)} after the change, "
-            f"{_shown(after)} after the promotion",
-            f"failed requests: {self.count('failed request')}",
-        ]
-        return "\n".join(lines)
-
-    def drawn(self) -> str:
-        """Return the timeline as SVG."""
-        from noria.reporting.pictures import timeline  # a second that only this command pays
-
-        return timeline(self.scores, self.events, self.metric, self.settings.drift_day)
-
-
-def _shown(score: float | None) -> str:
-    return "–" if score is None else f"{score:.3f}"
 
 
 class SimulatedTime:
@@ -129,85 +73,84 @@ class _Asked:
     truth: Any
 
 
-class _Loop:
-    """The traffic, hour by hour, and the schedule's checks."""
+class Loop:
+    """Traffic of requests, hour by hour, and the schedule's checks."""
 
     def __init__(
         self, target: Target, project: str, settings: SimulationSettings, clock: SimulatedTime
     ) -> None:
-        self._target, self._project, self._settings = target, project, settings
-        self._spec, self._clock = load_spec(SPECS / f"{project}.toml"), clock
-        self._world = World(project, self._spec, settings)
+        self.target, self.project, self._settings = target, project, settings
+        self._spec, self.clock = load_spec(SPECS / f"{project}.toml"), clock
+        self.world = World(project, self._spec, settings)
         self._asked: list[_Asked] = []
-        self._today: list[tuple[dict[str, Any], Any]] = []
         self._started_at, self._told = time.time(), set[str]()
-        self._name = f"{clock.start:%Y%m%dt%H%M}-sim-{secrets.token_hex(2)}"
+        self.name = f"{clock.start:%Y%m%dt%H%M}-sim-{secrets.token_hex(2)}"
         self._first_version = ""
         self.timeline = Timeline(self._spec.evaluation.primary_metric, settings)
 
     def begin(self) -> None:
         """Train on the sample rows and make that the champion, whatever was before."""
         self._forget()
-        keys = upload(self._target, self._project, self._world.files(-1))
-        end = run_training(self._target, self._project, keys, self._name, lambda *_: None)
+        keys = upload(self.target, self.project, self.world.files(-1))
+        end = run_training(self.target, self.project, keys, self.name, lambda *_: None)
         if end.status != "SUCCEEDED" or not end.output.get("model_version"):
             raise RuntimeError(f"the first training {end.status}: {end.output}")
         self._first_version = version = end.output["model_version"]
-        record = self._target.aliases.read(self._project)
+        record = self.target.aliases.read(self.project)
         if record.champion != version:
-            self._target.aliases.apply(
+            self.target.aliases.apply(
                 Promotion(
-                    project=self._project,
+                    project=self.project,
                     promotion_id=f"simulation-{version}",
                     model_version=version,
                     expected_revision=record.revision,
                     kind="manual",
                     reason="start of a simulation",
                     actor="noria simulate",
-                    at=self._clock.now.isoformat(),
+                    at=self.clock.now.isoformat(),
                 )
             )
         self.timeline.add(0.0, "champion", version)
 
     def _forget(self) -> None:
         """Delete what monitoring remembers: of another simulated time it makes no sense."""
-        client, bucket = self._target.client("s3"), self._target.outputs["DataBucket"]
-        for found in self._target.artifacts.under(monitoring_key(self._project, "")):
+        client, bucket = self.target.client("s3"), self.target.outputs["DataBucket"]
+        for found in self.target.artifacts.under(monitoring_key(self.project, "")):
             client.delete_object(Bucket=bucket, Key=found.key)
 
-    def hour(self, number: int) -> None:
-        """Play one hour: requests, labels that are due, files, and the check of every sixth."""
-        day, hour = divmod(number, 24)
-        if hour == 0:
-            self._today = self._world.rows(day)
-        self._clock.set(self._clock.start + timedelta(hours=number, minutes=1))
-        self._await_rollouts()
-        self._ask(number, self._today[hour * self._settings.rows_per_hour :])
-        self._tell_truth(number - self._settings.label_delay_hours)
-        exported = day - 1 - self._settings.label_delay_hours // 24
-        if hour == 0 and exported >= 0:
-            self._export(exported)
-        if (hour + 1) % _CHECK_HOURS == 0:
-            self._clock.set(self._clock.start + timedelta(hours=number + 1))
-            self._check(number)
-        if hour == 23:
-            self._score(day)
+    def day(self, day: int) -> None:
+        """Play one day: requests and labels that are due each hour, a file, and four checks."""
+        today = self.world.rows(day)
+        for hour in range(24):
+            number = 24 * day + hour
+            self.clock.set(self.clock.start + timedelta(hours=number, minutes=1))
+            self._await_rollouts()
+            self._ask(number, today[hour * self._settings.rows_per_hour :])
+            self._tell_truth(number - self._settings.label_delay_hours)
+            if hour == 0:
+                self.export(day)
+            if (hour + 1) % _CHECK_HOURS == 0:
+                self.clock.set(self.clock.start + timedelta(hours=number + 1))
+                self._await_profiles()
+                self.check(number)
+        asked = [a for a in self._asked if a.hour // 24 == day]
+        self.score(day, [(a.answer, a.truth) for a in asked])
 
     def _ask(self, number: int, rows: list[tuple[dict[str, Any], Any]]) -> None:
         mine = rows[: self._settings.rows_per_hour]
         items = [
-            {"inputs": inputs, "record_id": f"{self._name}-{number}-{place}"}
+            {"inputs": inputs, "record_id": f"{self.name}-{number}-{place}"}
             for place, (inputs, _) in enumerate(mine)
         ]
-        path = f"/projects/{self._project}/predict/batch"
-        answer = self._target.call("POST", path, {"items": items})
+        path = f"/projects/{self.project}/predict/batch"
+        answer = self.target.call("POST", path, {"items": items})
         if answer.status != 200:
-            self.timeline.add(self._clock.day, "failed request", f"{answer.status}: {answer.body}")
+            self.timeline.add(self.clock.day, "failed request", f"{answer.status}: {answer.body}")
             return
         for result, (_, truth) in zip(answer.body["results"], mine, strict=True):
             if "errors" in result:
                 detail = json.dumps(result["errors"], ensure_ascii=False)
-                self.timeline.add(self._clock.day, "failed request", detail)
+                self.timeline.add(self.clock.day, "failed request", detail)
             else:
                 self._asked.append(_Asked(number, result, truth))
 
@@ -218,26 +161,33 @@ class _Loop:
             if asked.hour == number
         ]
         if labels:
-            path = f"/projects/{self._project}/feedback"
-            self._target.call("POST", path, {"labels": labels})
+            path = f"/projects/{self.project}/feedback"
+            self.target.call("POST", path, {"labels": labels})
 
-    def _export(self, day: int) -> None:
-        """Put a day's labelled rows into the inbox, as a team's own job would."""
-        date = f"{self._clock.start + timedelta(days=day):%Y%m%d}"
-        files = [(f"x{date}-{name}", body) for name, body in self._world.files(day)]
-        upload(self._target, self._project, files)
+    def export(self, today: int) -> None:
+        """Put the labelled rows that are due into the inbox, as a team's own job would."""
+        day = today - 1 - self._settings.label_delay_hours // 24
+        if day < 0:
+            return
+        date = f"{self.clock.start + timedelta(days=day):%Y%m%d}"
+        files = [(f"x{date}-{name}", body) for name, body in self.world.files(day)]
+        upload(self.target, self.project, files)
 
-    def _check(self, number: int) -> None:
-        self._await_profiles()
-        check_id = f"{self._name}-{number}"
-        message = {"project": self._project, "check_id": check_id}
-        message["at"] = self._clock.now.isoformat()
+    def check(self, number: int) -> None:
+        """Run the check of the schedule, and what comes of it."""
+        check_id = f"{self.name}-{number}"
+        message = {"project": self.project, "check_id": check_id}
+        message["at"] = self.clock.now.isoformat()
         end = follow_execution(
-            self._target, "MonitoringStateMachine", check_id, message, lambda *_: None
+            self.target, "MonitoringStateMachine", check_id, message, lambda *_: None
         )
         if end.status != "SUCCEEDED":
             raise RuntimeError(f"check {check_id} {end.status}: {end.output}")
-        output, day = end.output, self._clock.day
+        self.follow(end.output)
+
+    def follow(self, output: Mapping[str, Any]) -> None:
+        """Note what a check has found, and see a training that it started to its end."""
+        day = self.clock.day
         if output["health"] == "unhealthy" and not self._is_known():
             self.timeline.add(day, "drift", output["summary"])
         if output["training"]:
@@ -252,18 +202,18 @@ class _Loop:
         )
 
     def _finish_training(self, arn: str) -> None:
-        client = self._target.client("stepfunctions")
+        client = self.target.client("stepfunctions")
         end: TrainingEnd = wait_for(client, arn, lambda *_: None, time.monotonic())
         outcome = end.output.get("outcome", end.status)
-        self.timeline.add(self._clock.day, outcome, str(end.output.get("summary", end.output)))
+        self.timeline.add(self.clock.day, outcome, str(end.output.get("summary", end.output)))
         if outcome == "ChallengerPromoted":
-            self.timeline.add(self._clock.day, "promoted", end.output["model_version"])
+            self.timeline.add(self.clock.day, "promoted", end.output["model_version"])
         self._await_rollouts()
 
     def _await_rollouts(self) -> None:
         """Let running rollouts act until they wait for time again."""
-        client = self._target.client("stepfunctions")
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        client = self.target.client("stepfunctions")
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while running := self._rollouts(client, "RUNNING"):
             time.sleep(_SETTLE_SECONDS)  # a Wait that is over looks like one that is not
             if all(_is_waiting(client, arn) for arn in running):
@@ -274,7 +224,7 @@ class _Loop:
 
     def _rollouts(self, client: Any, status: str) -> list[str]:
         """Return this simulation's rollouts of a status."""
-        machine = self._target.outputs["RolloutStateMachine"]
+        machine = self.target.outputs["RolloutStateMachine"]
         found = client.list_executions(stateMachineArn=machine, statusFilter=status)
         return [
             execution["executionArn"]
@@ -296,38 +246,35 @@ class _Loop:
             version = output.get("model_version", described["name"])
             if version == self._first_version:
                 continue  # promoted by hand, before its own rollout could
-            self.timeline.add(self._clock.day, what, f"{version}: {output.get('summary')}")
+            self.timeline.add(self.clock.day, what, f"{version}: {output.get('summary')}")
 
     def _await_profiles(self) -> None:
         """Wait until the log's chunks are profiled: that goes on beside us."""
-        store, deadline = self._target.artifacts, time.monotonic() + _PATIENCE_SECONDS
-        hours = list(
-            hours_between(self._clock.now - timedelta(hours=_CHECK_HOURS), self._clock.now)
-        )
+        store, deadline = self.target.artifacts, time.monotonic() + PATIENCE_SECONDS
+        hours = list(hours_between(self.clock.now - timedelta(hours=_CHECK_HOURS), self.clock.now))
         while True:
-            n = sum(1 for hour in hours for _ in store.under(answers_prefix(self._project, hour)))
+            n = sum(1 for hour in hours for _ in store.under(answers_prefix(self.project, hour)))
             if n >= _CHECK_HOURS:
                 return
             if time.monotonic() > deadline:
                 raise RuntimeError(f"only {n} of {_CHECK_HOURS} log chunks were profiled")
             time.sleep(0.1)
 
-    def _score(self, day: int) -> None:
-        """Measure the day's answers on the truth, by the project's own metric."""
-        asked = [a for a in self._asked if a.hour // 24 == day]
+    def score(self, day: int, asked: Sequence[tuple[Mapping[str, Any], Any]]) -> None:
+        """Measure a day's answers, as the API gives them, on the truth, by the project's metric."""
         if not asked:
             return
         if self._spec.project.task == "regression":
-            values = np.array([[asked_.answer["value"]] for asked_ in asked])
-            truth: Any = np.array([asked_.truth for asked_ in asked], dtype=np.float64)
+            values = np.array([[answer["value"]] for answer, _ in asked])
+            truth: Any = np.array([found for _, found in asked], dtype=np.float64)
             answers = Answers(values, None)
         else:
             positive = self._spec.target.positive
-            classes = sorted(asked[0].answer["probabilities"], key=lambda c: (c == positive, c))
+            classes = sorted(asked[0][0]["probabilities"], key=lambda c: (c == positive, c))
             place = {name: number for number, name in enumerate(classes)}
-            truth = np.array([place[str(a.truth)] for a in asked])
-            shares = [[a.answer["probabilities"][name] for name in classes] for a in asked]
-            decided = np.array([place[a.answer["prediction"]] for a in asked])
+            truth = np.array([place[str(found)] for _, found in asked])
+            shares = [[answer["probabilities"][name] for name in classes] for answer, _ in asked]
+            decided = np.array([place[answer["prediction"]] for answer, _ in asked])
             answers = Answers(np.array(shares), decided)
         self.timeline.scores.append((day + 0.5, measure(self.timeline.metric, truth, answers)))
 
@@ -343,8 +290,10 @@ def _history(client: Any, arn: str) -> Iterator[dict[str, Any]]:
         yield from page["events"]
 
 
-def simulate_project(target: Target, project: str, settings: SimulationSettings) -> Timeline:
-    """Play the days and return what happened.
+def simulate_project(
+    target: Target, project: str, settings: SimulationSettings, kind: type[Loop] = Loop
+) -> Timeline:
+    """Play the days, of requests or of another kind, and return what happened.
 
     The simulated days end about now, so that nothing of them lies in the future afterwards.
 
@@ -356,8 +305,8 @@ def simulate_project(target: Target, project: str, settings: SimulationSettings)
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start -= timedelta(days=settings.days + 1)
     with SimulatedTime(target, start) as clock:
-        loop = _Loop(target, project, settings, clock)
+        loop = kind(target, project, settings, clock)
         loop.begin()
-        for number in range(24 * settings.days):
-            loop.hour(number)
+        for day in range(settings.days):
+            loop.day(day)
     return loop.timeline

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.batch import released
+from cli.batch import put_batch, released
 from cli.samples.files import sample_files
 from cli.training import new_run_id
 from noria.data.versions import decode_rows
@@ -19,7 +19,6 @@ from noria.storage.keys import (
     OUTCOME,
     REPORT_JSON,
     batch_check_id,
-    batch_inbox_prefix,
     batch_key,
     check_key,
 )
@@ -44,9 +43,7 @@ def _file(n_rows=300, seed=5):
 
 def _drop(target, body, *, name="rows.csv", job_id=None):
     job_id = job_id or new_run_id()
-    job = json.dumps({"filename": name}).encode()
-    target.artifacts.put(batch_key(PROJECT, job_id, "job.json"), job)
-    target.artifacts.put(f"{batch_inbox_prefix(PROJECT)}{job_id}/{name}", body)
+    put_batch(target, PROJECT, job_id, name, body)
     return job_id
 
 

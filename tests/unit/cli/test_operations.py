@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from cli import operations
 from cli.main import app
-from cli.simulation import Timeline
 from cli.target import HttpAnswer
+from cli.timeline import Timeline
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
 from noria.spec.loader import load_spec
