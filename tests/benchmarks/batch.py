@@ -44,7 +44,7 @@ from noria.spec.model import ProjectSpec
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
 from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate
-from noria.storage.keys import TRAIN, candidate_key
+from noria.storage.keys import REFERENCE, TRAIN, candidate_key
 from noria.training.algorithms import build
 from noria_aws.aws.clock import SystemClock
 from tests.benchmarks.batch_ours import FOLDER, PROJECTS, report, source
@@ -71,6 +71,7 @@ _PEERS = {
     "native": "(b) native booster",
     "onnx": "(b) ONNX Runtime",
 }
+_OURS = ("noria", "monitored")  # without and with the check of the rows
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -87,8 +88,11 @@ def main() -> None:
             sides = ("noria", "usual", *_others(candidate))
             found = {side: _child(side, project, candidate, n_rows) for side in sides}
             small = _child("noria", project, candidate, n_rows // 4)
-            print(json.dumps({project: candidate, **found, "quarter": small}), flush=True)
+            watched = [_child("monitored", project, candidate, n) for n in (n_rows, n_rows // 4)]
+            shown = {"quarter": small, "monitored": watched}
+            print(json.dumps({project: candidate, **found, **shown}), flush=True)
             results += _judged(f"{project}, {candidate}", n_rows, found, small)
+            results += _monitored(f"{project}, {candidate}", found["noria"], *watched)
     publish(results, results_file("batch.json"))
 
 
@@ -117,6 +121,18 @@ def _judged(name: str, n_rows: int, found: dict[str, Any], small: dict[str, Any]
             f"{name}: memory of the whole over a quarter", "", ours["peak_bytes"] / small["peak_bytes"], 1.25
         ),
     ]  # fmt: skip
+
+
+def _monitored(
+    name: str, without: dict[str, Any], ours: dict[str, Any], small: dict[str, Any]
+) -> list[Result]:
+    """Return what it costs to profile all rows and compare them with training."""
+    more = ours["seconds"] / without["seconds"]
+    memory = ours["peak_bytes"] / small["peak_bytes"]
+    return [
+        Result.within(f"{name}: time with monitoring over without", "", more, 1.10),
+        Result.within(f"{name}: memory with it, the whole over a quarter", "", memory, 1.25),
+    ]
 
 
 def _make_files(project: str, n_rows: int) -> None:
@@ -156,7 +172,7 @@ def _train(project: str, candidate: str) -> None:
         code={},
         **here,
     )
-    for name in (BUNDLE_FILE, ARRAYS_FILE):
+    for name in (BUNDLE_FILE, ARRAYS_FILE, REFERENCE):
         body = artifacts.get(candidate_key(project, "r", candidate, name))
         (FOLDER / f"{project}-{candidate}-{name}").write_bytes(body)
     rows = read_rows(artifacts, project, version, TRAIN)
@@ -234,7 +250,7 @@ def _vectorizer(settings: Mapping[str, Any], feature: Any) -> Any:
 
 
 def _child(side: str, project: str, candidate: str, n_rows: int) -> dict[str, Any]:
-    module = "tests.benchmarks.batch" + ("_ours" if side == "noria" else "")
+    module = "tests.benchmarks.batch" + ("_ours" if side in _OURS else "")
     command = [
         sys.executable,
         "-m",

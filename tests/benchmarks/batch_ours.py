@@ -18,8 +18,9 @@ from noria.spec.loader import load_project
 from noria.steps.close_batch import CloseBatchRequest, close_batch
 from noria.steps.plan_batch import PlanBatchRequest, plan_batch
 from noria.steps.score_part import ScorePartRequest, score_part
+from noria.storage.keys import REFERENCE
 from noria_aws.aws.clock import SystemClock
-from tests.support.fakes import MemoryAliases
+from tests.support.fakes import MemoryAliases, MemoryState
 
 PROJECTS = ROOT / "layers" / "projects" / "python" / "projects"
 FOLDER = ROOT / "build" / "batch"
@@ -78,19 +79,24 @@ class _Folder:
         return self._folder / key
 
 
-def _noria(project: str, candidate: str, n_rows: int) -> None:
+def _noria(project: str, candidate: str, n_rows: int, *, is_monitored: bool) -> None:
+    if is_monitored:  # on a stage a function of its own, which alone has SciPy in its memory
+        from noria.steps.check_batch import CheckBatchRequest, check_batch
+
     root = FOLDER / "store"
     shutil.rmtree(root, ignore_errors=True)
     store, aliases = _Folder(root), MemoryAliases()
     files = {
         name: (FOLDER / f"{project}-{candidate}-{name}").read_bytes()
-        for name in (BUNDLE_FILE, ARRAYS_FILE)
+        for name in (BUNDLE_FILE, ARRAYS_FILE, REFERENCE)
     }
     write_version(store, project, "v1", files, VersionFacts())
     aliases.apply(
         Promotion(project, "v1", "v1", 0, "manual", "b", "b", "2026-01-01T00:00:00+00:00")
     )
     spec = load_project(project, PROJECTS)
+    batch = {"monitored": is_monitored, "on_drift": "score"}
+    spec = spec.model_copy(update={"batch": spec.batch.model_copy(update=batch)})
     key = f"batch-inbox/{project}/j/rows.csv"
     (root / key).parent.mkdir(parents=True)
     (root / key).symlink_to(source(project, n_rows))
@@ -108,10 +114,18 @@ def _noria(project: str, candidate: str, n_rows: int) -> None:
     for part in range(plan.n_parts):
         score_part(ScorePartRequest(project, "j", part), spec=spec, artifacts=store, models=models)
     scored = time.perf_counter()
-    closed = close_batch(CloseBatchRequest(project, key, "e"), spec=spec, store=store, clock=clock)
-    report(started, summary=closed.summary, plan=planned - started, score=scored - planned)
+    check = None
+    if is_monitored:
+        here: dict[str, Any] = {"store": store, "aliases": aliases, "state": MemoryState()}
+        asked = CheckBatchRequest(project, "j")
+        check = check_batch(asked, spec=spec, clock=clock, **here).check
+    checked = time.perf_counter()
+    request = CloseBatchRequest(project, key, "e", check=check)
+    closed = close_batch(request, spec=spec, store=store, clock=clock)
+    seconds = {"plan": planned - started, "score": scored - planned, "check": checked - scored}
+    report(started, summary=closed.summary, **seconds)
 
 
 if __name__ == "__main__":
-    _, _, of, name, rows = sys.argv
-    _noria(of, name, int(rows))
+    _, side, of, name, rows = sys.argv
+    _noria(of, name, int(rows), is_monitored=side == "monitored")

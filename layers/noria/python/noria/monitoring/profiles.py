@@ -46,14 +46,15 @@ class NumberProfile:
             known = np.array([v for v in values if v is not None], dtype=np.float64)
         else:
             known = values
-        known = np.sort(known[np.isfinite(known)] + 0.0)  # zero has no sign
-        counts = np.bincount(
-            np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1
-        ).astype(np.int64)
-        centred = np.clip(known - _origin(edges), -_GREATEST, _GREATEST)
+        is_finite = np.isfinite(known)
+        known = (known if is_finite.all() else known[is_finite]) + 0.0  # zero has no sign
+        known.sort()
+        centred = known - _origin(edges)
+        if len(known) and max(-centred[0], centred[-1]) > _GREATEST:
+            np.clip(centred, -_GREATEST, _GREATEST, out=centred)
         return cls(
             edges,
-            counts,
+            _counts_between(edges, known),
             len(values) - len(known),
             exact_sum(centred),
             exact_sum(centred * centred),
@@ -280,9 +281,10 @@ class Frame:
 
     def read(self, data: Mapping[str, Any]) -> dict[str, ColumnProfile]:
         """Return the profiles that `to_dict` wrote; a column the data lack is empty."""
-        empty = self.profile({})
         return {
-            name: _KINDS[kind][0].from_dict(base, data[name]) if name in data else empty[name]
+            name: _KINDS[kind][0].from_dict(base, data[name])
+            if name in data
+            else _KINDS[kind][0].of(base, ())
             for name, (kind, base) in self._columns.items()
         }
 
@@ -325,14 +327,14 @@ def exact_sum(values: Floats) -> Fraction:
     >>> float(exact_sum(np.array([1e100, 1.0, -1e100])))
     1.0
     """
-    total, rest = Fraction(0), values[values != 0]
-    while len(rest):
-        greatest = frexp(float(np.abs(rest).max()))[1]
-        unit = ldexp(1.0, greatest + ceil(log2(len(rest) + 2)))
-        high = (rest + unit) - unit
+    total, rest = Fraction(0), values.copy()
+    high = np.empty_like(rest)  # two arrays for all passes: new ones cost more than the sums
+    while len(rest) and (greatest := max(float(rest.max()), -float(rest.min()))):
+        unit = ldexp(1.0, frexp(greatest)[1] + ceil(log2(len(rest) + 2)))
+        np.add(rest, unit, out=high)
+        high -= unit
         total += Fraction(float(high.sum()))
-        rest = rest - high
-        rest = rest[rest != 0]
+        rest -= high
     return total
 
 
@@ -370,6 +372,14 @@ def _extreme(
     if left is None or right is None:
         return right if left is None else left
     return choose(left, right)
+
+
+def _counts_between(edges: Floats, known: Floats) -> Counts:
+    """Return how many of the sorted values lie in each bin: few edges are looked up, not values."""
+    places = np.empty(len(edges) + 2, dtype=np.int64)
+    places[0], places[-1] = 0, len(known)
+    places[1:-1] = np.searchsorted(known, edges)
+    return places[1:] - places[:-1]
 
 
 def _origin(edges: Floats) -> float:

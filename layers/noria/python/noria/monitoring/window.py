@@ -11,6 +11,7 @@ from noria.records.prediction import Answer
 
 LATENCY_EDGES = np.geomspace(0.05, 30_000.0, 120)  # ms; neighbours differ by 12 %
 _UNIT = 2.0**-30  # of probabilities that are summed: a thousand-millionth; 2³³ rows fit
+_EXACT_ROWS = 1 << 22  # so many units add up in double precision without rounding
 
 
 @dataclass
@@ -71,10 +72,13 @@ def shares_of(classes: Sequence[str], outputs: Floats, decided: Counts) -> Count
     """
     if not len(classes):
         return np.zeros((0, 0), dtype=np.int64)
-    units = np.rint(outputs / _UNIT).astype(np.int64)
     table = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for place in range(len(classes)):
-        table[:, place] = units[decided == place].sum(axis=0)
+    for start in range(0, len(decided), _EXACT_ROWS):
+        rows = slice(start, start + _EXACT_ROWS)
+        for place in range(len(classes)):
+            units = np.rint(outputs[rows, place] / _UNIT)
+            sums = np.bincount(decided[rows], weights=units, minlength=len(classes))
+            table[place] += sums.astype(np.int64)
     return table
 
 
