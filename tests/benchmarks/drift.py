@@ -3,14 +3,12 @@
 `make bench-drift` prints what it finds and writes `build/drift.json`.
 """
 
-import csv
 import gzip
 import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,110 +17,17 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.config import ROOT
-from noria.features.text_signals import TextObserver, watched_words
 from noria.monitoring.checks import check_columns
 from noria.monitoring.evidence import Observation, Policy, accumulated, of_window
-from noria.monitoring.profiles import (
-    ColumnProfile,
-    Frame,
-    FrameColumn,
-    frequent_levels,
-    number_edges,
-)
+from noria.monitoring.profiles import Frame, FrameColumn, number_edges
 from noria.records.drift import CheckedWindow, Suspicions
-from noria.spec.operations import MonitoringSection
-from tests.benchmarks.data import DATA
+from tests.benchmarks.drift_pairs import MONITORING, Columns, drifted, files, halvings, pairs
 from tests.benchmarks.size import results_file, sized
 
-_MONITORING = MonitoringSection()
-_POLICY = Policy(_MONITORING.alpha, _MONITORING.windows_in_a_row)
-_NUMERIC_SHARE, _FEW = 0.95, 10
-_PARTS = ("characters", "words", "rare", "terms")
+_POLICY = Policy(MONITORING.alpha, MONITORING.windows_in_a_row)
 _HOURS, _MONTHS = sized((720, 6), smoke=(30, 1))
 _COLUMNS, _WORLDS = 20, sized(50, smoke=2)
-_HALVINGS = sized(100, smoke=1)
 _LOGS = sized(((1000, 1000), (10_000, 100), (10_000, 1000)), smoke=((10, 100),))
-
-Columns = Mapping[str, ColumnProfile]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two windows with a known answer."""
-
-    case: str
-    is_drift: bool
-    changed: tuple[str, ...]
-    reference: Columns
-    current: Columns
-
-
-def pairs(folder: Path = DATA / "drift") -> Iterator[Pair]:
-    """Yield the pairs of the data folder as profiles."""
-    for case in json.loads((folder / "manifest.json").read_text()):
-        rows = [_read(folder / case[side]) for side in ("reference", "current")]
-        left_out = {case["target"], *case["ignore_columns"]}
-        frame, values = _columns(rows, case["text_column"], left_out)
-        reference, current = (frame.profile(side) for side in values)
-        changed = tuple(name for name in case["columns_changed"] if name in reference)
-        yield Pair(case["case"], case["expected"] == "drift", changed, reference, current)
-
-
-def drifted(reference: Columns, current: Columns) -> set[str]:
-    """Return the columns that the default policy calls drifted."""
-    findings = check_columns(reference, current, effects=_MONITORING.effects, alpha=_POLICY.alpha)
-    return {finding.column for finding in findings if finding.is_drifted}
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _number(cell: str | None) -> float | None:
-    try:
-        return float(cell or "")
-    except ValueError:
-        return None
-
-
-def _columns(
-    rows: Sequence[Sequence[Mapping[str, str]]], text: str | None, left_out: set[str | None]
-) -> tuple[Frame, list[dict[str, list[Any]]]]:
-    """Return the frame of the first rows and the columns' values of both, as the steps do."""
-    shapes: dict[str, FrameColumn] = {}
-    values: list[dict[str, list[Any]]] = [{}, {}]
-    for name in rows[0][0]:
-        if name in left_out:
-            continue
-        cells = [[row.get(name) or None for row in side] for side in rows]
-        if name == text:
-            words = watched_words(cell for cell in cells[0] if cell)
-            observer = TextObserver({name: words})
-            for side, column in zip(values, cells, strict=True):
-                signals = [observer.observe({name: cell}).get(name) for cell in column]
-                side |= {
-                    f"{name}: {part}": [s and getattr(s, part) for s in signals] for part in _PARTS
-                }
-            shapes |= {
-                f"{name}: {part}": FrameColumn("number", number_edges(
-                    [v for v in values[0][f"{name}: {part}"] if v is not None]))
-                for part in _PARTS[:-1]
-            }  # fmt: skip
-            shapes[f"{name}: terms"] = FrameColumn("terms", words)
-            continue
-        numbers = [[_number(cell) for cell in column] for column in cells]
-        known = [value for value in numbers[0] if value is not None]
-        filled = sum(cell is not None for cell in cells[0])
-        if len(known) >= _NUMERIC_SHARE * filled and len(set(known)) > _FEW:
-            shapes[name] = FrameColumn("number", number_edges(known))
-            chosen: Sequence[list[Any]] = numbers
-        else:
-            shapes[name] = FrameColumn("levels", frequent_levels(cell for cell in cells[0] if cell))
-            chosen = cells
-        for side, column in zip(values, chosen, strict=True):
-            side[name] = column
-    return Frame(shapes), values
 
 
 def _usual(reference: Columns, current: Columns) -> dict[str, bool]:
@@ -174,7 +79,7 @@ def _first_alarm(
         observed: dict[str, Observation] = {}
         for name, window in (("short", current), ("long", _merged(day))):
             findings = check_columns(
-                reference, window, effects=_MONITORING.effects, alpha=_POLICY.alpha
+                reference, window, effects=MONITORING.effects, alpha=_POLICY.alpha
             )
             checked = CheckedWindow(n_rows, True, tuple(findings))
             observed |= {f"{name}|{o.finding.name}": o for o in of_window(checked, _POLICY, "")}
@@ -268,7 +173,7 @@ def check_profiles(folder: Path) -> None:
     for path in sorted(folder.glob("profile-*")):
         for name, column in frame.read(json.loads(gzip.decompress(path.read_bytes()))).items():
             total[name].add(column)  # type: ignore[arg-type]
-    check_columns(reference, total, effects=_MONITORING.effects, alpha=_POLICY.alpha)
+    check_columns(reference, total, effects=MONITORING.effects, alpha=_POLICY.alpha)
 
 
 def check_rows(folder: Path) -> None:
@@ -292,7 +197,8 @@ def main() -> None:
         table.add_column(column)
     results["pairs"] = _measure_pairs(table)
     console.print(table)
-    results["halves"] = _halves(console)
+    results["halves"] = halvings(console)
+    results["files"] = files(console)
     results["false_alarms"] = _false_alarms(console)
     results["delay"] = _delays(console)
     with tempfile.TemporaryDirectory() as name:
@@ -334,27 +240,6 @@ def _delays(console: Console) -> dict[str, Any]:
         table.add_row(rule, f"{within:.0%}", "not in 12" if median > 12 else f"{median:.0f}")
     console.print(table)
     return results
-
-
-def _halves(console: Console) -> dict[str, int]:
-    """Return the false alarms of each pool without drift, over 100 random halvings."""
-    found = {}
-    for case in json.loads((DATA / "drift" / "manifest.json").read_text()):
-        if case["expected"] == "drift":
-            continue
-        pool = [r for s in ("reference", "current") for r in _read(DATA / "drift" / case[s])]
-        alarms = 0
-        for seed in range(_HALVINGS):
-            order = np.random.default_rng(seed).permutation(len(pool))
-            cut = len(pool) // 2
-            halves = [[pool[i] for i in part] for part in (order[:cut], order[cut:])]
-            left_out = {case["target"], *case["ignore_columns"]}
-            frame, values = _columns(halves, case["text_column"], left_out)
-            alarms += bool(drifted(*(frame.profile(side) for side in values)))
-        found[case["case"]] = alarms
-    shown = ", ".join(f"{name} {n}" for name, n in found.items())
-    console.print(f"false alarms in {_HALVINGS} random halvings: {shown}")
-    return found
 
 
 def _large(folder: Path, console: Console) -> dict[str, Any]:

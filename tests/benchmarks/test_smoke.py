@@ -47,9 +47,10 @@ def test_a_benchmark_with_goals_writes_each_result_with_its_peer(name, results, 
 
 @NEEDS_DATA
 def test_drift_writes_pairs_false_alarms_delay_and_sizes():
-    """All five parts of the table."""
+    """All six parts of the table."""
     found = _run("drift", "drift.json")
-    assert set(found) == {"pairs", "halves", "false_alarms", "delay", "ten_million"}
+    assert set(found) == {"pairs", "halves", "files", "false_alarms", "delay", "ten_million"}
+    assert not found["files"]["missed"]
     assert all(pair["is_right"] for pair in found["pairs"])
     assert found["false_alarms"]["Noria"] == 0
 

@@ -1,5 +1,6 @@
 """Which rows train and judge once there is a champion, and time splits them."""
 
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -188,3 +189,27 @@ def test_inputs_that_come_again_do_not_make_a_champion_look_bad(seed):
     kept = read_evaluation(world.store, "stream", world.run_id)
     assert kept.against_champion.other > 0.75
     assert kept.n_unseen == kept.n_test
+
+
+def _windowed(sizes, max_rows):
+    """Return {part: rows of each file} of a window of five files; `z` is the file's number."""
+    lines = f"window_files = 5\nmax_rows = {max_rows}"
+    world = Stream(stream_spec(dataset=lines, training='history = "all"'))
+    for number, n in enumerate(sizes):
+        x = np.random.default_rng(number).normal(size=n)
+        world.put(as_csv("x,z,y", x, [number] * n, np.where(x > 0, "up", "down")))
+    version = world.prepared().dataset_version
+    parts = {part: read_rows(world.store, "stream", version, part) for part in (TRAIN, TEST)}
+    return {part: Counter(int(row["z"]) for row in rows) for part, rows in parts.items()}
+
+
+def test_a_window_of_large_files_takes_the_same_number_of_rows_of_each_and_the_newest_judges():
+    """The limit came first: of five files of 65,000 rows the newest alone trained and tested."""
+    found = _windowed([65_000] * 6, 60_000)
+    assert found == {TRAIN: dict.fromkeys((1, 2, 3, 4), 12_000), TEST: {5: 12_000}}
+
+
+def test_small_files_of_a_window_are_taken_whole():
+    """What one leaves of its share stays unused: no file weighs more than another could."""
+    found = _windowed([300, 100, 1000, 1000, 1000], 2000)
+    assert found[TRAIN] + found[TEST] == {0: 300, 1: 100, 2: 400, 3: 400, 4: 400}

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.benchmarks.data import DATA
-from tests.benchmarks.drift import drifted, pairs
+from tests.benchmarks.drift_pairs import drifted, pairs
 
 pytestmark = pytest.mark.skipif(
     not (DATA / "drift" / "manifest.json").exists(),

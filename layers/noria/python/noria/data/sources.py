@@ -76,7 +76,7 @@ class SourceFiles:
 
     def validate(self, spec: ProjectSpec) -> tuple[Validation, list[str]]:
         """Return what became of the records, and why they cannot be read at all."""
-        validator = Validator(spec)
+        validator = Validator(spec, n_files=max(1, len(self._row_keys)))
         fault = self._table_fault or self._read(
             self._row_keys,
             lambda records, name: validator.add_file(self._tables.joined(records), name),

@@ -85,10 +85,15 @@ class Validator:
     ----------
     spec : ProjectSpec
         Columns, types, ranges, missing tokens, labels and the duplicate policy.
+    n_files : int
+        That will be added. In a window of files (`dataset.window_files`) each gives at most its
+        equal share of `dataset.max_rows`, a fixed sample: the newest must not push the others out.
     """
 
-    def __init__(self, spec: ProjectSpec) -> None:
+    def __init__(self, spec: ProjectSpec, n_files: int = 1) -> None:
         self._spec = spec
+        limit = spec.dataset.max_rows if spec.dataset.window_files else None
+        self._most_of_file = max(1, limit // n_files) if limit else None
         self._missing = frozenset(spec.dataset.missing)
         self._target = TargetReader(
             spec.project.task,
@@ -109,6 +114,7 @@ class Validator:
         DatasetSchemaError
             A column the spec requires is missing from the whole file.
         """
+        start = len(self.result.rows)
         for record in self._with_columns_checked(map(self._renamed, records), filename):
             self.result.n_records += 1
             reasons = [record.fault] if record.fault else []
@@ -130,11 +136,14 @@ class Validator:
                 self.result.n_gaps += 1
             else:
                 self.result.rows.append(row)
-                self._limit(slack=2)
+                self._limit(start, slack=2)
+        if self._most_of_file is not None:
+            self._limit(start, slack=1)
 
     def finish(self) -> None:
         """Apply what needs all files: the number of rows, and classes too rare to learn."""
-        self._limit(slack=1)
+        if self._most_of_file is None:
+            self._limit(0, slack=1)
         self._reject_rare_classes()
 
     def _reject_rare_classes(self) -> None:
@@ -151,9 +160,15 @@ class Validator:
                 reason = f"class '{row[TARGET]}' has fewer than {least} rows"
                 self.result.rejected.add(Rejected("(all files)", 0, [reason], row))
 
-    def _limit(self, *, slack: int) -> None:
-        """Keep `max_rows`: the newest, or those whose content hashes are smallest."""
+    def _limit(self, start: int, *, slack: int) -> None:
+        """Keep `max_rows`: the newest, or a fixed sample; of each file where it is a window."""
         limit, rows = self._spec.dataset.max_rows, self.result.rows
+        if self._most_of_file is not None:
+            if len(rows) - start > self._most_of_file * slack:
+                kept = _sampled(rows[start:], self._most_of_file)
+                self.result.n_beyond += len(rows) - start - len(kept)
+                self.result.rows = rows[:start] + kept
+            return
         if limit is None or len(rows) <= limit * slack:
             return
         if self._spec.dataset.time:
@@ -161,7 +176,7 @@ class Validator:
         elif self._spec.dataset.in_time_order:
             kept = rows[-limit:]
         else:
-            kept = sorted(rows, key=lambda row: sha256_hex(canonical_json(row)))[:limit]
+            kept = _sampled(rows, limit)
         self.result.n_beyond += len(rows) - len(kept)
         self.result.rows = kept
 
@@ -330,6 +345,12 @@ def _class_faults(classes: set[Any], spec: ProjectSpec) -> list[str]:
             f"{len(classes)}"
         )
     return faults
+
+
+def _sampled(rows: list[Row], limit: int) -> list[Row]:
+    """Return the rows whose content hashes are smallest, in their order."""
+    order = sorted(range(len(rows)), key=lambda i: sha256_hex(canonical_json(rows[i])))
+    return [rows[i] for i in sorted(order[:limit])]
 
 
 def target_contract(spec: ProjectSpec) -> TargetContract:
