@@ -1,12 +1,22 @@
 """The named rules, on each side of their bounds."""
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from noria.monitoring.checks import check_columns
 from noria.monitoring.rules import RULES, Window, degenerate_decision
+from noria.records.drift import ColumnFinding
 from noria.records.prediction import Answer, PredictionRecord, TextSignals
 from noria.spec.catalog import DRIFT_RULES
-from tests.support.production import Production, loan_rows, probability
+from noria.spec.operations import ThresholdsSection
+from tests.support.production import (
+    Production,
+    loan_rows,
+    loan_spec,
+    probability,
+    records_of,
+)
 
 P = Production()
 
@@ -28,6 +38,10 @@ def _records(rows, *, share=None, said=None):
 
 def _unsure(record):
     return record._replace(answer=record.answer._replace(confidence=0.4))
+
+
+def _calling(record, name):
+    return record._replace(answer=record.answer._replace(prediction=name))
 
 
 def _broken(rule, records, findings=()):
@@ -148,3 +162,83 @@ def test_a_decision_that_collapses_is_degenerate(said, is_broken):
 def test_few_answers_of_one_class_prove_no_collapse():
     """Five in a row happen."""
     assert not degenerate_decision(_window(_records(loan_rows(5), said="yes"))).is_broken
+
+
+def _with(note, n=200):
+    """Return records of usual rows whose texts are others."""
+    return records_of([{**row, "note": note} for row in loan_rows(n, seed=51)])
+
+
+def _said_yes(n_yes, n=400):
+    rows = loan_rows(n)
+    return _records(rows[n_yes:], said="no") + _records(rows[:n_yes], said="yes")
+
+
+def _columns(n_drifted):
+    """Return findings of four columns, some of which have drifted."""
+    return [ColumnFinding(f"c{i}", "ks", 0.2, 0.08, 0.0, 0.0, i < n_drifted, "") for i in range(4)]
+
+
+UNSURE = [_unsure(record) for record in _records(loan_rows(300, seed=52))]
+SOME_UNSURE = UNSURE[:180] + _records(loan_rows(120, seed=53), share=0.99)
+LONG, STRANGE = "todo en orden " * 9, "xa xb xc"  # longer texts, and rare words too
+ALL_YES = [_calling(record, "yes") for record in _with(LONG)]
+# Each bound: the rule, another value, what breaks the rule at the default and not at the other.
+BOUNDS = {
+    "class_share_least": ("class_share", 0.02, _said_yes(10), ()),
+    "class_share_most": ("class_share", 0.99, _said_yes(390), ()),
+    "low_confidence": ("low_confidence", 0.3, UNSURE, ()),
+    "low_confidence_share": ("low_confidence", 0.9, SOME_UNSURE, ()),
+    "mean_confidence": ("mean_confidence", 0.3, UNSURE, ()),
+    "drifted_share": ("drifted_share", 0.5, (), _columns(1)),
+    "mean_shift": ("mean_shift", 2.0, _records(loan_rows(300, seed=54, shift=1.0)), ()),
+    "text_score": ("text_score", 0.9, ALL_YES, ()),
+    "text_score_lengths": ("text_score", 0.05, ALL_YES, ()),
+    "text_score_classes": ("text_score", 0.05, ALL_YES, ()),
+    "text_score_words": ("text_score", 0.05, _with(STRANGE), ()),
+    "text_score_growth": ("text_score", 9.0, _with(STRANGE), ()),
+}
+# Of two classes one is rare where the other is frequent.
+_OTHER_SIDE = {
+    "class_share_least": {"class_share_most": 0.999},
+    "class_share_most": {"class_share_least": 0.001},
+}
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+def test_each_bound_of_a_rule_is_a_key_of_the_spec(key):
+    """The default breaks, another value does not."""
+    rule, other, records, findings = BOUNDS[key]
+    broken = []
+    for value in (getattr(P.spec.monitoring.thresholds, key), other):
+        changed = {**_OTHER_SIDE.get(key, {}), key: value}
+        bounds = P.spec.monitoring.thresholds.model_copy(update=changed)
+        spec = loan_spec(monitoring={"thresholds": bounds})
+        current = P.reference.of(records)
+        broken.append(RULES[rule](Window(spec, P.reference, current, findings)).is_broken)
+    assert broken == [True, False]
+
+
+@pytest.mark.parametrize(("how", "is_broken"), [("above", False), ("from", True)])
+def test_a_share_of_drifted_columns_may_break_at_its_bound(how, is_broken):
+    """The replaced system says `>=` in one place and `>` in another."""
+    bounds = P.spec.monitoring.thresholds.model_copy(
+        update={"drifted_share": 0.25, "drifted_share_breaks": how}
+    )
+    spec = loan_spec(monitoring={"thresholds": bounds})
+    window = Window(spec, P.reference, P.reference.empty(), _columns(1))
+    assert RULES["drifted_share"](window).is_broken is is_broken
+
+
+def test_every_bound_is_tried():
+    """A new one too."""
+    assert {*BOUNDS, "drifted_share_breaks"} == set(ThresholdsSection.model_fields)
+
+
+def test_every_confidence_that_can_be_named_is_an_edge_of_the_bins():
+    """Else answers above the bound would be counted as below it."""
+    profile = P.reference.profile.columns["(confidence)"]
+    for step in range(1, 200):
+        assert np.min(np.abs(profile.edges - step * 0.005)) < 1e-12
+    with pytest.raises(ValidationError, match=r"multiple of 0\.005"):
+        ThresholdsSection(low_confidence=0.502)

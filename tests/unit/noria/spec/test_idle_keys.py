@@ -4,8 +4,10 @@ import pytest
 
 from infra.config import SPECS, project_names
 from noria.errors import InvalidSpecError
+from noria.spec.catalog import DRIFT_RULES
 from noria.spec.idle_keys import NEEDS, idle_keys
 from noria.spec.loader import load_spec, parse_spec
+from noria.spec.operations import ThresholdsSection
 from tests.support.jobs import SPEC as REGRESSION
 from tests.support.specs import QUICK_TICKETS
 
@@ -91,6 +93,17 @@ def test_every_need_is_tried_and_of_keys_that_are_there():
 def _cases():
     marks = test_a_key_without_effect_is_refused_and_says_what_it_needs.pytestmark
     return next(mark.args[1] for mark in marks if mark.name == "parametrize")
+
+
+@pytest.mark.parametrize("key", sorted(ThresholdsSection.model_fields))
+def test_a_bound_of_a_rule_that_is_not_named_is_refused(key):
+    """With the rule it is taken."""
+    rule = next(rule for rule in sorted(DRIFT_RULES) if key.startswith(rule))
+    value = '"from"' if key.endswith("breaks") else "1.5" if "growth" in key else "0.25"
+    bound = f"[monitoring.thresholds]\n{key} = {value}\n"
+    with pytest.raises(InvalidSpecError, match=f"thresholds.{key}: has no effect here.*'{rule}'"):
+        parse_spec(f"{QUICK_TICKETS}\n[monitoring]\nrules = []\n{bound}", source="x")
+    parse_spec(f'{QUICK_TICKETS}\n[monitoring]\nrules = ["{rule}"]\n{bound}', source="x")
 
 
 def test_defaults_are_never_idle():

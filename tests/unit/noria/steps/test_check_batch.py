@@ -151,6 +151,18 @@ def test_each_file_is_judged_alone_where_one_confirms():
     assert jobs.check(_scored(jobs, csv_file(250), folder="j2")).verdict == "stable"
 
 
+def test_a_drift_has_held_since_the_first_of_the_files_in_a_row():
+    """Rows of before then teach the old world; a file of usual rows ends it."""
+    jobs = Jobs(is_watched=True)
+    bodies = {"j1": DRIFTED, "j2": csv_file(99, n_values=4), "j3": DRIFTED, "j4": csv_file(250), "j5": DRIFTED}  # fmt: skip
+    for name, body in bodies.items():
+        jobs.check(_scored(jobs, body, folder=name))
+    since = {name: {f.since for f in jobs.drift(name).confirmed} for name in bodies}
+    first, fifth = jobs.drift("j1").at, jobs.drift("j5").at
+    assert since == {"j1": {first}, "j2": set(), "j3": {first}, "j4": set(), "j5": {fifth}}
+    assert jobs.drift("j2").verdict == "insufficient_data"
+
+
 def test_a_check_that_died_after_its_evidence_was_kept_does_not_count_twice():
     """The evidence is kept before the finding is written."""
     jobs = Jobs(is_watched=True, windows_in_a_row=2)

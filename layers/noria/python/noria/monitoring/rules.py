@@ -20,14 +20,8 @@ from noria.monitoring.sources import CONFIDENCE, PREDICTION
 from noria.monitoring.window import WindowProfile
 from noria.records.drift import ColumnFinding, RuleFinding
 from noria.spec.model import ProjectSpec
+from noria.spec.operations import ThresholdsSection
 
-_LEAST_SHARE, _GREATEST_SHARE = 0.10, 0.90  # of a predicted class (messages)
-_LOW_CONFIDENCE, _LOW_SHARE = 0.5, 0.30  # (tickets)
-_LEAST_MEAN_CONFIDENCE = 0.60  # (tickets)
-_LEAST_SCORE = 0.5  # (tickets)
-_VOCABULARY_GROWTH = 1.2  # (tickets)
-_DRIFTED_SHARE = 0.15  # of the columns (customers)
-_DEVIATIONS = 2.0  # (housing)
 _COLLAPSED, _USUAL_TOP = 0.98, 0.95  # of the most frequent class: now, and usually
 _INTERVAL = 0.99  # of a share: a rule that looks every hour must be sure
 
@@ -41,46 +35,54 @@ class Window:
     current: WindowProfile
     findings: Sequence[ColumnFinding]
 
+    @property
+    def thresholds(self) -> ThresholdsSection:
+        """Where rules break."""
+        return self.spec.monitoring.thresholds
+
 
 Rule = Callable[[Window], RuleFinding | None]
 
 
 def text_score(window: Window) -> RuleFinding | None:
-    """Add 0.3 for text lengths, 0.4 for predicted classes, 0.3 for new words; broken above 0.5.
+    """Add up what has moved: text lengths, predicted classes, new words; broken above a bound.
 
     The chi-square test has both samples' sizes, lengths are compared in full, and new words are
     the share of rare ones: a vocabulary of a day cannot outgrow that of all training texts.
     """
-    alpha, score = window.spec.monitoring.alpha, 0.0
+    alpha, bounds, score = window.spec.monitoring.alpha, window.thresholds, 0.0
     parts: list[str] = []
     lengths, rare = _named(window, ": characters"), _named(window, ": rare")
     if not lengths:
         return None
     if any(kolmogorov_smirnov(*pair).p_value < alpha / len(lengths) for pair in lengths):  # type: ignore[operator]
-        score, parts = score + 0.3, [*parts, "text lengths"]
+        score, parts = score + bounds.text_score_lengths, [*parts, "text lengths"]
     classes = _levels(window)
     if classes and chi_square(*classes).p_value < alpha:  # type: ignore[operator]
-        score, parts = score + 0.4, [*parts, "predicted classes"]
-    if any(now.mean > _VOCABULARY_GROWTH * then.mean > 0 for then, now in rare):
-        score, parts = score + 0.3, [*parts, "new words"]
+        score, parts = score + bounds.text_score_classes, [*parts, "predicted classes"]
+    if any(now.mean > bounds.text_score_growth * then.mean > 0 for then, now in rare):
+        score, parts = score + bounds.text_score_words, [*parts, "new words"]
     what = f" ({', '.join(parts)})" if parts else ""
-    text = f"drift score {score:.1f}{what}, above {_LEAST_SCORE} is drift"
-    return RuleFinding("text_score", "data_drift", score > _LEAST_SCORE, text)
+    is_above = score > bounds.text_score + 1e-9  # sums of tenths are not exact
+    text = f"drift score {score:.2g}{what}, above {bounds.text_score:g} is drift"
+    return RuleFinding("text_score", "data_drift", is_above, text)
 
 
 def drifted_share(window: Window) -> RuleFinding | None:
-    """Count columns that drifted, corrected for their number; broken above 15 % of all."""
+    """Count columns that drifted, corrected for their number; broken above a share of all."""
     columns = {f.column for f in window.findings if not f.column.startswith("(")}
     if not columns:
         return None
     drifted = {f.column for f in window.findings if f.is_drifted} & columns
-    share = len(drifted) / len(columns)
-    text = f"{len(drifted)} of {len(columns)} columns drifted, above {_DRIFTED_SHARE:.0%} is drift"
-    return RuleFinding("drifted_share", "data_drift", share > _DRIFTED_SHARE, text)
+    share, bounds = len(drifted) / len(columns), window.thresholds
+    how, bound = bounds.drifted_share_breaks, bounds.drifted_share
+    is_broken = share > bound or (how == "from" and share == bound)
+    text = f"{len(drifted)} of {len(columns)} columns drifted, {how} {bound:.3g} of them is drift"
+    return RuleFinding("drifted_share", "data_drift", is_broken, text)
 
 
 def class_share(window: Window) -> RuleFinding | None:
-    """Watch each predicted class's share: surely below 10 % or above 90 %, and new.
+    """Watch each predicted class's share: surely below or above its bounds, and new.
 
     A share counts with its exact binomial interval (at 13.6 % true share, 21 % of batches of 30
     fall below 10 % by chance), and only for classes that training saw within the bounds.
@@ -89,17 +91,18 @@ def class_share(window: Window) -> RuleFinding | None:
     if classes is None:
         return None
     before, now = classes
+    least, most = window.thresholds.class_share_least, window.thresholds.class_share_most
     broken = []
     for place, name in enumerate(before.levels):
         usual = before.counts[place] / before.n
         count = int(now.counts[place])
         interval = binomtest(count, now.n).proportion_ci(_INTERVAL)
-        is_rare = interval.high < _LEAST_SHARE <= usual
-        is_frequent = interval.low > _GREATEST_SHARE >= usual
+        is_rare = interval.high < least <= usual
+        is_frequent = interval.low > most >= usual
         if is_rare or is_frequent:
             shown = f"[{interval.low:.1%}, {interval.high:.1%}]"
             broken.append(f"'{name}' {usual:.1%} → {count / now.n:.1%} {shown} of {now.n}")
-    text = "; ".join(broken) or f"every class between {_LEAST_SHARE:.0%} and {_GREATEST_SHARE:.0%}"
+    text = "; ".join(broken) or f"every class between {least:.0%} and {most:.0%}"
     return RuleFinding("class_share", "class_skew", bool(broken), f"predicted classes: {text}")
 
 
@@ -132,7 +135,7 @@ def degenerate_decision(window: Window) -> RuleFinding | None:
 
 
 def shifted_means(window: Window) -> RuleFinding | None:
-    """Compare means in standard errors, corrected; broken if one moved surely and by 0.2 sd."""
+    """Compare means in standard errors, corrected; broken if one moved surely and by enough."""
     pairs = {
         name: (then, now)
         for name, then in window.reference.profile.columns.items()
@@ -145,31 +148,32 @@ def shifted_means(window: Window) -> RuleFinding | None:
     for name, pair in pairs.items():
         found = mean_shift(*pair)
         p_value = (found.p_value or 0.0) * len(pairs)
-        if p_value < window.spec.monitoring.alpha and found.effect > _DEVIATIONS / 10.0:
+        if p_value < window.spec.monitoring.alpha and found.effect > window.thresholds.mean_shift:
             moved.append(f"{name}: {found.detail}")
     text = "; ".join(moved[:5]) or "no mean has moved surely"
     return RuleFinding("mean_shift", "data_drift", bool(moved), text)
 
 
 def low_confidence(window: Window) -> RuleFinding | None:
-    """Count answers with less than 0.5 confidence: surely above 30 %, and more than out of fold."""
+    """Count unsure answers: surely above a share, and more than out of fold."""
     profiles = _confidence(window)
     if profiles is None:
         return None
     before, now = profiles
-    count, usual = _below(now, _LOW_CONFIDENCE), _below(before, _LOW_CONFIDENCE) / before.n
+    bound, most = window.thresholds.low_confidence, window.thresholds.low_confidence_share
+    count, usual = _below(now, bound), _below(before, bound) / before.n
     interval = binomtest(count, now.n).proportion_ci(_INTERVAL)
     text = (
-        f"{count / now.n:.1%} of {now.n} answers below confidence {_LOW_CONFIDENCE} "
+        f"{count / now.n:.1%} of {now.n} answers below confidence {bound:g} "
         f"[{interval.low:.1%}, {interval.high:.1%}], {usual:.1%} in training, "
-        f"above {_LOW_SHARE:.0%} is too many"
+        f"above {most:.0%} is too many"
     )
-    broken = interval.low > max(_LOW_SHARE, usual)
+    broken = interval.low > max(most, usual)
     return RuleFinding("low_confidence", "confidence", bool(broken), text)
 
 
 def mean_confidence(window: Window) -> RuleFinding | None:
-    """Watch the mean confidence: surely below 0.6, and below what it was out of fold."""
+    """Watch the mean confidence: surely below a bound, and below what it was out of fold."""
     profiles = _confidence(window)
     if profiles is None:
         return None
@@ -177,7 +181,7 @@ def mean_confidence(window: Window) -> RuleFinding | None:
     error = now.std / np.sqrt(now.n)
     high = now.mean + 2.576 * error  # 99 %
     text = f"mean confidence {before.mean:.3f} → {now.mean:.3f}, at most {high:.3f}"
-    broken = high < min(_LEAST_MEAN_CONFIDENCE, before.mean)
+    broken = high < min(window.thresholds.mean_confidence, before.mean)
     return RuleFinding("mean_confidence", "confidence", bool(broken), text)
 
 
@@ -214,4 +218,5 @@ def _named(window: Window, ending: str) -> list[tuple[Any, Any]]:
 
 def _below(profile: NumberProfile, bound: float) -> int:
     """Return how many values lie below one of the profile's edges."""
-    return int(profile.counts[: int(np.searchsorted(profile.edges, bound)) + 1].sum())
+    place = int(np.searchsorted(profile.edges, bound - 1e-9))  # an edge may lie next to its number
+    return int(profile.counts[: place + 1].sum())

@@ -7,6 +7,7 @@ that the model is trained again by its age.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from noria.spec.catalog import DRIFT_RULES
 from noria.spec.model import ProjectSpec
 
 
@@ -121,7 +122,19 @@ def idle_keys(spec: ProjectSpec) -> Iterator[str]:
         if found and not holds(spec):
             for key in sorted(found):
                 yield f"{table}.{key}: has no effect here, it needs {text}; leave it out"
+    yield from _idle_thresholds(spec)
     yield from _idle_names(spec)
+
+
+def _idle_thresholds(spec: ProjectSpec) -> Iterator[str]:
+    """Yield the bounds of rules that the spec does not name."""
+    for key in sorted(spec.monitoring.thresholds.model_fields_set):
+        rule = next(rule for rule in sorted(DRIFT_RULES) if key.startswith(rule))
+        if rule not in spec.monitoring.rules:
+            yield (
+                f"monitoring.thresholds.{key}: has no effect here, it needs '{rule}' in "
+                "monitoring.rules; leave it out"
+            )
 
 
 # Names in a list that only classes have: of gates, triggers and rules.

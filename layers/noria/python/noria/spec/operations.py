@@ -11,6 +11,37 @@ from noria.spec.section import Fraction, Section
 # 100, 2 more missing values of 100. A shift of 0.3 deviations has a KS distance of 0.12.
 _EFFECTS = {"ks": 0.08, "chi_square": 0.08, "term_shares": 0.04, "missing_share": 0.02}
 
+_CONFIDENCE_STEP = 0.005  # of the bins in `noria.monitoring.reference`
+
+
+class ThresholdsSection(Section):
+    """Where the rules that `monitoring.rules` names break: table `[monitoring.thresholds]`.
+
+    A key begins with its rule's name, and has no effect where that rule is not named. Shares are
+    of the answers in a window. Confidence is counted in steps of 0.005.
+    """
+
+    class_share_least: Fraction = 0.10  # of a predicted class: surely below it
+    class_share_most: Fraction = 0.90  # surely above it
+    low_confidence: Fraction = 0.5  # an answer below it is unsure
+    low_confidence_share: Fraction = 0.30  # of unsure answers: surely above it
+    mean_confidence: Fraction = 0.60  # of all answers: surely below it
+    drifted_share: Fraction = 0.15  # of the columns
+    drifted_share_breaks: Literal["above", "from"] = "above"  # "from": that very share breaks too
+    mean_shift: float = Field(default=0.2, gt=0.0)  # of a mean, in deviations of training
+    text_score: Fraction = 0.5  # of the parts below, added up: above it
+    text_score_lengths: Fraction = 0.3  # for text lengths that have moved
+    text_score_classes: Fraction = 0.4  # for predicted classes that have moved
+    text_score_words: Fraction = 0.3  # for more rare words
+    text_score_growth: float = Field(default=1.2, gt=1.0)  # of the mean share of rare words
+
+    @field_validator("low_confidence")
+    @classmethod
+    def _is_counted(cls, value: float) -> float:
+        if abs(value / _CONFIDENCE_STEP - round(value / _CONFIDENCE_STEP)) > 1e-6:
+            raise ValueError("must be a multiple of 0.005: confidence is counted in such steps")
+        return value
+
 
 class MonitoringSection(Section):
     """What is looked at, how often, and how sure a finding must be."""
@@ -28,6 +59,7 @@ class MonitoringSection(Section):
     effects: dict[str, float] = Field(default_factory=lambda: dict(_EFFECTS))  # decide; others tell
     ignore: tuple[str, ...] = ()  # columns that may move
     rules: tuple[str, ...] = ("class_share", "low_confidence")  # by name, beside the statistics
+    thresholds: ThresholdsSection = ThresholdsSection()
     min_labels: int = Field(default=50, ge=20)
     label_hours: int = Field(default=48, ge=1, le=720)  # labels that came in this time count
     record_id_days: int = Field(default=7, ge=1, le=90)  # how far back a record id is looked for

@@ -9,7 +9,13 @@ from datetime import datetime
 
 from noria.errors import ModelCorruptError, SettingsError
 from noria.monitoring.checks import checked_window, of_inputs, quantiles, then_and_now
-from noria.monitoring.evidence import Policy, accumulated, judged_report, observations
+from noria.monitoring.evidence import (
+    Observation,
+    Policy,
+    accumulated,
+    judged_report,
+    observations,
+)
 from noria.monitoring.lineage import training_files
 from noria.monitoring.prediction_log import read_reference
 from noria.monitoring.reference import Reference
@@ -70,7 +76,8 @@ def check_batch(
     Notes
     -----
     Each batch is one window. Where `batch.windows_in_a_row` is more than one, evidence adds up
-    over batches; else each batch is judged alone. Answers to rows that the model was trained on
+    over batches; else each batch is judged alone, and only since when a drift has held in all of
+    them is kept. Answers to rows that the model was trained on
     are not compared, and such rows are not filed: it is surer of them than of new ones.
 
     Raises
@@ -151,24 +158,28 @@ class _Checking:
         )
 
     def _judged(self, state: ProjectState, report: DriftReport) -> DriftReport:
+        if not report.windows.long.is_sufficient:
+            return judged_report(report, (), ())
         policy = Policy(self._spec.monitoring.alpha, self._spec.batch.windows_in_a_row)
         found = observations(report, policy)
 
         def judged(stored: Suspicions) -> tuple[Suspicions, DriftReport]:
             before = of_version(stored, report.model_version)
+            is_new = before.job_id != report.job_id
+            if is_new and policy.n_windows == 1:  # judged alone; only since when it holds is kept
+                held = {name: s for name, s in before.known.items() if _holds(found.get(name))}
+                before = replace(before, known=held)
             after, confirmed, suspected = accumulated(
-                before if policy.n_windows > 1 else Suspicions(),
+                before,
                 found,
                 policy,
                 model_version=report.model_version,
                 at=report.at,
-                is_new=report.windows.long.is_sufficient and before.job_id != report.job_id,
+                is_new=is_new,
             )
             after = replace(after, job_id=report.job_id)
             return after, judged_report(report, confirmed, suspected)
 
-        if policy.n_windows == 1:  # nothing is kept between batches
-            return judged(Suspicions())[1]
         return update_suspicions(state, self._spec.name, BATCH_SUSPICIONS, judged)
 
     def _file(self, window: WindowProfile) -> None:
@@ -190,6 +201,10 @@ class _Checking:
         for key in training_files(self._store, self._spec.name, self._version):
             if is_upload_of(key, digest.hexdigest()):
                 yield key.rpartition("/")[2]
+
+
+def _holds(observation: Observation | None) -> bool:
+    return observation is not None and observation.holds
 
 
 def _merged(store: ArtifactStore, reference: Reference, plan: BatchPlan) -> WindowProfile:
