@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cli.display import console, outcome_line
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import follow_execution, new_run_id
+from cli.training import follow_execution, new_run_id, upload
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
@@ -43,6 +44,10 @@ def batch(
     limit: Annotated[
         int | None, typer.Option(help="Only the first rows, for a try.", min=1)
     ] = None,
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(help="A table to join, instead of the newest in the inbox.", exists=True),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     stage: Stage = LOCAL,
     as_json: Json = False,
@@ -50,7 +55,8 @@ def batch(
     """Score a whole file: an answer for every good row, a reason for every other one."""
     with told():
         target, job_id = Target(stage), new_run_id()
-        put_batch(target, checked(project), job_id, file.name, file, limit)
+        tables = upload(target, checked(project), [(path.name, path) for path in table or ()])
+        put_batch(target, project, job_id, file.name, file, limit=limit, tables=tables)
         _shown(target, followed(target, project, job_id, quiet=as_json), output, as_json=as_json)
 
 
@@ -60,10 +66,12 @@ def put_batch(
     job_id: str,
     filename: str,
     content: Path | bytes,
+    *,
     limit: int | None = None,
+    tables: Sequence[str] = (),
 ) -> None:
-    """Name a job, then upload its file, which starts it."""
-    job = {"filename": filename, "limit": limit}
+    """Name a job and the tables to join, then upload its file, which starts it."""
+    job = {"filename": filename, "limit": limit, "tables": tables}
     target.artifacts.put(batch_key(project, job_id, JOB), canonical_json(job))
     key = f"{batch_inbox_prefix(project)}{job_id}/{filename}"
     if isinstance(content, bytes):

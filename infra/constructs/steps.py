@@ -38,7 +38,7 @@ _CHANGES_STATE = ("dynamodb:GetItem", "dynamodb:PutItem")
 ALIAS_KEYS, CLAIM_KEYS, _STATE_KEYS = "project#*", "claims#*", "state#*"
 _ANSWERS = ("profiles/*", "answers/*", "labels/*")
 _JOIN_DISK_MB = 4096  # tables to join lie on disk
-_PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end, so it lies on disk
+_PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end; tables are joined from disk
 _SOURCE_LISTS = ("runs/*/source-keys.json", "monitoring/*/source-keys.json")
 _TRAIN_ROWS = ("datasets/*/manifest.json", "datasets/*/train/*")
 
@@ -111,7 +111,7 @@ STEPS: dict[str, Step] = {
     "write_monitoring_report": Step(("monitoring/*",), ("monitoring/*",), layer="report_runtime"),
     # Of whole files.
     "plan_batch": Step(
-        ("batch-inbox/*", "batches/*", "batch-results/*/values/*", "models/*"),
+        ("batch-inbox/*", "inbox/*", "batches/*", "batch-results/*/values/*", "models/*"),
         ("batches/*",),
         ("dynamodb:GetItem",),
         layer="batch_runtime",

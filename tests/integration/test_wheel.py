@@ -10,10 +10,11 @@ import urllib.request
 
 import pytest
 
+from cli.batch import put_batch
 from cli.samples.files import sample_files
 from infra.local.emulator import LAYERS
 from infra.local.limits import WORKERS
-from noria.storage.keys import model_key
+from noria.storage.keys import OUTCOME, batch_key, model_key
 from tests.benchmarks.load import load
 from tests.support.stages import workers_of
 from tests.support.wheel import PROJECT, noisy_rows, promote, rows, train
@@ -232,6 +233,23 @@ def test_a_batch_answers_good_items_and_names_bad_ones(target):
 
 
 @pytest.mark.usefixtures("first")
+@pytest.mark.usefixtures("first")
+def test_a_file_of_reviews_is_joined_with_the_newest_tables_of_the_inbox(target):
+    """Those that the training was given: whoever scores gives the reviews alone."""
+    files = dict(sample_files(PROJECT, n_rows=300, seed=21))
+    (reviews,) = [name for name in files if "user" not in name and "business" not in name]
+    put_batch(target, PROJECT, "reviews", reviews, files[reviews])
+    key, deadline = batch_key(PROJECT, "reviews", OUTCOME), time.monotonic() + 120.0
+    while not target.artifacts.exists(key):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    outcome = json.loads(target.artifacts.get(key))
+    assert (outcome["outcome"], outcome["without_tables"]) == ("BatchCompleted", [])
+    assert [name.rpartition("/")[2] for name in outcome["tables"]] == sorted(
+        (name for name in files if name != reviews), reverse=True
+    )
+
+
 def test_scopes_and_problems_over_http(target):
     """No key 403, user key on an admin route 403, unknown project 404, bad row 422."""
     assert target.call("GET", "/projects/messages/history").status == 403

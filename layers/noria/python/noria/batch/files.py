@@ -70,10 +70,15 @@ class RowsFile:
             header, self._first_line = _named(header, aliases), n_lines + 1
         self.layout = FileLayout(is_json, header, delimiter, aliases if is_json else {})
 
-    def require_columns(self, columns: Mapping[str, ColumnContract]) -> None:
-        """Refuse a table that the model cannot take; of JSON each row has its own columns."""
+    def require_columns(
+        self, columns: Mapping[str, ColumnContract], joined: Sequence[str] = ()
+    ) -> None:
+        """Refuse a table that the model cannot take; of JSON each row has its own columns.
+
+        `joined` are columns that other tables give.
+        """
         if not self.layout.is_json:
-            require_columns(self.name, self.layout.header, columns)
+            require_columns(self.name, (*self.layout.header, *joined), columns)
 
     def parts(self, limit: int | None = None) -> Iterator[Part]:
         """Yield the records in parts, the first `limit` of them; too many are refused."""

@@ -117,6 +117,11 @@ class Tables:
                     record.cells.update(find("" if key is None else str(key)))
             yield record
 
+    def look_up(self, number: int, key: str | None) -> dict[str, Any]:
+        """Return the columns that a join, by its number, gives a key; gaps without a match."""
+        found: dict[str, Any] = self._find[number](key or "")
+        return found
+
     def _finder(self, number: int) -> Any:
         query = f"SELECT cells FROM t{number} WHERE key = ?"  # noqa: S608 - a number
         nothing = dict.fromkeys(self._joins[number].columns)

@@ -16,6 +16,7 @@ class JobRequest:
     filename: str
     limit: int | None = None  # rows to score at most
     created_at: str = ""  # UTC, ISO 8601
+    tables: tuple[str, ...] = ()  # keys of files to join, instead of the newest ones
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class BatchPlan:
     whole: WholeDecision | None = None  # None: each row is decided alone
     top_share: float | None = None  # of plans before `whole`: read, no longer acted on
     is_profiled: bool = False  # its rows are evidence for monitoring
+    tables: tuple[str, ...] = ()  # keys of the files that are joined to its rows
+    without_tables: tuple[str, ...] = ()  # patterns of those that there are none of
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ class BatchOutcome:
     drifted: tuple[str, ...] = ()  # columns and rules
     drift_key: str | None = None
     released_at: str | None = None  # when a person published what was held back
+    tables: tuple[str, ...] = ()  # keys of the files that were joined
+    without_tables: tuple[str, ...] = ()  # patterns of those that there were none of
 
     @property
     def event(self) -> str:

@@ -113,6 +113,8 @@ def close_batch(
         model_version=plan.model_version,
         n_bytes=plan.n_bytes,
         edges=plan.edges,
+        tables=plan.tables,
+        without_tables=plan.without_tables,
         health=found.health,
         drifted=found.drifted,
         drift_key=found.drift_key,
@@ -194,6 +196,8 @@ class _Closing:
             text += f", {counts.n_refused:,} refused"
         if counts.n_imputed:
             text += f", {counts.n_imputed:,} with gaps filled in"
+        if self._plan.without_tables:
+            text += f", without the tables {', '.join(self._plan.without_tables)}"
         is_many = share > limit
         if is_many:
             text += f"; {share:.1%} refused, more than {limit:.1%} (batch.max_refused_fraction)"

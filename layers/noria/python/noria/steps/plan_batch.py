@@ -1,12 +1,13 @@
 """Read a file to score once: refuse it with a reason, or cut it into parts of whole records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from noria.batch.files import RowsFile, opened_rows
 from noria.batch.jobs import job_id_of, requested_job
-from noria.batch.results import merged_spread, quantile
+from noria.batch.joining import BatchJoins, columns_of
+from noria.batch.results import merged_spread, quantile, table_bytes
 from noria.errors import DatasetSchemaError, NoChampionError
 from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
@@ -92,7 +93,8 @@ def plan_batch(
     )
     try:
         champion = aliases.read(spec.name).require_champion()
-        plan = _Planning(spec, store, plan).run(champion)
+        named = requested[1].tables if requested else ()
+        plan = _Planning(spec, store, plan, named).run(champion)
     except (DatasetSchemaError, NoChampionError) as error:
         plan = replace(plan, reasons=(error.message,))
     # A slower attempt of this execution may have been first, and its parts be scored already.
@@ -110,16 +112,21 @@ def _result(plan: BatchPlan, spec: ProjectSpec) -> PlanBatchResult:
 class _Planning:
     """One pass over the file."""
 
-    def __init__(self, spec: ProjectSpec, store: SearchableStore, plan: BatchPlan) -> None:
-        self._spec, self._store, self._plan = spec, store, plan
+    def __init__(
+        self, spec: ProjectSpec, store: SearchableStore, plan: BatchPlan, named: Sequence[str]
+    ) -> None:
+        """`named` are keys of tables to join."""
+        self._spec, self._store, self._plan, self._named = spec, store, plan, named
 
     def run(self, model_version: str) -> BatchPlan:
         """Write the parts; return the plan with them and with the model."""
         predictor = load_model_version(self._store, self._spec.name, model_version)
         source, name = self._plan.source_key, self._plan.filename
-        with opened_rows(lambda: self._store.open(source), name, self._spec) as file:
-            file.require_columns(predictor.columns)
-            parts = tuple(self._written(file))
+        with (
+            opened_rows(lambda: self._store.open(source), name, self._spec) as file,
+            BatchJoins(self._spec, self._store, predictor.columns, self._named) as joins,
+        ):
+            parts = tuple(self._written(file, joins, predictor))
         if not parts:
             raise DatasetSchemaError(f"{name}: the file holds no records", file=name)
         return replace(
@@ -131,9 +138,15 @@ class _Planning:
             edges=self._edges(predictor),
             whole=_whole(predictor, self._spec),
             is_profiled=self._is_profiled(model_version),
+            tables=joins.tables,
+            without_tables=joins.without,
         )
 
-    def _written(self, file: RowsFile) -> Iterator[PlannedPart]:
+    def _written(
+        self, file: RowsFile, joins: BatchJoins, predictor: Predictor
+    ) -> Iterator[PlannedPart]:
+        if not file.layout.is_json:  # before a row is read
+            self._prepare(file, joins, predictor, set(file.layout.header))
         for number, part in enumerate(file.parts(self._plan.limit)):
             if number >= _MAX_PARTS:
                 raise DatasetSchemaError(
@@ -141,9 +154,21 @@ class _Planning:
                     "cut it into several",
                     file=file.name,
                 )
+            if number == 0 and file.layout.is_json:
+                self._prepare(file, joins, predictor, columns_of(file.layout, part))
+            if joins.names:
+                key = part_key(self._spec.name, self._plan.job_id, "joined", number)
+                table = joins.joined(part, file.layout)
+                self._store.put(key, table_bytes(table, "parquet", with_header=False))
             key = part_key(self._spec.name, self._plan.job_id, "input", number)
             self._store.put(key, part.body)
             yield PlannedPart(part.first_line, len(part.body))
+
+    def _prepare(
+        self, file: RowsFile, joins: BatchJoins, predictor: Predictor, names: set[str]
+    ) -> None:
+        joins.prepare(file.name, names)
+        file.require_columns(predictor.columns, joins.names)
 
     def _is_profiled(self, model_version: str) -> bool:
         """Return whether the rows are evidence: a try of the first rows is none."""

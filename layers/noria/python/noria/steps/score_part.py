@@ -3,9 +3,11 @@
 import gzip
 from dataclasses import dataclass
 
+from noria.batch.joining import with_joined
 from noria.batch.parts import Part
 from noria.batch.reading import read_part
 from noria.batch.results import Bands, part_counts, part_table, refused_lines, table_bytes
+from noria.batch.whole import read_stream
 from noria.columnar.models import BatchModels
 from noria.errors import BatchCancelledError, SettingsError
 from noria.ports import ArtifactStore
@@ -58,9 +60,12 @@ def score_part(
     records = read_part(
         Part(plan.parts[number].first_line, body),
         plan.layout,
-        list(model.predictor.columns),
+        [*model.predictor.columns, *_keys(plan, spec)],
         ids,
     )
+    if plan.tables:
+        joined = read_stream(artifacts.get(part_key(project, job_id, "joined", number)))
+        records = with_joined(records, joined)
     answers = model.answer(records.cells, len(records.lines))
     table = part_table(records, answers, model.predictor, ids, _bands(plan, spec))
     counts = part_counts(records, answers, model.predictor, table)
@@ -78,6 +83,11 @@ def score_part(
         artifacts.put(part_key(project, job_id, "profile", number), body)
     artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
     return ScorePartResult(counts.n_answered, counts.n_refused)
+
+
+def _keys(plan: BatchPlan, spec: ProjectSpec) -> list[str]:
+    """Return the columns by which tables are joined: a row with one of them is no stranger."""
+    return [join.key for join in spec.dataset.joins] if plan.tables else []
 
 
 def _bands(plan: BatchPlan, spec: ProjectSpec) -> Bands | None:

@@ -138,7 +138,7 @@ def batch_key(project: str, job_id: str, name: str) -> str:
 
 
 def part_key(project: str, job_id: str, kind: str, number: int) -> str:
-    """Return a part of a batch job: of its `input`, `answers`, `refused`, `profile`, `summary`."""
+    """Return a part of a job: `input`, `joined`, `answers`, `refused`, `profile`, `summary`."""
     return batch_key(project, job_id, f"{kind}/{number:06d}")
 
 
