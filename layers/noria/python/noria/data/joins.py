@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from noria.data.parsing import RawRecord
+from noria.data.parsing import RawCells, RawRecord
 from noria.errors import DatasetSchemaError
 from noria.spec.model import JoinSection
 
@@ -117,9 +117,9 @@ class Tables:
                     record.cells.update(find("" if key is None else str(key)))
             yield record
 
-    def look_up(self, number: int, key: str | None) -> dict[str, Any]:
+    def look_up(self, number: int, key: str | None) -> RawCells:
         """Return the columns that a join, by its number, gives a key; gaps without a match."""
-        found: dict[str, Any] = self._find[number](key or "")
+        found: RawCells = self._find[number](key or "")
         return found
 
     def _finder(self, number: int) -> Any:
