@@ -95,7 +95,8 @@ def _noria(project: str, candidate: str, n_rows: int, *, is_monitored: bool) -> 
         Promotion(project, "v1", "v1", 0, "manual", "b", "b", "2026-01-01T00:00:00+00:00")
     )
     spec = load_project(project, PROJECTS)
-    batch = {"monitored": is_monitored, "on_drift": "score"}
+    # Peers give no inputs back.
+    batch = {"monitored": is_monitored, "on_drift": "score", "include_inputs": False}
     spec = spec.model_copy(update={"batch": spec.batch.model_copy(update=batch)})
     key = f"batch-inbox/{project}/j/rows.csv"
     (root / key).parent.mkdir(parents=True)

@@ -1,8 +1,11 @@
 """Rows of a part answered in order, bad ones named."""
 
+import csv
 import gzip
+import io
 import json
 
+import pyarrow.parquet
 import pytest
 
 from noria.data.versions import decode_rows
@@ -112,3 +115,35 @@ def test_rows_of_a_single_column_of_parquet_are_rows_also_where_they_are_empty()
     closed = jobs.run(parquet_file([{"x": 1.0}, {"x": None}, {"x": 2.0}]), "rows.parquet")
     assert len(jobs.answers(closed)) == 2
     assert [row["line"] for row in decode_rows(jobs.store.get(closed.refused_key))] == [3]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_the_files_own_columns_come_back_where_the_spec_says_so(form):
+    """As they were, aliases under their column's name; the page and the summary do not show them."""
+    jobs = Jobs(include_inputs=True, format=form)
+    body = b"id,X,prediction,note\n" + b"".join(
+        b"i%d,%d,old,n %d\n" % (k, k % 10, k) for k in range(150)
+    )
+    closed = jobs.run(body)
+    found = jobs.store.get(closed.result_key)
+    rows = {
+        "csv": lambda: list(csv.DictReader(io.StringIO(found.decode()))),
+        "jsonl": lambda: [json.loads(line) for line in found.splitlines()],
+        "parquet": lambda: pyarrow.parquet.read_table(io.BytesIO(found)).to_pylist(),
+    }[form]()
+    assert [(row["id"], row["x"], row["note"], row["input_prediction"]) for row in rows] == [
+        (f"i{k}", str(k % 10), f"n {k}", "old") for k in range(150)
+    ]
+    assert [float(row["prediction"]) for row in rows] == [2.0 * (k % 10) + 1 for k in range(150)]
+    counts = jobs.outcome().counts
+    assert counts.columns == ("line", "id", "prediction")
+    assert set(counts.head[0]) == {"line", "id", "prediction"}
+
+
+def test_of_json_lines_the_models_columns_come_back():
+    """Each line has its own; a result has the same columns in all parts."""
+    jobs = Jobs(include_inputs=True)
+    lines = [json.dumps({"id": f"i{k}", "x": k % 10, f"other{k}": k}) for k in range(150)]
+    rows = jobs.answers(jobs.run("\n".join(lines).encode(), "rows.jsonl"))
+    assert [(row["id"], row["x"]) for row in rows] == [(f"i{k}", str(k % 10)) for k in range(150)]
+    assert set(rows[0]) == {"line", "id", "prediction", "x"}

@@ -67,6 +67,21 @@ def part_table(
     return pa.table(columns)
 
 
+def with_inputs(
+    table: pa.Table, records: Records, answers: BatchAnswers, names: Sequence[str]
+) -> pa.Table:
+    """Return the table of answers with columns of the file as they were, after its own.
+
+    One that is named like a column of the answers is `input_<name>`; ids are there already.
+    """
+    places = pa.array(answers.places)
+    for name in names:
+        if name in records.cells and f"id_{name}" not in table.column_names:
+            shown = f"input_{name}" if name in table.column_names else name
+            table = table.append_column(shown, records.cells[name].take(places))
+    return table
+
+
 class Bands:
     """Names of how much a row is worth, at edges that are fixed before the batch."""
 

@@ -123,6 +123,8 @@ class BatchSection(Section):
 
     # Columns of the file that come back with each answer; what a file lacks is left out.
     id_columns: tuple[str, ...] = ()
+    # Whether the file's columns come back too, as they were; of JSON lines the model's columns.
+    include_inputs: bool = False
     rows_per_part: int = Field(default=20_000, ge=100, le=200_000)
     max_concurrency: int = Field(default=50, ge=1, le=1000)  # parts at once, beside predict
     max_rows: int = Field(default=10_000_000, ge=1, le=100_000_000)

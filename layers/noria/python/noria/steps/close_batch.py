@@ -271,7 +271,9 @@ class _Closing:
         def bodies() -> Iterator[bytes]:
             for number, body in enumerate(self._bodies("answers")):
                 table = whole.decided(read_stream(body))
-                head.extend(table.slice(0, len(counts.head) - len(head)).to_pylist())
+                # Inputs that come back are not shown: they may be personal.
+                shown = table.select(counts.columns)
+                head.extend(shown.slice(0, len(counts.head) - len(head)).to_pylist())
                 found.append(
                     class_counts(names, outputs_of(table, names), decided_in(table, names))
                 )

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from noria.batch.joining import with_joined
 from noria.batch.parts import Part
 from noria.batch.reading import read_part
-from noria.batch.results import Bands, part_counts, part_table, refused_lines, table_bytes
+from noria.batch.results import (
+    Bands,
+    part_counts,
+    part_table,
+    refused_lines,
+    table_bytes,
+    with_inputs,
+)
 from noria.batch.whole import read_stream
 from noria.columnar.models import BatchModels
 from noria.errors import BatchCancelledError, SettingsError
@@ -55,13 +62,14 @@ def score_part(
     if plan.model_version is None or plan.layout is None:
         raise SettingsError(f"batch job {job_id} was refused; there is nothing to score")
     model = models.get(project, plan.model_version)
-    ids = spec.id_columns
+    ids, layout = spec.id_columns, plan.layout
+    inputs = layout.header or tuple(model.predictor.columns) if spec.batch.include_inputs else ()
     body = artifacts.get(part_key(project, job_id, "input", number))
     records = read_part(
         Part(plan.parts[number].first_line, body),
-        plan.layout,
+        layout,
         [*model.predictor.columns, *_keys(plan, spec)],
-        ids,
+        (*ids, *inputs),
     )
     if plan.tables:
         joined = read_stream(artifacts.get(part_key(project, job_id, "joined", number)))
@@ -69,6 +77,7 @@ def score_part(
     answers = model.answer(records.cells, len(records.lines))
     table = part_table(records, answers, model.predictor, ids, _bands(plan, spec))
     counts = part_counts(records, answers, model.predictor, table)
+    table = with_inputs(table, records, answers, [name for name in inputs if name not in ids])
     # What is decided together is written by whoever sees all parts.
     form = spec.batch.format if plan.whole is None else "parquet"
     artifacts.put(
