@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cli.display import console, outcome_line
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import follow_execution, new_run_id, upload
+from cli.training import follow_execution, new_run_id
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
@@ -24,6 +25,7 @@ from noria.storage.keys import (
     REPORT_HTML,
     batch_inbox_prefix,
     batch_key,
+    table_key,
 )
 
 _POLL_SECONDS = 0.5
@@ -55,8 +57,9 @@ def batch(
     """Score a whole file: an answer for every good row, a reason for every other one."""
     with told():
         target, job_id = Target(stage), new_run_id()
-        tables = upload(target, checked(project), [(path.name, path) for path in table or ()])
-        put_batch(target, project, job_id, file.name, file, limit=limit, tables=tables)
+        put_batch(
+            target, checked(project), job_id, file.name, file, limit=limit, tables=table or ()
+        )
         _shown(target, followed(target, project, job_id, quiet=as_json), output, as_json=as_json)
 
 
@@ -68,16 +71,20 @@ def put_batch(
     content: Path | bytes,
     *,
     limit: int | None = None,
-    tables: Sequence[str] = (),
+    tables: Sequence[Path] = (),
 ) -> None:
-    """Name a job and the tables to join, then upload its file, which starts it."""
-    job = {"filename": filename, "limit": limit, "tables": tables}
+    """Upload the tables to join and name the job, then upload its file, which starts it."""
+    client, bucket = target.client("s3"), target.outputs["DataBucket"]
+    keys = [table_key(project, job_id, table.name) for table in tables]
+    for table, place in zip(tables, keys, strict=True):
+        client.upload_file(str(table), bucket, place)
+    job = {"filename": filename, "limit": limit, "tables": keys}
     target.artifacts.put(batch_key(project, job_id, JOB), canonical_json(job))
     key = f"{batch_inbox_prefix(project)}{job_id}/{filename}"
     if isinstance(content, bytes):
         target.artifacts.put(key, content)
     else:
-        target.client("s3").upload_file(str(content), target.outputs["DataBucket"], key)
+        client.upload_file(str(content), bucket, key)
 
 
 def cancel_batch(
@@ -88,7 +95,8 @@ def cancel_batch(
     """Stop a batch before its next part; no results are written."""
     with told():
         target = Target(stage)
-        if not target.artifacts.exists(batch_key(checked(project), job_id, PLAN)):
+        at = partial(batch_key, checked(project), job_id)
+        if target.artifacts.exists(at(OUTCOME)) or not target.artifacts.exists(at(PLAN)):
             raise ValueError(f"project '{project}' has no running batch job '{job_id}'")
         target.artifacts.put(batch_key(project, job_id, CANCELLED), canonical_json({}))
         console.print(f"batch {job_id} stops before its next part", markup=False)

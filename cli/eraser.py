@@ -263,7 +263,8 @@ class Eraser:
         summary = part_key(self._spec.name, job, "summary", number)
         if summary in by_key:
             self._rewrite(summary, self._record.without_head_rows)
-        for kind in ("answers", "refused", "input"):  # the input last: it tells which part it is
+        # The input last: it tells which part it is.
+        for kind in ("answers", "refused", "joined", "input"):
             key = part_key(self._spec.name, job, kind, number)
             if versions := by_key.get(key):
                 self._done.deleted.append(key)

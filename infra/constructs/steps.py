@@ -122,15 +122,22 @@ STEPS: dict[str, Step] = {
         ("batches/*", "models/*"), ("batches/*",), layer="batch_runtime", is_scoring=True
     ),
     "check_batch": Step(
-        ("batches/*", "batch-inbox/*", "models/*", "monitoring/*", "datasets/*/manifest.json"),
-        ("profiles/*", "monitoring/*"),
+        (
+            "batches/*",
+            "batch-inbox/*",
+            "models/*",
+            "monitoring/*",
+            "profiles/*",
+            "datasets/*/manifest.json",
+        ),
+        ("batches/*", "monitoring/*"),
         ("dynamodb:GetItem",),
         is_heavy=True,
         state=_CHANGES_STATE,
     ),
     "close_batch": Step(
         ("batches/*",),
-        ("batches/*", "batch-results/*"),
+        ("batches/*", "batch-results/*", "profiles/*"),
         layer="batch_runtime",
         is_heavy=True,
         disk_mb=_PARQUET_DISK_MB,

@@ -89,7 +89,8 @@ class Jobs:
         self.store, self.aliases = MemoryArtifacts(), MemoryAliases()
         self.clock, self.models = SteppingClock(), BatchModels(self.store)
         self.state = MemoryState()
-        watched = {REFERENCE: _reference(self.spec)} if is_watched else {}
+        self.reference = _reference(self.spec)
+        watched = {REFERENCE: self.reference} if is_watched else {}
         self.promote("v1", {**(bundle or tiny_bundle()), **watched})
 
     def promote(self, version: str, bundle: Mapping[str, bytes]) -> None:

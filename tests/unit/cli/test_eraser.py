@@ -109,6 +109,7 @@ def _put_batch(put, job, *, has_ended, first=b"INC-7,as others\n"):
         put(f"{at}/answers/000000", f"line,number,prediction\n2,{ids[0]},a\n".encode())
         put(f"{at}/answers/000001", b"3,INC-70,b\n")
         put(f"{at}/refused/000000", b"")
+        put(f"{at}/joined/000000", b"columns of tables")
         put(f"{at}/summary/000000", to_bytes(_counts(ids[0])))
         put(f"{at}/summary/000001", to_bytes(_counts(OTHER)))
         put(f"{at}/outcome.json", to_bytes(_outcome(job, *ids)))
@@ -138,7 +139,7 @@ def _put_what_is_cleared(put):
     _put_batch(put, "ended", has_ended=True)
 
 
-GONE = [f"batches/quick/ended/{kind}/000000" for kind in ("answers", "refused", "input")]
+GONE = [f"batches/quick/ended/{kind}/000000" for kind in ("answers", "refused", "joined", "input")]
 LEFT = {
     "batches/quick/ended/input/000001": "mentions the id outside an id column",
     "batches/quick/others/input/000001": "mentions the id outside an id column",
@@ -232,7 +233,7 @@ def test_a_batch_without_the_record_is_not_touched(target):
     _erased(target)
     after = dict(_all_versions(target))
     kept = [key for key in before if "/others/" in key or key.endswith(("plan.json", "owner.json"))]
-    assert len(kept) == 15
+    assert len(kept) == 16
     assert {key: after.get(key) for key in kept} == {key: before[key] for key in kept}
 
 

@@ -1,5 +1,6 @@
 """Whether a rollout step passes, waits or is breached."""
 
+import gzip
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from noria.monitoring.profiles import LevelProfile
 from noria.monitoring.sources import PREDICTION
 from noria.promotion.rollout import _one_class
-from tests.support.production import loan_rows
+from noria.storage.hashing import canonical_json
+from noria.storage.hours import hour_name
+from noria.storage.keys import batch_check_id, profile_key
+from tests.support.production import loan_rows, records_of
 from tests.support.rollouts import AT, advance, check_step
 
 
@@ -28,6 +32,18 @@ def _traffic(p, n=120, **challenger):
     ids = p.log(rows, AT)
     other = p.log(rows, AT, version="v2", **challenger)
     return rows, ids, other
+
+
+def test_rows_of_files_are_no_traffic_of_a_rollout(p):
+    """The champion alone answers files: its requests are compared, and without any it waits."""
+    advance(p, 0, 1)
+    p.log(loan_rows(120, seed=8), AT, version="v2")
+    window = p.reference.of(records_of(loan_rows(3000, seed=9)))
+    body = gzip.compress(canonical_json(window.to_dict()))
+    p.store.put(profile_key("loans", "v1", hour_name(AT), batch_check_id("j1")), body)
+    assert check_step(p).verdict == "wait"
+    p.log(loan_rows(120, seed=8), AT)
+    assert check_step(p).verdict == "pass"
 
 
 def test_a_challenger_that_behaves_passes(p):

@@ -13,7 +13,7 @@ from noria.batch import whole
 from noria.data.versions import decode_rows
 from noria.errors import BatchCancelledError, ModelCorruptError
 from noria.inference.predictor import Predictor
-from noria.records.batch import WholeDecision
+from noria.records.batch import BatchCheck, WholeDecision
 from noria.spec.model import BusinessValueSection
 from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
 from tests.support.jobs import Jobs, csv_file
@@ -367,6 +367,55 @@ def test_rows_that_could_not_be_checked_are_held_where_the_spec_holds_drifted_on
     closed = jobs.close(check=None)
     assert closed.outcome == "BatchHeld"
     assert "its rows could not be compared with training" in closed.summary
+
+
+def test_what_is_released_has_the_form_that_it_was_scored_in():
+    """The spec may say another one by then; JSON lines would be called .csv."""
+    jobs = Jobs(is_watched=True, on_drift="hold", format="jsonl")
+    jobs.run(DRIFTED)
+    other = jobs.spec.batch.model_copy(update={"format": "csv"})
+    jobs.spec = jobs.spec.model_copy(update={"batch": other})
+    released = jobs.close(release="j1")
+    assert released.result_key.endswith(".jsonl")
+    assert (
+        len([json.loads(line) for line in jobs.store.get(released.result_key).splitlines()]) == 250
+    )
+
+
+def test_a_release_never_replaces_the_results_of_a_later_file():
+    """Nor do the refused rows of a file that is held lie beside results that are not its own."""
+    jobs = Jobs(is_watched=True, on_drift="hold", results="overwritten")
+    tuesday = jobs.run(csv_file(250, bad={5}), folder="j2")
+    refused = jobs.store.get(tuesday.refused_key)
+    results = jobs.store.get(tuesday.result_key)
+    held = jobs.run(csv_file(250, bad={7, 8}, n_values=4), folder="j1")
+    assert held.outcome == "BatchHeld"
+    released = jobs.close(release="j1")
+    assert released.result_key == "batch-results/p/2026-01-01/j1/rows.csv"
+    assert jobs.store.get(tuesday.result_key) == results
+    assert jobs.store.get(tuesday.refused_key) == refused
+
+
+def test_a_cancellation_after_the_hold_does_not_stop_a_release():
+    """The job had ended."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    jobs.run(DRIFTED)
+    jobs.store.put(batch_key("p", "j1", CANCELLED), b"{}")
+    assert jobs.close(release="j1").outcome == "BatchCompleted"
+
+
+def test_the_page_of_a_held_file_shows_the_decisions_that_a_release_publishes():
+    """Of a campaign the best tenth, not what a threshold says of each row."""
+    jobs = Jobs(_campaign(share=0.1), on_drift="hold")
+    plan = jobs.plan(csv_file(250))
+    for part in range(plan.n_parts):
+        jobs.score(plan.job_id, part)
+    drifted = BatchCheck("batch-j1", "2026", "v1", "drift", 250, ("x",), (), "k", True)
+    assert jobs.close(check=drifted).outcome == "BatchHeld"
+    before = jobs.outcome().counts
+    jobs.close(release="j1")
+    assert before == jobs.outcome().counts
+    assert before.classes["yes"] == 25
 
 
 def test_a_release_changes_no_job_that_is_not_held():

@@ -35,3 +35,20 @@ def test_the_page_says_that_class_shares_differ_and_what_was_done_about_it():
     page = jobs.store.get(result.report_key).decode()
     assert "they differ from training, and the probabilities are corrected for it" in page
     assert '<tr><td>no</td><td class="n">90.0 %</td>' in page
+
+
+def test_the_page_shows_how_the_rows_differ_and_is_drawn_again_without_it():
+    """The check expires before the results; an erasure draws the page after that too."""
+    jobs = Jobs(is_watched=True)
+    jobs.run(csv_file(250, n_values=4))
+
+    def page():
+        request = WriteBatchReportRequest("p", "j1")
+        made = write_batch_report(request, spec=jobs.spec, artifacts=jobs.store)
+        return jobs.store.get(made.report_key).decode()
+
+    assert "These rows beside those of training" in page()
+    assert "Grey: training. Blue: this file." in page()
+    del jobs.store.objects[jobs.outcome().drift_key]
+    assert "These rows beside those of training" not in page()
+    assert "these rows differ from training in x" in page()

@@ -28,7 +28,8 @@ LINE = "line"
 class BatchJoins:
     """The joins that a file needs, with their tables on disk; a context manager.
 
-    A join is needed where the model reads columns of its table and the file has none of them.
+    A join is needed where the model reads columns of its table that the file does not have. It
+    replaces those that the file has, as in training.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class BatchJoins:
         Of the serving bundle.
     named : sequence of str
         Keys of tables that whoever scores the file has chosen; of other tables the newest file
-        in the inbox is taken.
+        in the inbox is taken: a table is a snapshot, one file.
 
     Attributes
     ----------
@@ -44,6 +45,8 @@ class BatchJoins:
         Keys of the tables that are joined.
     without : tuple of str
         Patterns of tables that there are none of: their columns are gaps.
+    unmatched : mapping of pattern to int
+        Rows whose key the table does not have.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class BatchJoins:
         self._joins: list[JoinSection] = []
         self.tables: tuple[str, ...] = ()
         self.without: tuple[str, ...] = ()
+        self.unmatched: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -88,13 +92,20 @@ class BatchJoins:
         needed = [
             join
             for join in self._spec.dataset.joins
-            if set(join.columns) & set(self._columns) and not set(join.columns) & known
+            if set(join.columns) & set(self._columns) - known
         ]
-        found = {join.files: self._key_of(join) for join in needed if join.key in known}
+        found = {join.files: self._file_of(join) for join in needed if self._key(join) in known}
+        if unused := sorted({*self._named} - {*found.values()}):
+            names = [PurePosixPath(key).name for key in unused]
+            raise DatasetSchemaError(
+                f"{file}: the tables {names} are not joined; their names must match "
+                f"{[join.files for join in needed]}, and the file must lack their columns",
+                file=file,
+            )
         self._joins = [join for join in needed if found.get(join.files)]
         missing = [join for join in needed if join not in self._joins]
         for join in missing:
-            self._require_optional(file, join, has_key=join.key in known)
+            self._require_optional(file, join, has_key=self._key(join) in known)
         self.without = tuple(join.files for join in missing)
         self.tables = tuple(str(found[join.files]) for join in self._joins)
         if self._joins:
@@ -103,28 +114,41 @@ class BatchJoins:
 
     def joined(self, part: Part, layout: FileLayout) -> pa.Table:
         """Return the joined columns of a part's readable records, with their lines."""
-        keys = [join.key for join in self._joins]
+        keys = [self._key(join) for join in self._joins]
         records = read_part(part, layout, [*self._columns, *keys], ())
         columns: dict[str, pa.Array] = {LINE: pa.array(records.lines)}
         if self._tables is None:  # no join is needed
             return pa.table(columns)
         for number, join in enumerate(self._joins):
-            wanted = records.cells[join.key].to_pylist()
+            wanted = records.cells[self._key(join)].to_pylist()
             cells = [self._tables.look_up(number, key) for key in wanted]
+            n = sum(all(cell is None for cell in row.values()) for row in cells)
+            self.unmatched[join.files] = self.unmatched.get(join.files, 0) + n
             for name in join.columns:
                 columns[name] = pa.array([as_cell(row[name]) for row in cells], pa.string())
         return pa.table(columns)
 
-    def _key_of(self, join: JoinSection) -> str | None:
-        named = [key for key in self._named if fnmatch(PurePosixPath(key).name, join.files)]
-        if named:
-            return named[-1]
+    def _key(self, join: JoinSection) -> str:
+        """Return what the key's column is called once aliases are replaced."""
+        return self._spec.column_aliases.get(join.key, join.key)
+
+    def _file_of(self, join: JoinSection) -> str | None:
+        """Return the key of a join's table: the named one, else the newest in the inbox."""
+        mine = [key for key in self._named if self._is_of(join, key)]
+        if mine:
+            return mine[-1]
         found = [
             item
             for item in self._store.under(inbox_prefix(self._spec.name))
-            if fnmatch(PurePosixPath(item.key).name, join.files)
+            if self._is_of(join, item.key)
         ]
         return max(found, key=lambda item: (item.modified_at, item.key)).key if found else None
+
+    def _is_of(self, join: JoinSection, key: str) -> bool:
+        """Return whether a file is a join's table: the first pattern that it matches tells."""
+        name = PurePosixPath(key).name
+        first = (other for other in self._spec.dataset.joins if fnmatch(name, other.files))
+        return next(first, None) == join
 
     def _require_optional(self, file: str, join: JoinSection, *, has_key: bool) -> None:
         columns = [self._columns[name] for name in join.columns if name in self._columns]
@@ -133,7 +157,7 @@ class BatchJoins:
         why = (
             f"no table '{join.files}' is in the inbox"
             if has_key
-            else f"the file has no column '{join.key}'"
+            else f"the file has no column '{self._key(join)}'"
         )
         raise DatasetSchemaError(
             f"{file}: {why}, so {sorted(join.columns)} cannot be joined; give the table (noria "
@@ -159,7 +183,8 @@ def columns_of(layout: FileLayout, first: Part) -> set[str]:
     """Return the columns of a file: its header, or those of its first records of JSON."""
     if not layout.is_json:
         return set(layout.header)
-    lines = (decoded(line) for line in physical_lines(first.body))
+    body = first.body.removeprefix(b"\xef\xbb\xbf")
+    lines = (decoded(line) for line in physical_lines(body))
     seen = {name for record in islice(json_records(lines), _LOOKED_AT) for name in record.cells}
     return seen | {name for alias, name in layout.aliases.items() if alias in seen}
 

@@ -72,11 +72,11 @@ def with_inputs(
 ) -> pa.Table:
     """Return the table of answers with columns of the file as they were, after its own.
 
-    One that is named like a column of the answers is `input_<name>`; ids are there already.
+    One that is named like a column of the answers is `input_<name>`.
     """
     places = pa.array(answers.places)
     for name in names:
-        if name in records.cells and f"id_{name}" not in table.column_names:
+        if name in records.cells:
             shown = f"input_{name}" if name in table.column_names else name
             table = table.append_column(shown, records.cells[name].take(places))
     return table

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from noria.data.versions import decode_rows
 from noria.evaluation.metrics import Answers
+from noria.monitoring.baseline import read_baseline
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import ArtifactStore, SearchableStore
@@ -17,7 +19,13 @@ from noria.records.filed_answer import FiledAnswer
 from noria.registry.versions import read_files
 from noria.storage.hours import hour_name, hours_between
 from noria.storage.ids import OLDEST_ANSWER_DAYS, joined_record_id, time_of
-from noria.storage.keys import REFERENCE, answers_prefix, labels_prefix, profile_prefix
+from noria.storage.keys import (
+    REFERENCE,
+    answers_prefix,
+    is_of_batch,
+    labels_prefix,
+    profile_prefix,
+)
 
 _IDS = ("prediction_id", "record_id")
 _GREATEST = 1e100  # of a labelled value: the sum of many squares stays finite
@@ -30,25 +38,41 @@ def read_reference(artifacts: ArtifactStore, project: str, model_version: str) -
     return Reference.from_bytes(files[REFERENCE])
 
 
+def usual_reference(
+    store: SearchableStore, project: str, model_version: str, *, min_rows: int
+) -> Reference:
+    """Return a version's reference profile, with the columns of its baseline where there is one."""
+    reference = read_reference(store, project, model_version)
+    baseline = read_baseline(store, project)
+    if baseline is None or baseline.model_version != model_version:
+        return reference  # a promotion ends the baseline of the model before
+    window = read_window(store, reference, (project, model_version), *baseline.window())
+    return replace(reference, profile=window) if window.n_rows >= min_rows else reference
+
+
 def read_window(
     store: SearchableStore,
     reference: Reference,
     subject: tuple[str, str],
     start: datetime,
     end: datetime,
+    *,
+    with_batches: bool = True,
 ) -> WindowProfile:
     """Return the profile of what a model version answered in whole hours that touch [start, end).
 
     Parameters
     ----------
     subject : (project, model version)
+    with_batches : bool
+        Whether the rows of files count beside those of requests.
 
     Notes
     -----
     One object is in memory at a time; the work grows with the chunks of the log, not its rows.
     """
     window = reference.empty()
-    for _, chunk in read_chunks(store, reference, subject, start, end):
+    for _, chunk in read_chunks(store, reference, subject, start, end, with_batches=with_batches):
         window.add(chunk)
     return window
 
@@ -59,12 +83,15 @@ def read_chunks(
     subject: tuple[str, str],
     start: datetime,
     end: datetime,
+    *,
+    with_batches: bool = True,
 ) -> Iterator[tuple[str, WindowProfile]]:
     """Yield (hour, profile of a chunk) of what `read_window` adds up, in the hours' order."""
     project, model_version = subject
     for hour in hours_between(start, end):
         for found in store.under(profile_prefix(project, model_version, hour)):
-            yield hour, reference.read(json.loads(gzip.decompress(store.get(found.key))))
+            if with_batches or not is_of_batch(found.key):
+                yield hour, reference.read(json.loads(gzip.decompress(store.get(found.key))))
 
 
 def read_outputs(

@@ -41,7 +41,8 @@ def triggers(spec: ProjectSpec, now: Situation) -> list[RetrainingReason]:
 
 def _reasons(spec: ProjectSpec, now: Situation) -> Iterator[RetrainingReason]:
     for finding in now.drift.confirmed:
-        if finding.code in _OF_INPUTS and now.performance.is_surely_good:
+        is_of_labelled = now.drift.job_id is None  # labels are of requests, not of a file's rows
+        if finding.code in _OF_INPUTS and is_of_labelled and now.performance.is_surely_good:
             continue
         text = f"{finding_text(finding)}, in {finding.n_windows} window(s)"
         yield RetrainingReason(finding.code, text)

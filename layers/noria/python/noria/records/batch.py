@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from noria.records.verdicts import DriftVerdict, Health
 
+ResultFormat = Literal["csv", "jsonl", "parquet"]
 BatchEnd = Literal["BatchCompleted", "BatchHeld", "BatchRejected", "BatchCancelled", "BatchFailed"]
 
 
@@ -96,6 +97,8 @@ class BatchPlan:
     is_profiled: bool = False  # its rows are evidence for monitoring
     tables: tuple[str, ...] = ()  # keys of the files that are joined to its rows
     without_tables: tuple[str, ...] = ()  # patterns of those that there are none of
+    unmatched: Mapping[str, int] = field(default_factory=dict)  # rows without a match, by pattern
+    form: ResultFormat | None = None  # of the results; None: an earlier version planned it
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class BatchCheck:
     suspected: tuple[str, ...]  # those that more batches must confirm
     drift_key: str
     is_of_champion: bool  # False: another version has been promoted since it was planned
+    # Where the profile of the rows goes in the log; None: they are no new evidence.
+    profile_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,7 @@ class BatchOutcome:
     released_at: str | None = None  # when a person published what was held back
     tables: tuple[str, ...] = ()  # keys of the files that were joined
     without_tables: tuple[str, ...] = ()  # patterns of those that there were none of
+    unmatched: Mapping[str, int] = field(default_factory=dict)  # rows without a match, by pattern
 
     @property
     def event(self) -> str:

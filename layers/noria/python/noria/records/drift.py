@@ -137,6 +137,8 @@ class Suspicions:
     known: Mapping[str, Suspicion] = field(default_factory=dict)
     n_rows_of_hour: int = 0  # rows that the hour of `at` had then
     job_id: str | None = None  # the last batch that counted, where batches are checked
+    confirmed: tuple[HeldFinding, ...] = ()  # as that batch was told
+    suspected: tuple[HeldFinding, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from noria.monitoring.baseline import read_baseline
 from noria.monitoring.checks import checked_window, quantiles, then_and_now
 from noria.monitoring.evidence import Policy, accumulated, judged_report, observations
-from noria.monitoring.prediction_log import read_chunks, read_reference, read_window
-from noria.monitoring.reference import Reference
+from noria.monitoring.prediction_log import read_chunks, usual_reference
 from noria.monitoring.suspicions import of_version, update_suspicions
 from noria.ports import Clock, ModelAliases, ProjectState, SearchableStore
 from noria.records.codec import to_bytes
@@ -99,12 +97,8 @@ class _Check:
     ) -> None:
         self._spec, self._store, self._champion = spec, store, champion
         self._promoted_at, self._at = promoted_at, at
-        self._reference = _with_baseline(
-            read_reference(store, spec.name, champion),
-            spec.name,
-            champion,
-            store,
-            min_rows=spec.monitoring.min_rows,
+        self._reference = usual_reference(
+            store, spec.name, champion, min_rows=spec.monitoring.min_rows
         )
         self._rows_by_hour: Counter[str] = Counter()
         self.report = self._report()
@@ -154,17 +148,6 @@ class _Check:
 
     def _start(self, hours: int) -> datetime:
         return max(self._at - timedelta(hours=hours), self._promoted_at)
-
-
-def _with_baseline(
-    reference: Reference, project: str, champion: str, store: SearchableStore, *, min_rows: int
-) -> Reference:
-    """Return the reference with the columns of a declared baseline, where there is one."""
-    baseline = read_baseline(store, project)
-    if baseline is None or baseline.model_version != champion:
-        return reference  # a promotion ends the baseline of the model before
-    window = read_window(store, reference, (project, champion), *baseline.window())
-    return replace(reference, profile=window) if window.n_rows >= min_rows else reference
 
 
 def _judged(spec: ProjectSpec, state: ProjectState, check: _Check) -> DriftReport:

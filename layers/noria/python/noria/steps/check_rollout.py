@@ -57,7 +57,15 @@ def check_rollout(
     since, now = datetime.fromisoformat(str(record.rollout_started_at)), clock.now()
     references = [read_reference(store, spec.name, v) for v in (record.champion, record.challenger)]
     windows = [
-        read_window(store, reference, (spec.name, version), since, now + timedelta(seconds=1))
+        # Files are answered by the champion alone: only requests are asked of both.
+        read_window(
+            store,
+            reference,
+            (spec.name, version),
+            since,
+            now + timedelta(seconds=1),
+            with_batches=False,
+        )
         for reference, version in zip(references, (record.champion, record.challenger), strict=True)
     ]
     log = LabelledLog(store, spec.name, (since, now), record_id_days=spec.monitoring.record_id_days)

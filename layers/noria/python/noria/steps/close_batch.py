@@ -1,6 +1,7 @@
 """Gather a batch: one result file in the order of the rows, one of refused rows, one summary."""
 
 import gzip
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,6 +31,7 @@ from noria.reporting.words import differs_text
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
+    BATCH_PROFILE,
     CANCELLED,
     OUTCOME,
     PLAN,
@@ -115,6 +117,7 @@ def close_batch(
         edges=plan.edges,
         tables=plan.tables,
         without_tables=plan.without_tables,
+        unmatched=plan.unmatched,
         health=found.health,
         drifted=found.drifted,
         drift_key=found.drift_key,
@@ -159,6 +162,7 @@ class _Found:
     drift_key: str | None
     is_unchecked: bool = False  # they should have been checked
     is_released: bool = False
+    profile_key: str | None = None  # where the profile of the rows is filed
 
     @classmethod
     def of(cls, request: CloseBatchRequest, held: BatchOutcome | None, plan: BatchPlan) -> "_Found":
@@ -167,7 +171,9 @@ class _Found:
         check = request.check
         if check is None:
             return cls("insufficient_data", (), None, is_unchecked=plan.is_profiled)
-        return cls(_HEALTH[check.verdict], check.drifted, check.drift_key)
+        return cls(
+            _HEALTH[check.verdict], check.drifted, check.drift_key, profile_key=check.profile_key
+        )
 
     @property
     def text(self) -> str:
@@ -182,15 +188,43 @@ class _Closing:
 
     def __init__(self, spec: ProjectSpec, store: FileStore, plan: BatchPlan, found: _Found) -> None:
         self._spec, self._store, self._plan, self._found = spec, store, plan, found
+        self._most_refused = spec.batch.max_refused_fraction
+        self._form = plan.form or spec.batch.format
+        # What is released must not replace the results of a later file.
+        self._is_dated = spec.batch.results == "dated" or found.is_released
 
     def run(self, failure: str | None) -> _End:
         """Write the results, where there may be some."""
-        if early := self._early_end(failure):
+        if not self._found.is_released and (early := self._early_end(failure)):
             return early
         counts = merged_counts(self._counts())
+        is_held = self._is_held()
+        self._is_dated |= is_held
         refused_key = self._refused(counts)
-        limit = self._spec.batch.max_refused_fraction
-        share = counts.n_refused / max(1, counts.n_rows)
+        is_many = counts.n_refused > self._most_refused * max(1, counts.n_rows)
+        text = self._said(counts, is_many=is_many)
+        if not counts.n_answered or (is_many and self._spec.batch.on_refused == "hold"):
+            summary = f"{text}; no results are written"
+            return _End("BatchRejected", summary, counts, None, refused_key, is_many)
+        text += f"; {self._found.text}" if self._found.text else ""
+        self._file_profile()
+        whole, key, shift = self._plan.whole, None, None
+        if whole is not None:
+            counts, key, shift = self._decided(counts, whole, publish=not is_held)
+        elif not is_held:
+            key = self._results(self._bodies("answers"))
+        if is_held:
+            how = f"noria release {self._spec.name} {self._plan.job_id}"
+            summary = f"{text}; the results are held back until: {how}"
+            return _End("BatchHeld", summary, counts, None, refused_key, is_many, shift)
+        self._keep_values(counts)
+        summary = f"{text}; by {self._plan.model_version}"
+        if shift is not None and shift.is_corrected:
+            summary += "; corrected for other class shares than in training"
+        return _End("BatchCompleted", summary, counts, key, refused_key, is_many, shift)
+
+    def _said(self, counts: BatchCounts, *, is_many: bool) -> str:
+        """Return what became of the rows, in a line."""
         text = f"{counts.n_answered:,} of {counts.n_rows:,} rows answered"
         if counts.n_refused:
             text += f", {counts.n_refused:,} refused"
@@ -198,27 +232,18 @@ class _Closing:
             text += f", {counts.n_imputed:,} with gaps filled in"
         if self._plan.without_tables:
             text += f", without the tables {', '.join(self._plan.without_tables)}"
-        is_many = share > limit
+        for files, n in self._plan.unmatched.items():
+            text += f", {n:,} without a match in {files}"
         if is_many:
+            share, limit = counts.n_refused / max(1, counts.n_rows), self._most_refused
             text += f"; {share:.1%} refused, more than {limit:.1%} (batch.max_refused_fraction)"
-        if not counts.n_answered or (is_many and self._spec.batch.on_refused == "hold"):
-            summary = f"{text}; no results are written"
-            return _End("BatchRejected", summary, counts, None, refused_key, is_many)
-        text += f"; {self._found.text}" if self._found.text else ""
-        if self._is_held():
-            how = f"noria release {self._spec.name} {self._plan.job_id}"
-            summary = f"{text}; the results are held back until: {how}"
-            return _End("BatchHeld", summary, counts, None, refused_key, is_many)
-        self._keep_values(counts)
-        summary = f"{text}; by {self._plan.model_version}"
-        shift = None
-        if self._plan.whole is None:
-            key = self._results(self._bodies("answers"))
-        else:
-            counts, key, shift = self._decided(counts, self._plan.whole)
-        if shift is not None and shift.is_corrected:
-            summary += "; corrected for other class shares than in training"
-        return _End("BatchCompleted", summary, counts, key, refused_key, is_many, shift)
+        return text
+
+    def _file_profile(self) -> None:
+        """Put the profile of the rows where checks of the log read it: one object a job."""
+        if self._found.profile_key:
+            key = batch_key(self._spec.name, self._plan.job_id, BATCH_PROFILE)
+            self._store.put(self._found.profile_key, self._store.get(key))
 
     def _is_held(self) -> bool:
         found = self._found
@@ -256,10 +281,10 @@ class _Closing:
                 raise ModelCorruptError(f"{key}: this part was never scored", key=key) from error
 
     def _decided(
-        self, counts: BatchCounts, decision: WholeDecision
-    ) -> tuple[BatchCounts, str, PriorShift | None]:
-        """Write the results of a batch that is decided when it is whole; return its counts too."""
-        names, form = decision.classes, self._spec.batch.format
+        self, counts: BatchCounts, decision: WholeDecision, *, publish: bool
+    ) -> tuple[BatchCounts, str | None, PriorShift | None]:
+        """Decide a batch that is decided when it is whole; return its counts, and the results."""
+        names = decision.classes
         whole = whole_batch(
             decision,
             (read_stream(body) for body in self._bodies("answers")),
@@ -277,25 +302,28 @@ class _Closing:
                 found.append(
                     class_counts(names, outputs_of(table, names), decided_in(table, names))
                 )
-                yield table_bytes(table, form, with_header=number == 0)
+                yield table_bytes(table, self._form, with_header=number == 0) if publish else b""
 
-        key = self._results(bodies())
+        key = None
+        if publish:
+            key = self._results(bodies())
+        else:
+            deque(bodies(), maxlen=0)
         classes = {name: sum(part[name] for part, _ in found) for name in names}
         histogram = reduce(added_bins, (bins for _, bins in found))
         counts = replace(counts, classes=classes, histogram=histogram, head=tuple(head))
         return counts, key, whole.shift
 
     def _results(self, bodies: Iterator[bytes]) -> str:
-        form = self._spec.batch.format
-        key = batch_result_key(self._spec.name, f"{self._stem()}.{form}")
-        stream = as_parquet(bodies) if form == "parquet" else joined(bodies)
+        key = batch_result_key(self._spec.name, f"{self._stem()}.{self._form}")
+        stream = as_parquet(bodies) if self._form == "parquet" else joined(bodies)
         with stream:
             self._store.put_stream(key, stream)
         return key
 
     def _refused(self, counts: BatchCounts) -> str | None:
         # Overwritten results must not keep the refused rows of an earlier file beside them.
-        if not counts.n_refused and self._spec.batch.results == "dated":
+        if not counts.n_refused and self._is_dated:
             return None
         key = batch_result_key(self._spec.name, f"{self._stem()}{REFUSED_SUFFIX}")
         bodies = self._bodies("refused") if counts.n_refused else iter([b""])
@@ -309,7 +337,7 @@ class _Closing:
         name = self._plan.filename
         for suffix in BATCH_SUFFIXES:
             name = name.removesuffix(suffix)
-        if self._spec.batch.results == "overwritten":
+        if not self._is_dated:
             return name
         return f"{self._plan.started_at[:10]}/{self._plan.job_id}/{name}"
 

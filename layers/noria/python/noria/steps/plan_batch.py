@@ -138,7 +138,9 @@ class _Planning:
             edges=self._edges(predictor),
             whole=_whole(predictor, self._spec),
             is_profiled=self._is_profiled(model_version),
+            form=self._spec.batch.format,
             tables=joins.tables,
+            unmatched={files: n for files, n in joins.unmatched.items() if n},
             without_tables=joins.without,
         )
 

@@ -79,7 +79,7 @@ def score_part(
     counts = part_counts(records, answers, model.predictor, table)
     table = with_inputs(table, records, answers, [name for name in inputs if name not in ids])
     # What is decided together is written by whoever sees all parts.
-    form = spec.batch.format if plan.whole is None else "parquet"
+    form = (plan.form or spec.batch.format) if plan.whole is None else "parquet"
     artifacts.put(
         part_key(project, job_id, "answers", number),
         table_bytes(table, form, with_header=number == 0),
@@ -96,7 +96,8 @@ def score_part(
 
 def _keys(plan: BatchPlan, spec: ProjectSpec) -> list[str]:
     """Return the columns by which tables are joined: a row with one of them is no stranger."""
-    return [join.key for join in spec.dataset.joins] if plan.tables else []
+    keys = [join.key for join in spec.dataset.joins] if plan.tables else []
+    return [spec.column_aliases.get(key, key) for key in keys]
 
 
 def _bands(plan: BatchPlan, spec: ProjectSpec) -> Bands | None:

@@ -1,5 +1,6 @@
 """Write the page of a batch: what was answered, what was refused and why, what it is worth."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from noria.ports import ArtifactStore
@@ -31,8 +32,10 @@ def write_batch_report(
 ) -> WriteBatchReportResult:
     """Draw `outcome.json` of a closed job, and what its check found, as one HTML file beside it."""
     outcome = from_bytes(BatchOutcome, artifacts.get(batch_key(spec.name, request.job_id, OUTCOME)))
-    found = outcome.drift_key
-    drift = from_bytes(DriftReport, artifacts.get(found)) if found else None
+    drift = None
+    with suppress(KeyError):  # it expires before the results, and a page may be drawn again
+        if outcome.drift_key:
+            drift = from_bytes(DriftReport, artifacts.get(outcome.drift_key))
     key = batch_key(spec.name, request.job_id, REPORT_HTML)
     artifacts.put(key, render(outcome, drift))
     return WriteBatchReportResult(key)

@@ -28,12 +28,14 @@ CURRENT, HISTORY, BASELINE = "current.json", "history.json", "baseline.json"
 # A list of source files, where it is too long for a state machine.
 SOURCE_KEYS = "source-keys.json"
 ATTEMPTS, FIRST_SEEN = "attempts/", "inbox.json"
+BATCHES = "batches/"  # which files each model version has been shown, by their content
 # Records of a project's state, in the table.
 SUSPICIONS, BATCH_SUSPICIONS = "drift_suspicions", "batch_suspicions"
 APPROVAL = "pending_approval"
 # A batch job.
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
+BATCH_PROFILE = "profile.json.gz"  # of all rows that have an answer
 REFUSED_SUFFIX = "-refused.jsonl.gz"  # of a result file: the rows without an answer
 
 
@@ -145,6 +147,16 @@ def part_key(project: str, job_id: str, kind: str, number: int) -> str:
 def batch_check_id(job_id: str) -> str:
     """Return the id of the check of a batch's rows; and its chunk in the log is called so."""
     return f"batch-{job_id}"
+
+
+def is_of_batch(key: str) -> bool:
+    """Return whether a profile of the log is of the rows of a batch."""
+    return key.rpartition("/")[2].startswith("batch-")
+
+
+def table_key(project: str, job_id: str, filename: str) -> str:
+    """Return where a table lies that is joined to one job's rows alone."""
+    return batch_key(project, job_id, f"tables/{filename}")
 
 
 def batch_result_key(project: str, name: str) -> str:
