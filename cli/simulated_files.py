@@ -24,8 +24,10 @@ class FileLoop(Loop):
         """Play one day: labelled rows that are due, the day's file, its check, the schedule's."""
         rows = self.world.rows(day)
         self.clock.set(self.clock.start + timedelta(days=day, hours=1))
+        self.await_rollouts()
         self.export(day)
         self.clock.set(self.clock.start + timedelta(days=day, hours=_HOUR_OF_FILE))
+        self.await_rollouts()
         body, truth_of = _file(rows)
         outcome = self._scored(day, body)
         answers = self._answers(outcome) if outcome["result_key"] else []
@@ -33,6 +35,7 @@ class FileLoop(Loop):
         if outcome["health"] != "insufficient_data":
             self._follow_check(outcome["job_id"])
         self.clock.set(self.clock.start + timedelta(days=day, hours=_HOUR_OF_CHECK))
+        self.await_rollouts()
         self.check(24 * day + _HOUR_OF_CHECK)
 
     def _scored(self, day: int, body: bytes) -> dict[str, Any]:

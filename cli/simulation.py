@@ -124,7 +124,7 @@ class Loop:
         for hour in range(24):
             number = 24 * day + hour
             self.clock.set(self.clock.start + timedelta(hours=number, minutes=1))
-            self._await_rollouts()
+            self.await_rollouts()
             self._ask(number, today[hour * self._settings.rows_per_hour :])
             self._tell_truth(number - self._settings.label_delay_hours)
             if hour == 0:
@@ -208,9 +208,9 @@ class Loop:
         self.timeline.add(self.clock.day, outcome, str(end.output.get("summary", end.output)))
         if outcome == "ChallengerPromoted":
             self.timeline.add(self.clock.day, "promoted", end.output["model_version"])
-        self._await_rollouts()
+        self.await_rollouts()
 
-    def _await_rollouts(self) -> None:
+    def await_rollouts(self) -> None:
         """Let running rollouts act until they wait for time again."""
         client = self.target.client("stepfunctions")
         deadline = time.monotonic() + PATIENCE_SECONDS

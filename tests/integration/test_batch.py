@@ -165,8 +165,8 @@ def test_a_file_that_cannot_be_scored_is_refused_with_the_reason(target):
     assert "columns" in outcome["summary"]
 
 
-def test_a_file_that_has_drifted_says_so_opens_one_incident_and_is_weighed_as_a_check(target):
-    """Its own check: a verdict before the results, a decision and an alert after them; once."""
+def test_a_file_that_has_drifted_is_held_opens_one_incident_and_is_weighed_as_a_check(target):
+    """Its own check: a verdict before the results, a decision and an alert after it; a release."""
     lines = _file(2000, seed=8).splitlines(keepends=True)
     place = lines[0].decode().strip().split(",").index("monto")
     moved = [lines[0]]
@@ -176,7 +176,8 @@ def test_a_file_that_has_drifted_says_so_opens_one_incident_and_is_weighed_as_a_
         moved.append(",".join(cells).encode())
     job_id = _drop(target, b"".join(moved))
     outcome = _outcome(target, job_id)
-    assert (outcome["outcome"], outcome["health"]) == ("BatchCompleted", "unhealthy")
+    assert (outcome["outcome"], outcome["health"]) == ("BatchHeld", "unhealthy")
+    assert outcome["result_key"] is None
     assert "monto" in outcome["drifted"]
     shown = target.call("GET", f"/projects/{PROJECT}/batch-jobs/{job_id}").body
     assert (shown["health"], shown["drifted"]) == ("unhealthy", outcome["drifted"])
@@ -186,6 +187,9 @@ def test_a_file_that_has_drifted_says_so_opens_one_incident_and_is_weighed_as_a_
     page = target.artifacts.get(batch_key(PROJECT, job_id, "report.html")).decode()
     assert "these rows differ from training in" in page
     assert _is_told(target, "batch")
+    published = released(target, PROJECT, job_id)
+    assert published["outcome"] == "BatchCompleted"
+    assert len(_answers(target, published)) == 2000
     usual = _drop(target, _file(2000, seed=9))
     assert _outcome(target, usual)["health"] == "healthy"
     assert _check(target, usual)["health"] == "healthy"

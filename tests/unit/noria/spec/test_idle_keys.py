@@ -61,7 +61,7 @@ def _with(text, line):
             )
             for setting in (
                 "min_rows = 99", "max_waits = 2", "max_error_fraction = 0.02",
-                "max_latency_ratio = 2", "max_latency_ms = 50",
+                "max_latency_ratio = 2", 'without_requests = "pass"', "max_latency_ms = 50",
             )
         ),
         (QUICK_TICKETS + UNWATCHED, 'batch.on_drift = "hold"', None),

@@ -46,6 +46,17 @@ def test_rows_of_files_are_no_traffic_of_a_rollout(p):
     assert check_step(p).verdict == "pass"
 
 
+@pytest.mark.parametrize(("setting", "verdict"), [("wait", "wait"), ("pass", "pass")])
+def test_a_step_in_which_nobody_asked_passes_only_where_the_spec_says_so(p, setting, verdict):
+    """A project that lives on files would never promote. One request is enough to wait for more."""
+    rollout = p.spec.rollout.model_copy(update={"without_requests": setting})
+    p.spec = p.spec.model_copy(update={"rollout": rollout})
+    advance(p, 0, 1)
+    assert check_step(p).verdict == verdict
+    p.log(loan_rows(1), AT)
+    assert check_step(p).verdict == "wait"
+
+
 def test_a_challenger_that_behaves_passes(p):
     """Same rows, same answers."""
     _traffic(p)

@@ -346,3 +346,22 @@ def test_an_inbox_of_many_files_is_passed_as_the_key_of_its_list():
     (key,) = decision.source_keys
     assert key.endswith("/source-keys.json")
     assert len(listed_keys(p.store, decision.source_keys)) == MOST_KEYS + 5
+
+
+def test_files_that_a_champion_was_trained_without_stay_out_of_a_training_by_age():
+    """It was trained since a change; with the files of before it would unlearn the present."""
+    p = Production(retraining={"on": ("age",), "rows": "since_change"})
+    p.store.put("inbox/loans/0/old.csv", b"x,y\n1,no\n")
+    p.store.put("inbox/loans/1/a.csv", b"x,y\n1,no\n")  # what the champion was trained on
+    early = p.hours(3)
+    assert decided(p, early)[2].retrain is False
+    new_file(p)
+    late = p.hours(3, start=START + timedelta(days=9), seed=300)
+    decision = decided(p, late)[2]
+    assert (decision.retrain, decision.codes) == (True, ("age",))
+    assert set(decision.source_keys) == {"inbox/loans/1/a.csv", "inbox/loans/2/new.csv"}
+    everything = Production(retraining={"on": ("age",)})
+    everything.store.put("inbox/loans/0/old.csv", b"x,y\n1,no\n")
+    new_file(everything)
+    late = everything.hours(3, start=START + timedelta(days=9))
+    assert "inbox/loans/0/old.csv" in decided(everything, late)[2].source_keys

@@ -45,7 +45,8 @@ def judge(
     Notes
     -----
     Failures count at once, whatever the number of requests: the rest needs `rollout.min_rows` of
-    the challenger, and some of the champion to compare them with.
+    the challenger, and some of the champion to compare them with. Where neither was asked anything
+    there is nothing to compare, and nobody whom a bad answer would reach: `without_requests`.
     """
     found = [*_failures(rollout, challenger)]
     if challenger.n_rows >= rollout.min_rows:
@@ -54,6 +55,9 @@ def judge(
         found += [*_quality(measured)]
     if found:
         return "breach", found
+    asked = (window.n_rows + window.n_failed for window in (champion, challenger))
+    if rollout.without_requests == "pass" and not any(asked):
+        return "pass", []
     is_compared = challenger.n_rows >= rollout.min_rows and champion.n_rows > 0
     return ("pass" if is_compared else "wait"), []
 

@@ -78,7 +78,14 @@ NEEDS = (
     ),
     Need(
         "rollout",
-        ("min_rows", "max_waits", "max_error_fraction", "max_latency_ratio", "max_latency_ms"),
+        (
+            "min_rows",
+            "max_waits",
+            "without_requests",
+            "max_error_fraction",
+            "max_latency_ratio",
+            "max_latency_ms",
+        ),
         "rollout.steps",
         lambda s: bool(s.rollout.steps),
     ),

@@ -162,6 +162,9 @@ class RolloutSection(Section):
     steps: tuple[RolloutStep, ...] = ()
     min_rows: int = Field(default=50, ge=10)  # of the challenger, before a step is judged
     max_waits: int = Field(default=6, ge=0, le=100)  # more bake times while rows are too few
+    # Of a step in which nobody asked anything: "wait", and revert in the end; or "pass", for a
+    # project that lives on files, whose gate alone decides then.
+    without_requests: Literal["wait", "pass"] = "wait"
     max_error_fraction: Fraction = 0.01
     max_latency_ratio: float = Field(default=3.0, gt=1.0)  # p95 of the challenger / the champion
     max_latency_ms: float = Field(default=100.0, gt=0.0)  # below it no ratio matters

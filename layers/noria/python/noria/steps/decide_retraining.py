@@ -212,6 +212,19 @@ def _situation(
     sources = [*trained_on, *(f.key for f in inbox if f.key not in trained_on)]
     if changed_at is not None and spec.retraining.rows == "since_change":
         sources = [f.key for f in inbox if f.key in of_now or _is_table(spec, f.key)]
+    elif spec.retraining.rows == "since_change":
+        # Files that were there already when the champion was trained without them are of before an
+        # earlier change: with them it would unlearn the present.
+        newest = max((first_seen[key] for key in trained_on if key in first_seen), default=at)
+        left_out = {
+            found.key
+            for found in inbox
+            if found.key not in trained_on
+            and first_seen[found.key] <= newest
+            and not _is_table(spec, found.key)
+        }
+        sources = [key for key in sources if key not in left_out]
+        new = [key for key in new if key not in left_out]
     situation = Situation(
         at=at,
         drift=drift,
