@@ -125,7 +125,10 @@ def test_every_benchmark_has_a_smoke():
         "texts",
         "load",  # in tests/integration/test_wheel.py: it needs a deployed stage
     }
-    helpers = {"batch_ours", "children", "data", "models", "report", "size", "stores", "test_smoke"}
+    helpers = {
+        "batch_ours", "children", "data", "drift_pairs", "models", "report", "size", "stores",
+        "test_smoke",
+    }  # fmt: skip
     modules = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("[a-z]*.py")}
     assert modules == smoked | helpers
     assert all(importlib.util.find_spec(f"tests.benchmarks.{name}") for name in smoked)

@@ -352,9 +352,9 @@ def test_files_that_a_champion_was_trained_without_stay_out_of_a_training_by_age
     """It was trained since a change; with the files of before it would unlearn the present."""
     p = Production(retraining={"on": ("age",), "rows": "since_change"})
     p.store.put("inbox/loans/0/old.csv", b"x,y\n1,no\n")
+    assert decided(p, p.hours(3))[2].retrain is False
     p.store.put("inbox/loans/1/a.csv", b"x,y\n1,no\n")  # what the champion was trained on
-    early = p.hours(3)
-    assert decided(p, early)[2].retrain is False
+    assert decided(p, p.hours(3, start=START + timedelta(days=1)))[2].retrain is False
     new_file(p)
     late = p.hours(3, start=START + timedelta(days=9), seed=300)
     decision = decided(p, late)[2]
@@ -365,3 +365,15 @@ def test_files_that_a_champion_was_trained_without_stay_out_of_a_training_by_age
     new_file(everything)
     late = everything.hours(3, start=START + timedelta(days=9))
     assert "inbox/loans/0/old.csv" in decided(everything, late)[2].source_keys
+
+
+def test_a_file_that_a_check_first_saw_together_with_the_trained_ones_is_new():
+    """Nothing says that it is older: it came before the first check."""
+    p = Production(retraining={"on": ("age",), "rows": "since_change"})
+    p.store.put("inbox/loans/1/a.csv", b"x,y\n1,no\n")
+    new_file(p)
+    decision = decided(p, p.hours(3, start=START + timedelta(days=9)))[2]
+    assert set(decision.source_keys) == {"inbox/loans/1/a.csv", "inbox/loans/2/new.csv"}
+    gone = Production(retraining={"on": ("age",), "rows": "since_change"})
+    new_file(gone)  # what the champion was trained on is no longer there
+    assert decided(gone, gone.hours(3, start=START + timedelta(days=9)))[2].retrain

@@ -208,22 +208,10 @@ def _situation(
         for found in inbox
         if found.key in of_now - seen and not _is_table(spec, found.key)
     ]
-    # What earlier attempts had tried stays in: the champion may still learn from it.
-    sources = [*trained_on, *(f.key for f in inbox if f.key not in trained_on)]
+    sources, left_out = _sources(spec, trained_on, [f.key for f in inbox], first_seen)
     if changed_at is not None and spec.retraining.rows == "since_change":
         sources = [f.key for f in inbox if f.key in of_now or _is_table(spec, f.key)]
-    elif spec.retraining.rows == "since_change":
-        # Files that were there already when the champion was trained without them are of before an
-        # earlier change: with them it would unlearn the present.
-        newest = max((first_seen[key] for key in trained_on if key in first_seen), default=at)
-        left_out = {
-            found.key
-            for found in inbox
-            if found.key not in trained_on
-            and first_seen[found.key] <= newest
-            and not _is_table(spec, found.key)
-        }
-        sources = [key for key in sources if key not in left_out]
+    else:
         new = [key for key in new if key not in left_out]
     situation = Situation(
         at=at,
@@ -242,6 +230,30 @@ def _situation(
         is_rollout_running=record.is_rolling_out(at),
     )
     return situation, sources
+
+
+def _sources(
+    spec: ProjectSpec,
+    trained_on: Sequence[str],
+    inbox: Sequence[str],
+    first_seen: Mapping[str, datetime],
+) -> tuple[list[str], set[str]]:
+    """Return the files to train on while nothing has changed, and those that stay out.
+
+    What earlier attempts had tried stays in: the champion may still learn from it. With `rows =
+    "since_change"` files that were there already when the champion was trained without them are of
+    before an earlier change: with them it would unlearn the present.
+    """
+    left_out: set[str] = set()
+    known = [first_seen[key] for key in trained_on if key in first_seen]
+    if known and spec.retraining.rows == "since_change":
+        left_out = {
+            key
+            for key in inbox
+            if key not in trained_on and first_seen[key] < max(known) and not _is_table(spec, key)
+        }
+    others = [key for key in inbox if key not in trained_on and key not in left_out]
+    return [*trained_on, *others], left_out
 
 
 def _offered(store: SearchableStore, project: str, champion: str) -> list[str]:
