@@ -186,7 +186,7 @@ def test_a_file_that_has_drifted_is_held_opens_one_incident_and_is_weighed_as_a_
     assert check["retraining"]["against"][0]["code"] == "no_new_rows"
     page = target.artifacts.get(batch_key(PROJECT, job_id, "report.html")).decode()
     assert "these rows differ from training in" in page
-    assert _is_told(target, "batch")
+    _eventually(lambda: _is_told(target, "batch"))  # after the report
     published = released(target, PROJECT, job_id)
     assert published["outcome"] == "BatchCompleted"
     assert len(_answers(target, published)) == 2000
