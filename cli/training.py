@@ -16,7 +16,9 @@ from noria.spec.model import ProjectSpec
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import SOURCE_KEYS, inbox_key, run_key
 
-_POLL_SECONDS = 0.1
+# AWS allows an account some ten looks a second; a short execution is not kept waiting.
+_FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.1, 1.2, 1.0
+_PAGE = 20  # events
 _BUSINESS_STATES = frozenset({"Task", "Map"})
 
 Source = tuple[str, bytes | Path]  # (file name, content or where it lies)
@@ -120,39 +122,54 @@ def start_once(client: Any, machine_arn: str, name: str, message: dict[str, Any]
 
 
 def wait_for(client: Any, arn: str, follow: Follow, started: float) -> TrainingEnd:
-    """Follow a running execution to its end."""
-    seen = 0
+    """Follow a running execution to its end, ever more patiently: up to a look a second."""
+    history, pause = _History(client, arn), _FIRST_PAUSE
     while True:
         found = client.describe_execution(executionArn=arn)
-        events = list(_events(client, arn))
-        _follow(events, seen, follow)
-        seen = len(events)
+        history.tell_news(follow)
         if found["status"] != "RUNNING":
             break
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
     output = json.loads(found.get("output") or "{}")
     if found["status"] != "SUCCEEDED":
         output = {"error": found.get("error"), "cause": found.get("cause")}
     return TrainingEnd(arn, found["status"], output, time.monotonic() - started)
 
 
-def _events(client: Any, arn: str) -> Iterator[dict[str, Any]]:
-    for page in client.get_paginator("get_execution_history").paginate(executionArn=arn):
-        yield from page["events"]
+class _History:
+    """The events of one execution, each told once: only what is new is read."""
 
+    def __init__(self, client: Any, arn: str) -> None:
+        self._client, self._arn = client, arn
+        self._last = 0  # id of the newest event that was told
+        self._entered: dict[str, datetime] = {}
 
-def _follow(events: Sequence[dict[str, Any]], seen: int, follow: Follow) -> None:
-    """Report the events after the first `seen`; a state's end finds its start among all."""
-    entered: dict[str, datetime] = {}
-    for number, event in enumerate(events):
-        kind = event["type"]
-        if kind.endswith("StateEntered"):
-            name = event["stateEnteredEventDetails"]["name"]
-            entered[name] = event["timestamp"]
-            if number >= seen and kind.removesuffix("StateEntered") in _BUSINESS_STATES:
-                follow(name, "started", 0.0)
-        elif kind.endswith("StateExited"):
-            name = event["stateExitedEventDetails"]["name"]
-            if number >= seen and kind.removesuffix("StateExited") in _BUSINESS_STATES:
-                seconds = (event["timestamp"] - entered[name]).total_seconds()
-                follow(name, "finished", seconds)
+    def tell_news(self, follow: Follow) -> None:
+        """Tell of the states that began and ended since the last look."""
+        for event in reversed([*self._news()]):
+            self._last, kind = event["id"], event["type"]
+            if kind.endswith("StateEntered"):
+                name = event["stateEnteredEventDetails"]["name"]
+                self._entered[name] = event["timestamp"]
+                if kind.removesuffix("StateEntered") in _BUSINESS_STATES:
+                    follow(name, "started", 0.0)
+            elif kind.endswith("StateExited"):
+                name = event["stateExitedEventDetails"]["name"]
+                if kind.removesuffix("StateExited") in _BUSINESS_STATES:
+                    seconds = (event["timestamp"] - self._entered[name]).total_seconds()
+                    follow(name, "finished", seconds)
+
+    def _news(self) -> Iterator[dict[str, Any]]:
+        """Yield the events after the last one told, newest first."""
+        pages = self._client.get_paginator("get_execution_history").paginate(
+            executionArn=self._arn,
+            reverseOrder=True,
+            includeExecutionData=False,
+            PaginationConfig={"PageSize": _PAGE},
+        )
+        for page in pages:
+            for event in page["events"]:
+                if event["id"] <= self._last:
+                    return
+                yield event

@@ -1,5 +1,6 @@
 """What `noria train` refuses before anything starts; the rest is in tests/integration."""
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -7,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from cli.training import champion_to_refit, start_once
+from cli import training
+from cli.training import champion_to_refit, start_once, wait_for
 from infra.config import SPECS
 from noria.errors import NoChampionError
 from noria.spec.loader import load_project
@@ -58,3 +60,67 @@ def test_a_start_whose_answer_was_lost_is_the_execution_that_is_there(error, is_
         else:
             with pytest.raises(ClientError, match=error):
                 start_once(client, machine, "r1-ab", {})
+
+
+class _Machine:
+    """An execution that gets further at each look; it counts the events that are read."""
+
+    def __init__(self, *looks):
+        self.looks, self.events, self.n_read = list(looks), [], 0
+
+    def describe_execution(self, executionArn):
+        for kind, name in self.looks.pop(0):
+            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=len(self.events))
+            how = "Entered" if kind.endswith("Entered") else "Exited"
+            event = {"id": len(self.events) + 1, "type": kind, "timestamp": at}
+            self.events.append({**event, f"state{how}EventDetails": {"name": name}})
+        return {"status": "RUNNING" if self.looks else "SUCCEEDED", "output": '{"ok": 1}'}
+
+    def get_paginator(self, _):
+        return self
+
+    def paginate(self, *, reverseOrder, PaginationConfig, **_):
+        assert reverseOrder
+        newest, size = self.events[::-1], PaginationConfig["PageSize"]
+        for start in range(0, len(newest), size):
+            page = newest[start : start + size]
+            self.n_read += len(page)
+            yield {"events": page}
+
+
+def _told(monkeypatch, machine):
+    monkeypatch.setattr(training.time, "sleep", lambda _: None)
+    monkeypatch.setattr(training, "_PAGE", 2)
+    told = []
+    end = wait_for(machine, "arn", lambda *what: told.append(what), 0.0)
+    assert (end.status, end.output) == ("SUCCEEDED", {"ok": 1})
+    return told
+
+
+def test_each_state_is_told_once_as_it_begins_and_ends(monkeypatch):
+    """In the order of the events, though the newest are read first; waits are not told."""
+    machine = _Machine(
+        [("TaskStateEntered", "Prepare")],
+        [],
+        [
+            ("TaskStateExited", "Prepare"),
+            ("WaitStateEntered", "Pause"),
+            ("WaitStateExited", "Pause"),
+            ("MapStateEntered", "Train"),
+        ],
+        [("MapStateExited", "Train")],
+    )
+    assert _told(monkeypatch, machine) == [
+        ("Prepare", "started", 0.0),
+        ("Prepare", "finished", 1.0),
+        ("Train", "started", 0.0),
+        ("Train", "finished", 1.0),
+    ]
+
+
+def test_a_look_reads_what_is_new_and_not_the_history_from_its_beginning(monkeypatch):
+    """A long training has thousands of events and is looked at every second."""
+    steps = [[("TaskStateEntered", f"s{n}"), ("TaskStateExited", f"s{n}")] for n in range(50)]
+    machine = _Machine(*steps)
+    assert len(_told(monkeypatch, machine)) == 100
+    assert machine.n_read <= 200  # from the beginning each time: 2,550
