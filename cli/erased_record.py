@@ -11,13 +11,14 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 from markupsafe import escape
 
+from cli.sieve import Sieve, Without, strings_in, texts_of
 from noria.batch.parquet import as_csv_cells
 from noria.batch.parts import decoded, whole_records
 from noria.batch.reading import as_cell, is_displaced
@@ -25,6 +26,7 @@ from noria.batch.results import OUTPUTS, inert
 from noria.data.parsing import UNREAD_LINE, ByteBudget, is_json_lines, long_cells, read_records
 from noria.data.validation import ID
 from noria.errors import DatasetSchemaError
+from noria.monitoring.filed_rows import FiledRows, record_number
 from noria.records.batch import FileLayout
 from noria.spec.catalog import PARQUET, ROW_SUFFIXES
 from noria.spec.model import ProjectSpec
@@ -37,43 +39,6 @@ SHORTEST_WORD = 4  # a shorter id is a word of too many texts: it is looked for 
 _BLOCK_BYTES, _ROWS = 1 << 20, 10_000
 _ARROW_STREAM = b"\xff\xff\xff\xff"
 _RESERVED = {"line", *OUTPUTS}  # of results: an id column named like one is `id_<name>`
-
-
-class Sieve:
-    """Takes what stays of a file, and counts.
-
-    Parameters
-    ----------
-    out : binary stream or None
-        None: only count.
-    """
-
-    def __init__(self, out: IO[bytes] | None, mentions: Callable[[bytes], bool]) -> None:
-        self._out, self._mentions = out, mentions
-        self.n_removed, self.is_mentioned = 0, False
-
-    def note(self, piece: bytes) -> None:
-        """See whether a piece that stays mentions the record."""
-        self.is_mentioned = self.is_mentioned or self._mentions(piece)
-
-    def keep(self, piece: bytes) -> None:
-        """Write a piece that stays."""
-        self.note(piece)
-        if self._out is not None:
-            self._out.write(piece)
-
-    def note_texts(self, table: pa.Table) -> None:
-        """See whether a text of a table that stays mentions the record."""
-        for cell in _texts(table):
-            self.note(cell.encode())
-
-    def writer(self, schema: pa.Schema) -> Any:
-        """Return what writes a Parquet file that stays; None where it is only counted."""
-        out = self._out
-        return out and pyarrow.parquet.ParquetWriter(out, schema, compression="zstd")
-
-
-Without = Callable[[BinaryIO, Sieve], None]  # reads a file and hands on what stays of it
 
 
 class Record:
@@ -105,7 +70,7 @@ class Record:
         if b"\\" not in body or not body.lstrip().startswith((b"{", b"[")):
             return self._has_word(body)
         try:
-            return any(self._has_word(text.encode()) for text in _strings(json.loads(body)))
+            return any(self._has_word(text.encode()) for text in strings_in(json.loads(body)))
         except (ValueError, RecursionError):
             return self._has_word(body)
 
@@ -124,6 +89,13 @@ class Record:
     def without_log_lines(self, stream: BinaryIO, sieve: Sieve) -> None:
         """Take its lines out of the prediction log or of filed answers."""
         _sift(stream, sieve, self._is_logged)
+
+    def without_rows(self, stream: BinaryIO, sieve: Sieve) -> None:
+        """Take its rows out of the filed answers to a part of a batch."""
+        rows = FiledRows.from_bytes(stream.read())
+        is_own = rows.named(record_number(self._spec.name, self._id))
+        sieve.n_removed = int(is_own.sum())
+        sieve.keep_numbers(rows.at_rows(~is_own).to_bytes())
 
     def without_failed_lines(self, stream: BinaryIO, sieve: Sieve) -> None:
         """Take its lines out of what Firehose gave up on: lines of the log, packed in base 64."""
@@ -252,7 +224,7 @@ class Record:
         names = self._names()
         return any(
             pc.any(self._rows_of(table, {*names, *self._shown(table.column_names)})).as_py()
-            or any(self.mentions(cell.encode()) for cell in _texts(table))
+            or any(self.mentions(cell.encode()) for cell in texts_of(table))
             for table in tables
         )
 
@@ -332,29 +304,6 @@ class Record:
 def _one_of(line: Line, name: str, ids: set[str]) -> bool:
     value = line.get(name)
     return isinstance(value, str) and value in ids
-
-
-def _texts(table: pa.Table) -> Iterator[str]:
-    for column in table.columns:
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if _is_text(kind) or pa.types.is_nested(kind):
-            yield from _strings(column.to_pylist())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return kind in (pa.string(), pa.large_string(), pa.string_view())
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield all texts and numbers in JSON data, names of fields too."""
-    if isinstance(value, str | int | float):
-        yield str(value)
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            yield from (name, *_strings(part))
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
 
 
 def _parquet_tables(stream: BinaryIO) -> Iterator[pa.Table]:

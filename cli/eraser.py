@@ -20,15 +20,16 @@ from botocore.exceptions import ClientError
 from pyarrow.lib import ArrowException
 
 from cli.display import console
-from cli.erased_record import Record, Sieve, Without
+from cli.erased_record import Record
+from cli.sieve import Sieve, Without
 from cli.target import Target
 from noria.data.parsing import long_cells
 from noria.errors import DatasetSchemaError, SettingsError
 from noria.records.batch import BatchOutcome, BatchPlan, FileLayout
 from noria.records.codec import from_bytes
+from noria.reporting.batch_report import write_page
 from noria.spec.catalog import PARQUET
 from noria.spec.model import ProjectSpec
-from noria.steps.write_batch_report import WriteBatchReportRequest, write_batch_report
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     OUTCOME,
@@ -38,6 +39,8 @@ from noria.storage.keys import (
     batch_key,
     erasure_key,
     inbox_prefix,
+    is_filed_rows,
+    labels_inbox_prefix,
     part_key,
 )
 from noria_aws.aws.client_errors import CONDITIONAL
@@ -104,12 +107,12 @@ class Eraser:
         name, record = self._spec.name, self._record
         self._learn(erasure_key(name, record.hashed.removeprefix("~")))
         for prefix, without in (
-            ("labels/", record.without_labels),
-            ("answers/", record.without_log_lines),
-            ("predictions-failed/", record.without_failed_lines),
-            ("predictions/", record.without_log_lines),
+            ("labels/", _always(record.without_labels)),
+            ("answers/", _of_answers(record)),
+            ("predictions-failed/", _always(record.without_failed_lines)),
+            ("predictions/", _always(record.without_log_lines)),
         ):
-            self._rewrite_all(f"{prefix}{name}/", _always(without))
+            self._rewrite_all(f"{prefix}{name}/", without)
         # Jobs first: one that ends meanwhile has written its results before.
         for job, versions in groupby(
             self._versions(f"batches/{name}/"), lambda version: version.key.split("/")[2]
@@ -119,6 +122,7 @@ class Eraser:
         for prefix, why in (
             (inbox_prefix(name), _YOURS),
             (batch_inbox_prefix(name), _YOURS),
+            (labels_inbox_prefix(name), _YOURS),
             (f"datasets/{name}/", _LEARNED),
             (f"quarantine/{name}/", "rows that a training run refused"),
             (f"runs/{name}/", "a training run's working file; expires"),
@@ -133,6 +137,7 @@ class Eraser:
         self._record.predictions |= known
         for prefix in ("predictions/", "predictions-failed/", "answers/"):
             versions = self._versions(f"{prefix}{self._spec.name}/")
+            versions = [version for version in versions if not is_filed_rows(version.key)]
             for _ in self._read(versions, lambda v: self._looked(v, self._record.learn, None)):
                 pass
         if self._record.predictions > known:
@@ -264,7 +269,7 @@ class Eraser:
         if summary in by_key:
             self._rewrite(summary, self._record.without_head_rows)
         # The input last: it tells which part it is.
-        for kind in ("answers", "refused", "joined", "input"):
+        for kind in ("answers", "filed", "refused", "joined", "input"):
             key = part_key(self._spec.name, job, kind, number)
             if versions := by_key.get(key):
                 self._done.deleted.append(key)
@@ -281,8 +286,7 @@ class Eraser:
                 continue
             if version.is_latest:
                 job = from_bytes(BatchOutcome, self._store.get(outcome)).job_id
-                request = WriteBatchReportRequest(self._spec.name, job)
-                write_batch_report(request, spec=self._spec, artifacts=self._store)
+                write_page(self._store, self._spec.name, job)
                 self._done.rows[page] = max(1, n_removed)
             if self._is_versioned:
                 self._delete(version)
@@ -338,6 +342,11 @@ class Eraser:
         if not self._quiet and now - self._said_at >= _SIGN_OF_LIFE_SECONDS:
             self._said_at = now
             console.print(f"{self._n_read} objects read; at {key}", style="dim", markup=False)
+
+
+def _of_answers(record: Record) -> Callable[[str], Without]:
+    """Return what takes the record out of filed answers: of requests, or of the rows of a file."""
+    return lambda key: record.without_rows if is_filed_rows(key) else record.without_log_lines
 
 
 def _layout(stream: BinaryIO) -> FileLayout | None:

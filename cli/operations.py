@@ -1,8 +1,9 @@
 """Commands about a model in production: look, label, approve, open, simulate."""
 
-import csv
 import time
 import webbrowser
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +18,20 @@ from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
 from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
+from noria.monitoring.prediction_log import answers_to
 from noria.records.approval import PendingApproval
 from noria.records.codec import from_bytes
-from noria.storage.keys import APPROVAL
+from noria.records.labels import LabelsReport
+from noria.storage.keys import (
+    APPROVAL,
+    QUARANTINE_REPORT,
+    labels_file_key,
+    labels_inbox_prefix,
+)
 from noria_aws.aws.task_tokens import TaskTokens
 
-_MAX_LABELS = 1000  # a request
-_SHOWN_FAULTS = 10
+_LABELS_SECONDS = 1000.0  # longer than the function that reads them lives
+_POLL_SECONDS = 0.3
 
 
 class TrafficKind(StrEnum):
@@ -35,7 +43,16 @@ class TrafficKind(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (monitor, drift, performance, feedback, approve, open_, simulate):
+    for command in (
+        monitor,
+        drift,
+        performance,
+        answers,
+        feedback,
+        approve,
+        open_,
+        simulate,
+    ):
         app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -94,6 +111,60 @@ def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -
         if body["n_unmatched_labels"]:
             title += f"; {body['n_unmatched_labels']} labels belong to no answer"
         show(as_json, body, lambda: table(title, columns, rows))
+        if body["jobs"] and not as_json:
+            console.print(_jobs_table(body["jobs"], body["primary_metric"]))
+
+
+def _jobs_table(jobs: list[dict[str, Any]], metric: str) -> Any:
+    """Return how good the answers to each file were, by the labels of its rows."""
+    rows = []
+    for job in jobs:
+        found = job["realised"].get(metric)
+        shown = ("insufficient data", "", "")
+        if found:
+            interval = f"{found['low']:.4f} to {found['high']:.4f}"
+            shown = (f"{found['value']:.4f}", interval, f"{found['reference']:.4f}")
+        rows.append((job["filename"], job["job_id"], job["n_labels"], *shown))
+    columns = ("file", "batch", "labels", metric, "interval", "before")
+    return table("Files, by the labels of their rows", columns, rows)
+
+
+def answers(
+    project: Project,
+    record_id: Annotated[
+        str, typer.Argument(help="As it was sent, or stands in a file's id column.")
+    ],
+    days: Annotated[int, typer.Option(help="How far back.", min=1, max=400)] = 30,
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Show which version said what of a record: to requests, and in files."""
+    with told():
+        target = Target(stage)
+        end = datetime.now(UTC)
+        found = [
+            {
+                "at": answer.at and answer.at.isoformat(),
+                "model_version": answer.model_version,
+                "prediction": answer.prediction,
+                "outputs": answer.outputs,
+                "file": answer.job and answer.job.filename,
+                "job_id": answer.job and answer.job.job_id,
+                "line": answer.line,
+                "prediction_id": answer.prediction_id,
+            }
+            for answer in answers_to(
+                target.artifacts, checked(project), record_id, end - timedelta(days=days), end
+            )
+        ]
+        rows = [
+            (str(a["at"])[:16], a["model_version"], a["prediction"],
+             f"{a['file']}, line {a['line']}" if a["file"] else a["prediction_id"])
+            for a in found
+        ]  # fmt: skip
+        columns = ("at", "model version", "prediction", "asked in")
+        title = f"{project}: {len(found)} answers about {record_id} in {days} days"
+        show(as_json, found, lambda: table(title, columns, rows))
 
 
 def feedback(
@@ -103,36 +174,51 @@ def feedback(
     record_id: Annotated[str | None, typer.Option(help="Of the record, if it was sent.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="CSV with prediction_id or record_id, and label: one row a label."),
+        typer.Option(
+            help="A file of labels: .csv, .jsonl (also .gz) or .parquet, with prediction_id, "
+            "record_id or an id column, and label or the target.",
+            exists=True,
+        ),
     ] = None,
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
     """Submit labels: what answers should have been; sending them again changes nothing."""
     with told():
-        labels = _labels_of(data) if data else [_label(prediction_id, record_id, label)]
-        target, n_labels = Target(stage), 0
-        refused: list[str] = []
-        for start in range(0, len(labels), _MAX_LABELS):
-            body = {"labels": labels[start : start + _MAX_LABELS]}
-            answer = target.call("POST", f"/projects/{checked(project)}/feedback", body)
-            faults = answer.body.get("errors", [])
-            if not (answer.status == 422 and faults):  # a part without one good label
-                n_labels += _ok(answer).body["n_labels"]
-            refused += [_refused_label(fault, start) for fault in faults]
-        found = {"n_labels": n_labels, "n_refused": len(refused), "refused": refused}
-        show(as_json, found, lambda: f"{n_labels} label(s) filed, {len(refused)} refused")
-        if refused and not as_json:
-            for text in refused[:_SHOWN_FAULTS]:
-                console.print(f"  {text}", markup=False)
-        if refused and not n_labels:
-            raise ValueError("no label was filed")
+        target, name = Target(stage), checked(project)
+        if data:
+            _show_filed(target, _filed(target, name, data), as_json=as_json)
+            return
+        body = _label(prediction_id, record_id, label)
+        found = _ok(target.call("POST", f"/projects/{name}/feedback", body)).body
+        show(as_json, found, lambda: f"{found['n_labels']} label(s) filed")
 
 
-def _refused_label(fault: dict[str, str], start: int) -> str:
-    """Return the fault of one label, counted from 1 as the rows of a file are."""
-    number = start + int(fault["field"].rpartition(".")[2]) + 1 if "." in fault["field"] else start
-    return f"label {number}: {fault['reason']}"
+def _filed(target: Target, project: str, data: Path) -> LabelsReport:
+    """Put a file of labels into its inbox, and return what became of it."""
+    key = f"{labels_inbox_prefix(project)}{new_run_id()}/{data.name}"
+    report = labels_file_key(project, key, QUARANTINE_REPORT)
+    target.client("s3").upload_file(str(data), target.outputs["DataBucket"], key)
+    deadline = time.monotonic() + _LABELS_SECONDS
+    with console.status(f"{data.name}: reading the labels"):
+        while not target.artifacts.exists(report):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{key} was uploaded and not read; look at its execution")
+            time.sleep(_POLL_SECONDS)
+    return from_bytes(LabelsReport, target.artifacts.get(report))
+
+
+def _show_filed(target: Target, found: LabelsReport, *, as_json: bool) -> None:
+    """Print what became of a file of labels; status 1 where none was filed."""
+    show(as_json, asdict(found), lambda: found.summary)
+    if not as_json:
+        for reason, n in found.reasons.items():
+            console.print(f"  {n:,} refused: {reason}", markup=False)
+        if found.refused_key:
+            place = f"s3://{target.outputs['DataBucket']}/{found.refused_key}"
+            console.print(f"  the refused rows: {place}", markup=False)
+    if found.outcome == "LabelsRejected":
+        raise typer.Exit(1)
 
 
 def approve(
@@ -223,18 +309,6 @@ def _ok(answer: HttpAnswer) -> HttpAnswer:
 def _p(finding: dict[str, Any]) -> str:
     value = finding["p_adjusted"]
     return "" if value is None else f"{value:.1e}"
-
-
-def _labels_of(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if (
-        not rows
-        or not {"label"} <= set(rows[0])
-        or not {"prediction_id", "record_id"} & set(rows[0])
-    ):
-        raise ValueError(f"{path}: needs the columns label and prediction_id or record_id")
-    return [_label(row.get("prediction_id"), row.get("record_id"), row["label"]) for row in rows]
 
 
 def _label(prediction_id: str | None, record_id: str | None, label: str | None) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class Deployment(BaseModel):
             "profiles/": log,
             "labels/": self.label_days,
             "batch-inbox/": working,
+            "labels-inbox/": working,
             "batches/": working,
             "analyses/": working,
             "erasures/": working,

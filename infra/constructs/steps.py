@@ -94,7 +94,10 @@ STEPS: dict[str, Step] = {
         state=_CHANGES_STATE,
     ),
     "check_performance": Step(
-        (*_ANSWERS, "models/*"), ("monitoring/*",), ("dynamodb:GetItem",), is_heavy=True
+        (*_ANSWERS, "models/*", "batches/*/performance.json"),
+        ("monitoring/*", "batches/*/performance.json"),
+        ("dynamodb:GetItem",),
+        is_heavy=True,
     ),
     "decide_retraining": Step(
         (
@@ -108,7 +111,12 @@ STEPS: dict[str, Step] = {
         ("monitoring/*",),
         ("dynamodb:GetItem",),
     ),
-    "write_monitoring_report": Step(("monitoring/*",), ("monitoring/*",), layer="report_runtime"),
+    # Of a batch that labels have come for it draws the page again.
+    "write_monitoring_report": Step(
+        ("monitoring/*", "batches/*"),
+        ("monitoring/*", "batches/*/report.html"),
+        layer="report_runtime",
+    ),
     # Of whole files.
     "plan_batch": Step(
         ("batch-inbox/*", "inbox/*", "batches/*", "batch-results/*/values/*", "models/*"),
@@ -137,13 +145,22 @@ STEPS: dict[str, Step] = {
     ),
     "close_batch": Step(
         ("batches/*",),
-        ("batches/*", "batch-results/*", "profiles/*"),
+        ("batches/*", "batch-results/*", "profiles/*", "answers/*"),
         layer="batch_runtime",
         is_heavy=True,
         disk_mb=_PARQUET_DISK_MB,
     ),
     "write_batch_report": Step(
         ("batches/*", "monitoring/*"), ("batches/*",), layer="report_runtime"
+    ),
+    # Of labels.
+    "file_labels": Step(
+        ("labels-inbox/*", "models/*"),
+        ("labels/*", "quarantine/*"),
+        ("dynamodb:GetItem",),
+        layer="batch_runtime",
+        is_heavy=True,
+        disk_mb=_PARQUET_DISK_MB,
     ),
     # Of all.
     "raise_alert": Step((), (), CLAIMS, publishes=True),

@@ -9,9 +9,9 @@ from constructs import Construct
 from infra.bundling import code_version
 from infra.config import Deployment, project_names
 from infra.constructs.alerting import Alerts
-from infra.constructs.batch_inbox import BatchInbox
 from infra.constructs.code import Layers
 from infra.constructs.glue_jobs import GlueJobs
+from infra.constructs.inbox import Inbox
 from infra.constructs.model_packages import ModelPackages
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.observability import Observability
@@ -63,13 +63,7 @@ class PlatformStack(Stack):
             steps=self._steps,
             machine=machines["Monitoring"],
         )
-        BatchInbox(
-            self,
-            "BatchInbox",
-            storage=storage,
-            machine=machines["Batch"],
-            dead_letters=self._steps.dead_letters,
-        )
+        self._add_inboxes(machines)
         ModelPackages(self, "ModelPackages", deployment=deployment, steps=self._steps)
         streams = PredictionLogStreams(
             self,
@@ -85,14 +79,31 @@ class PlatformStack(Stack):
         self._observe(machines, streams, prediction)
         self._add_outputs(prediction, machines)
 
+    def _add_inboxes(self, machines: dict[str, sfn.StateMachine]) -> None:
+        once = "once however often the event comes"
+        for name, prefix, description in (
+            ("Batch", "batch-inbox/", f"Each file in the batch inbox is scored, {once}"),
+            ("Labels", "labels-inbox/", f"The labels of each file in their inbox are filed, {once}"),
+        ):
+            Inbox(
+                self,
+                f"{name}Inbox",
+                prefix=prefix,
+                description=description,
+                storage=self._storage,
+                machine=machines[name],
+                dead_letters=self._steps.dead_letters,
+            )
+
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
         """Return the machines by name: a batch starts a check, a check a training, it a rollout."""
         common: dict[str, Any] = {"deployment": self._deployment, "storage": self._storage}
         training_jobs = SagemakerTraining(self, "TrainingJobs", **common)
         glue_jobs = GlueJobs(self, "GlueJobs", **common)
         machines: dict[str, sfn.StateMachine] = {}
-        for name in ("Analysis", "Rollout", "Training", "Monitoring", "Batch"):
-            before = list(machines.items())[-1:] if name not in ("Analysis", "Rollout") else []
+        alone = ("Analysis", "Labels", "Rollout")
+        for name in (*alone, "Training", "Monitoring", "Batch"):
+            before = list(machines.items())[-1:] if name not in alone else []
             machines[name] = NoriaStateMachine(
                 self,
                 name,

@@ -80,7 +80,7 @@ def _missing(template, machines):
 def test_every_integration_of_every_machine_has_the_rights_that_aws_documents(platform):
     """Controls: a grant that is taken away is missed; so is the rule of a job that is waited for."""
     template, machines, _ = platform
-    assert len(machines) == 5
+    assert len(machines) == 6
     assert not _missing(template, machines)
     for right in ("lambda:InvokeFunction", "glue:GetJobRun", "states:StartExecution"):
         assert right in {r for *_, r in _missing(_without(template, right), machines)}

@@ -228,7 +228,7 @@ def test_foreign_context_is_left_alone():
 def test_everything_that_may_fail_unseen_has_an_alarm(platform):
     """Errors, throttling, latency, lost and late logs, no champion, failures, dead letters."""
     alarms = _resources(platform, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 14 + len(project_names())
+    assert len(alarms) == 15 + len(project_names())
     late = [a["Properties"] for a in alarms.values()
             if a["Properties"]["MetricName"] == "DeliveryToS3.DataFreshness"]  # fmt: skip
     streams = {s["Properties"]["DeliveryStreamName"]
@@ -289,7 +289,9 @@ def test_log_chunks_and_files_start_their_work_and_failures_are_kept(platform):
         rule["Properties"]["EventPattern"]["detail"]["object"]["key"][0]["prefix"]: rule
         for rule in rules
     }
-    assert set(by_prefix) == {"batch-inbox/", "predictions/", "predictions-failed/"}
+    assert set(by_prefix) == {
+        "batch-inbox/", "labels-inbox/", "predictions/", "predictions-failed/",
+    }  # fmt: skip
     (given_up,) = by_prefix.pop("predictions-failed/")["Properties"]["Targets"]
     assert "PredictionLogDeadLetters" in json.dumps(given_up["Arn"])  # which has an alarm
     for rule in by_prefix.values():

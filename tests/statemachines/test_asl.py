@@ -39,6 +39,7 @@ ENDS = {
                  "DatasetRejected"},
     "rollout": {"ChallengerPromoted", "RolloutReverted", "ApprovalExpired", "RolloutSuperseded"},
     "batch": {"BatchCompleted", "BatchHeld", "BatchRejected", "BatchCancelled", "BatchDuplicate"},
+    "labels": {"LabelsFiled", "LabelsRefused", "LabelsRejected"},
     "monitoring": {"RetrainingStarted", "ModelHealthy", "ModelUnhealthy", "ModelSuspected",
                    "InsufficientData"},
 }  # fmt: skip
@@ -146,7 +147,7 @@ def test_every_alert_is_of_an_event_there_is():
     for key in ALERTS:
         event = STATES[key]["Arguments"]["event"]
         if event in ("{% $outcome %}", "{% $closed.event %}"):
-            wanted = ENDS[key[0]] - {"RolloutSuperseded", "BatchDuplicate"}
+            wanted = ENDS[key[0]] - {"RolloutSuperseded", "BatchDuplicate", "LabelsFiled"}
             assert wanted <= set(EVENTS), key
         elif event == "{% $report.event %}":
             assert {"ModelUnhealthy", "CalibrationDegraded", "BatchDrifted"} <= set(EVENTS), key

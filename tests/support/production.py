@@ -11,6 +11,7 @@ import numpy as np
 
 from noria.evaluation.metrics import Answers, measure
 from noria.features.text_signals import TextObserver
+from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
 from noria.monitoring.reference import OutOfFoldFacts, Reference, as_answers, build_reference
 from noria.records.alias import Promotion, RolloutChange, RolloutMode
 from noria.records.codec import to_bytes
@@ -23,7 +24,7 @@ from noria.spec.model import ProjectSpec
 from noria.steps.profile_log_chunk import ProfileLogChunkRequest, profile_log_chunk
 from noria.storage.hours import hour_name
 from noria.storage.ids import new_prediction_id
-from noria.storage.keys import MANIFEST, REFERENCE, dataset_key, labels_key
+from noria.storage.keys import MANIFEST, REFERENCE, dataset_key, filed_rows_key, labels_key
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryState
 from tests.support.trained import tiny_bundle
 
@@ -215,11 +216,37 @@ class Production:
         profile_log_chunk(ProfileLogChunkRequest(key), artifacts=self.store)
         return [record.prediction_id for record in records]
 
-    def label(self, ids: Iterable[str], labels: Iterable[str], at: datetime) -> None:
+    def file_rows(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        ids: Sequence[str],
+        at: datetime,
+        *,
+        job_id: str = "j1",
+        version: str = "v1",
+    ) -> None:
+        """File the answers to the rows of a batch, as its close does."""
+        answers = answers_of(rows)
+        filed = FiledRows(
+            job=FiledJob(job_id, f"{job_id}.csv", version, at.isoformat()),
+            classes=CLASSES,
+            numbers=record_numbers("loans", ids)[:, np.newaxis],
+            lines=np.arange(2, 2 + len(rows)),
+            outputs=answers.outputs,
+            decided=np.asarray(answers.decided),
+        )
+        self.store.put(filed_rows_key("loans", hour_name(at), job_id, 0), filed.to_bytes())
+
+    def label(
+        self,
+        ids: Iterable[str],
+        labels: Iterable[str],
+        at: datetime,
+        *,
+        by: str = "prediction_id",
+    ) -> None:
         """File labels."""
-        listed = [
-            {"prediction_id": key, "label": label} for key, label in zip(ids, labels, strict=True)
-        ]
+        listed = [{by: key, "label": label} for key, label in zip(ids, labels, strict=True)]
         body = {"at": at.isoformat(), "labels": listed}
         key = labels_key("loans", hour_name(at), f"l{len(self.store.objects)}")
         self.store.put(key, json.dumps(body).encode())

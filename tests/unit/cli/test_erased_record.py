@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from cli.erased_record import Record, Sieve
+from cli.erased_record import Record
+from cli.sieve import Sieve
 from noria.records.batch import FileLayout
 from noria.spec.loader import parse_spec
 from tests.support.specs import QUICK_TICKETS

@@ -10,6 +10,7 @@ from io import BytesIO
 from itertools import count
 from random import Random
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from cli.erased_record import Record
 from cli.eraser import Eraser
 from noria.errors import StoreUnavailableError
+from noria.monitoring.filed_rows import FiledJob, FiledRows, record_number, record_numbers
 from noria.records.batch import BatchCounts, BatchOutcome, BatchPlan, FileLayout, PlannedPart
 from noria.records.codec import from_bytes, to_bytes
 from noria.reporting.batch_report import render
@@ -47,6 +49,7 @@ LABELS = {
         {"record_id": OTHER, "label": "b"},
     ],
 }
+FILED_ROWS = "answers/quick/2026110100/batch-ended-000000.npz"
 RESULTS = b"line,number,prediction\n2,INC-7,a\n3,INC-70,b\n"
 
 
@@ -94,6 +97,17 @@ def _page(job, *ids):
     return render(_outcome(job, *ids), None)
 
 
+def _filed_rows(*ids):
+    """Return the answers to the rows of a file: of their ids only hashes."""
+    n = len(ids)
+    job = FiledJob("ended", "rows.csv", "v1", AT)
+    numbers = record_numbers("quick", ids)[:, np.newaxis]
+    shares = np.full((n, 2), 0.5)
+    return FiledRows(
+        job, ("a", "b"), numbers, np.arange(n), shares, np.zeros(n, dtype=np.int64)
+    ).to_bytes()
+
+
 def _put_batch(put, job, *, has_ended, first=b"INC-7,as others\n"):
     """A job of two parts: in the first the record may be, the second only mentions it."""
     at = f"batches/quick/{job}"
@@ -108,6 +122,7 @@ def _put_batch(put, job, *, has_ended, first=b"INC-7,as others\n"):
         ids = [first.partition(b",")[0].decode(), OTHER]
         put(f"{at}/answers/000000", f"line,number,prediction\n2,{ids[0]},a\n".encode())
         put(f"{at}/answers/000001", b"3,INC-70,b\n")
+        put(f"{at}/filed/000000", _filed_rows(*ids))
         put(f"{at}/refused/000000", b"")
         put(f"{at}/joined/000000", b"columns of tables")
         put(f"{at}/summary/000000", to_bytes(_counts(ids[0])))
@@ -132,6 +147,7 @@ def _put_what_is_cleared(put):
     put("predictions/quick/2026/b.gz", gzip.compress(_lines(FAILED_CHALLENGER)))
     put("predictions-failed/quick/x/a", _lines(*packed))
     put("answers/quick/2026110100/a.jsonl.gz", gzip.compress(_lines(*LOGGED)))
+    put(FILED_ROWS, _filed_rows(OTHER, MINE))
     put("labels/quick/2026110100/a.json", json.dumps(LABELS).encode())
     put("batch-results/quick/j.csv", RESULTS)
     refused = _lines({"line": 4, "errors": [], "cells": {"number": MINE}})
@@ -139,7 +155,10 @@ def _put_what_is_cleared(put):
     _put_batch(put, "ended", has_ended=True)
 
 
-GONE = [f"batches/quick/ended/{kind}/000000" for kind in ("answers", "refused", "joined", "input")]
+GONE = [
+    f"batches/quick/ended/{kind}/000000"
+    for kind in ("answers", "filed", "refused", "joined", "input")
+]
 LEFT = {
     "batches/quick/ended/input/000001": "mentions the id outside an id column",
     "batches/quick/others/input/000001": "mentions the id outside an id column",
@@ -173,9 +192,16 @@ def _holding(target):
         {
             key
             for key, body in _all_versions(target)
-            if (word.mentions(body) or answer in body) and not key.startswith("erasures/")
+            if (word.mentions(body) or answer in body or _is_filed(key, body))
+            and not key.startswith("erasures/")
         }
     )
+
+
+def _is_filed(key, body):
+    if not key.endswith(".npz") and "/filed/" not in key:
+        return False
+    return bool(FiledRows.from_bytes(body).named(record_number("quick", MINE)).any())
 
 
 def _rows_of_others(target):
@@ -202,6 +228,7 @@ def test_no_version_of_what_can_be_reached_holds_the_record_any_more(target):
         "predictions/quick/2026/b.gz": 1,
         "predictions-failed/quick/x/a": 1,
         "answers/quick/2026110100/a.jsonl.gz": 1,
+        FILED_ROWS: 1,
         "labels/quick/2026110100/a.json": 2,
         "batch-results/quick/j-refused.jsonl.gz": 1,
         "batch-results/quick/j.csv": 1,
@@ -217,6 +244,8 @@ def test_what_is_rewritten_keeps_its_form_and_its_other_rows(target):
     _erased(target)
     get = target.artifacts.get
     assert gzip.decompress(get("answers/quick/2026110100/a.jsonl.gz")) == _lines(LOGGED[1])
+    rows = FiledRows.from_bytes(get(FILED_ROWS))
+    assert rows.named(record_number("quick", OTHER)).tolist() == [True]
     labels = json.loads(get("labels/quick/2026110100/a.json"))
     assert labels == {**LABELS, "labels": [{"record_id": OTHER, "label": "b"}]}
     assert get("batch-results/quick/j.csv") == b"line,number,prediction\n3,INC-70,b\n"
@@ -233,7 +262,7 @@ def test_a_batch_without_the_record_is_not_touched(target):
     _erased(target)
     after = dict(_all_versions(target))
     kept = [key for key in before if "/others/" in key or key.endswith(("plan.json", "owner.json"))]
-    assert len(kept) == 16
+    assert len(kept) == 17
     assert {key: after.get(key) for key in kept} == {key: before[key] for key in kept}
 
 
@@ -248,7 +277,7 @@ def test_a_short_id_touches_only_its_own_rows(target):
 
 @pytest.fixture
 def _quick_pages(monkeypatch):
-    page = "noria.steps.write_batch_report.render"
+    page = "noria.reporting.batch_report.render"
     monkeypatch.setattr(page, lambda *_: b"<td>INC-70</td>")
 
 

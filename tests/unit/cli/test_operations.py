@@ -1,9 +1,14 @@
 """Commands about production, as far as they need no stack."""
 
 import json
+import re
+from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +18,13 @@ from cli.target import HttpAnswer
 from cli.timeline import Timeline
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
+from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
+from noria.records.codec import to_bytes
+from noria.records.labels import LabelsReport
 from noria.spec.loader import load_spec
+from noria.storage.hours import hour_name
+from noria.storage.keys import QUARANTINE_REPORT, filed_rows_key, labels_file_key
+from tests.support.fakes import MemoryArtifacts
 
 SETTINGS = SimulationSettings(
     days=6, drift_day=3, drift=1.0, rows_per_hour=4, label_delay_hours=24, seed=1
@@ -47,15 +58,98 @@ def test_feedback_sends_one_label(run):
     assert run("feedback", "tickets", "1", "--record-id", "INC7").exit_code == 0
     ((_, path, body),) = _Target.sent
     assert path == "/projects/tickets/feedback"
-    assert body == {"labels": [{"record_id": "INC7", "label": "1"}]}
+    assert body == {"record_id": "INC7", "label": "1"}
 
 
-def test_feedback_sends_a_file_in_parts(run, tmp_path):
-    """As many requests as it takes."""
+@pytest.fixture
+def read(monkeypatch):
+    """A bucket in whose inbox files of labels are read, as the stack's machine reads them."""
+    stage = SimpleNamespace(artifacts=MemoryArtifacts(), outputs={"DataBucket": "data"})
+    monkeypatch.setattr(operations, "Target", lambda _: stage)
+    monkeypatch.setattr(operations, "_POLL_SECONDS", 0.0)
+
+    def reads(**found):
+        def upload(path, bucket, key):
+            report = LabelsReport("tickets", key, "t", **found)
+            place = labels_file_key("tickets", key, QUARANTINE_REPORT)
+            stage.artifacts.put(place, to_bytes(report))
+            stage.uploaded = (Path(path).read_bytes(), key)
+
+        stage.client = lambda _: SimpleNamespace(upload_file=upload)
+        return stage
+
+    return reads
+
+
+def test_a_file_of_labels_goes_into_its_inbox_and_what_became_of_it_is_shown(read, tmp_path):
+    """How many, and why not the others; never what stood in them."""
     path = tmp_path / "labels.csv"
-    path.write_text("prediction_id,label\n" + "".join(f"p{i},1\n" for i in range(1500)))
-    assert run("feedback", "tickets", "--data", str(path)).exit_code == 0
-    assert [len(body["labels"]) for _, _, body in _Target.sent] == [1000, 500]
+    path.write_bytes(b"number,label\nINC7,1\n")
+    stage = read(
+        outcome="LabelsRefused", summary="1 labels filed, 1 rows refused", n_labels=1,
+        n_refused=1, reasons={"(row): needs an id": 1}, refused_key="quarantine/x/rows.jsonl.gz",
+    )  # fmt: skip
+    done = CliRunner().invoke(app, ["feedback", "tickets", "--data", str(path)])
+    assert (done.exit_code, stage.uploaded[0]) == (0, b"number,label\nINC7,1\n")
+    assert re.fullmatch(r"labels-inbox/tickets/[0-9t]+-[0-9a-f]+/labels\.csv", stage.uploaded[1])
+    for said in (
+        "1 labels filed, 1 rows refused",
+        "1 refused: (row): needs an id",
+        "rows.jsonl.gz",
+    ):
+        assert said in done.output.replace("\n", "")
+
+
+def test_a_file_without_one_label_is_an_error(read, tmp_path):
+    """Status 1, and the reason."""
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"x\n")
+    read(outcome="LabelsRejected", summary="labels.csv: no column for the label")
+    done = CliRunner().invoke(app, ["feedback", "tickets", "--data", str(path)])
+    assert done.exit_code == 1
+    assert "no column for the label" in done.output
+
+
+def test_what_was_said_of_a_record_is_shown_with_version_and_file(read, tmp_path):
+    """And as JSON with all outputs."""
+    stage, at = read(outcome="LabelsFiled", summary=""), datetime.now(UTC)
+    job = FiledJob("j1", "may.csv", "v1", at.isoformat())
+    numbers = record_numbers("tickets", ["INC7", "INC8"])[:, np.newaxis]
+    shares = np.array([[0.9, 0.1], [0.2, 0.8]])
+    rows = FiledRows(job, ("a", "b"), numbers, np.array([2, 3]), shares, np.array([0, 1]))
+    stage.artifacts.put(filed_rows_key("tickets", hour_name(at), "j1", 0), rows.to_bytes())
+    done = CliRunner().invoke(app, ["answers", "tickets", "INC8"])
+    assert done.exit_code == 0
+    assert "may.csv, line 3" in done.output
+    (found,) = json.loads(CliRunner().invoke(app, ["answers", "tickets", "INC8", "--json"]).output)
+    assert (found["model_version"], found["prediction"], found["outputs"]) == (
+        "v1",
+        "b",
+        [0.2, 0.8],
+    )
+    assert "0 answers" in CliRunner().invoke(app, ["answers", "tickets", "INC9"]).output
+
+
+def test_performance_shows_each_file_beside_the_whole(run):
+    """A file with few labels is insufficient data."""
+    measured = {"value": 0.8, "low": 0.75, "high": 0.85, "reference": 0.9, "n_rows": 200}
+    jobs = [
+        {
+            "filename": "may.csv",
+            "job_id": "j1",
+            "n_labels": 200,
+            "realised": {"f1_macro": measured},
+        },
+        {"filename": "june.csv", "job_id": "j2", "n_labels": 3, "realised": {}},
+    ]
+    body = {"verdict": "good", "n_labels": 203, "at": "2026-03-01T00:00", "n_unmatched_labels": 0,
+            "realised": {"f1_macro": measured}, "estimated": {}, "jobs": jobs,
+            "primary_metric": "f1_macro"}  # fmt: skip
+    _Target.answer = HttpAnswer(200, body)
+    done = run("performance", "tickets")
+    assert "0.7500 to 0.8500" in done.output
+    assert "insufficient data" in done.output
+    _Target.answer = HttpAnswer(200, {"n_labels": 1})
 
 
 @pytest.mark.parametrize(
@@ -71,15 +165,6 @@ def test_feedback_that_says_too_little_is_explained(run, arguments, said):
     done = run("feedback", *arguments)
     assert done.exit_code == 1
     assert said in done.output.replace("\n", " ")
-
-
-def test_a_file_without_its_columns_is_explained(run, tmp_path):
-    """With the columns it needs."""
-    path = tmp_path / "labels.csv"
-    path.write_text("id,truth\n1,2\n")
-    done = run("feedback", "tickets", "--data", str(path))
-    assert done.exit_code == 1
-    assert "needs the columns label" in done.output.replace("\n", " ")
 
 
 def test_drift_shows_the_tests_that_decide(run):

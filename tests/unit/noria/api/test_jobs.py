@@ -9,7 +9,8 @@ from noria.api.jobs import LINK_SECONDS, cancel_job, create_job, read_job
 from noria.errors import InvalidInputError, NoJobError
 from noria.records.batch import BatchOutcome, BatchPlan, PlannedPart
 from noria.records.codec import to_bytes
-from noria.storage.keys import CANCELLED, JOB, OUTCOME, PLAN, batch_key
+from noria.records.performance import JobPerformance
+from noria.storage.keys import CANCELLED, JOB, OUTCOME, PERFORMANCE, PLAN, batch_key
 from tests.support.fakes import FixedClock, MemoryArtifacts
 from tests.support.production import START
 
@@ -81,6 +82,10 @@ def test_progress_is_the_share_of_parts_and_the_end_has_links():
     shown = _state(store, job_id)
     assert (shown["state"], shown["progress"]) == ("completed", 1.0)
     assert set(shown["links"]) == {"result", "report"}
+    assert "performance" not in shown
+    measured = JobPerformance(job_id, "rows.csv", "v1", 7, {})
+    store.put(batch_key("p", job_id, PERFORMANCE), to_bytes(measured))
+    assert _state(store, job_id)["performance"]["n_labels"] == 7
 
 
 def test_a_file_that_was_simply_put_there_is_a_job_to_look_at():

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from noria.data.versions import decode_rows, encode_rows
-from noria.monitoring.prediction_log import LabelledLog, read_window
+from noria.monitoring.prediction_log import LabelledLog, answers_to, read_outputs, read_window
 from noria.storage.hours import hour_name
 from noria.storage.ids import hashed_record_id, new_prediction_id
 from noria.storage.keys import answers_key, labels_key
-from tests.support.production import START, Production, loan_rows
+from tests.support.production import START, Production, answers_of, loan_rows
 
 HASHED = hashed_record_id("loans", "L-1")
 
@@ -142,3 +142,78 @@ def test_made_up_ids_are_no_answers_and_cost_no_look(key):
     p.store.under = lambda prefix: listed.append(prefix) or under(prefix)
     assert _joined(p, START, START + timedelta(hours=1)).n == 0
     assert len(listed) < 5
+
+
+IDS = [f"c{number}" for number in range(10)]
+
+
+def test_labels_find_the_rows_of_files_by_their_record_ids():
+    """Beside the answers to requests; of one job alone where that is asked for."""
+    p = Production()
+    rows = loan_rows(10)
+    p.file_rows(rows, IDS, START)
+    p.file_rows(rows[:4], [f"d{n}" for n in range(4)], START, job_id="j2")
+    p.label([*IDS[:6], "d1", "nobody"], ["yes"] * 8, START + timedelta(hours=2), by="record_id")
+    end = START + timedelta(hours=4)
+    log = LabelledLog(p.store, "loans", (START, end), record_id_days=7)
+    outcomes = log.of(p.reference, "v1")
+    assert (outcomes.n, log.n_unmatched) == (7, 1)
+    assert outcomes.answers.decided.tolist()[:6] == answers_of(rows).decided[:6].tolist()
+    assert [(job.job_id, job.filename) for job in log.jobs] == [("j1", "j1.csv"), ("j2", "j2.csv")]
+    assert [log.of(p.reference, "v1", job=job).n for job in log.jobs] == [6, 1]
+    assert log.of(p.reference, "v2").n == 0
+
+
+def test_a_record_that_two_files_hold_counts_once_as_answered_last():
+    """And where only requests count, not at all."""
+    p = Production()
+    p.file_rows(loan_rows(10, seed=1), IDS, START)
+    p.file_rows(loan_rows(10, seed=2), IDS, START + timedelta(hours=1), job_id="j2")
+    p.label(IDS, ["no"] * 10, START + timedelta(hours=2), by="record_id")
+    window = (START, START + timedelta(hours=3))
+    log = LabelledLog(p.store, "loans", window, record_id_days=7)
+    assert [job.job_id for job in log.jobs] == ["j2"]
+    assert log.of(p.reference, "v1").n == 10
+    assert _joined(p, *window, with_batches=False).n == 0
+
+
+def test_of_many_labelled_answers_a_seeded_sample_draws_the_interval():
+    """A million labels are no reason to draw 500 times a million rows."""
+    p = Production()
+    p.file_rows(loan_rows(10), IDS, START)
+    p.label(IDS, ["no"] * 10, START, by="record_id")
+    outcomes = _joined(p, START, START + timedelta(hours=1))
+    few = outcomes.sampled(4)
+    assert (few.n, outcomes.sampled(10)) == (4, outcomes)
+    assert few.truth.tolist() == outcomes.sampled(4).truth.tolist()
+
+
+def test_what_was_said_of_a_record_is_found_in_requests_and_files():
+    """Which version, when, in which line of which file; other records are not."""
+    p = Production()
+    rows = loan_rows(10)
+    p.file_rows(rows, IDS, START)
+    p.file_rows(rows, IDS, START + timedelta(days=3), job_id="late", version="v2")
+    found = list(answers_to(p.store, "loans", "c3", START, START + timedelta(days=2)))
+    (answer,) = found
+    assert (answer.model_version, answer.job.filename, answer.line) == ("v1", "j1.csv", 5)
+    assert answer.outputs == tuple(answers_of(rows).outputs[3].tolist())
+    both = answers_to(p.store, "loans", "c3", START, START + timedelta(days=4))
+    assert [a.model_version for a in both] == ["v1", "v2"]
+    (prediction_id,) = p.log(rows[:1], START)
+    line = next(k for k in p.store.objects if k.startswith("answers/") and k.endswith(".gz"))
+    (asked,) = decode_rows(p.store.get(line))
+    p.store.put(line, encode_rows([{**asked, "record_id": hashed_record_id("loans", "c3")}]))
+    found = list(answers_to(p.store, "loans", "c3", START, START + timedelta(days=1)))
+    assert {a.prediction_id for a in found} == {None, prediction_id}
+
+
+def test_the_outputs_of_files_count_beside_those_of_requests():
+    """Class shares are estimated of both, as the window's profile is."""
+    p = Production()
+    p.file_rows(loan_rows(10), IDS, START)
+    p.file_rows(loan_rows(5), IDS[:5], START, job_id="j2", version="v2")
+    p.log(loan_rows(3), START)
+    end = START + timedelta(hours=1)
+    assert read_outputs(p.store, ("loans", "v1"), START, end, most=100).shape == (13, 2)
+    assert read_outputs(p.store, ("loans", "v3"), START, end, most=100).shape == (0, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from noria.evaluation.metrics import measure
 from noria.records.codec import from_bytes
-from noria.records.performance import PerformanceReport
+from noria.records.performance import JobPerformance, PerformanceReport
 from tests.support.checks import decided, new_file, whole_check
 from tests.support.production import START, Production, answers_of, loan_rows
 from tests.support.trained import tiny_bundle
@@ -202,3 +202,57 @@ def test_too_few_answers_have_no_class_shares():
     p.log(loan_rows(60), START + timedelta(minutes=5))
     _, performance, _ = decided(p, START + timedelta(hours=1))
     assert _report(p, performance).class_shares is None
+
+
+def _file_with_labels(p, n, *, at=START, job_id="j1", flip=False):
+    """File the answers to a batch and labels of its first `n` rows; return when."""
+    rows = loan_rows(300, seed=41)
+    ids = [f"{job_id}-{number}" for number in range(len(rows))]
+    p.file_rows(rows, ids, at, job_id=job_id)
+    truth = ["yes" if t else "no" for t in p.truth(rows, seed=5, flip=flip)]
+    p.label(ids[:n], truth[:n], at + timedelta(hours=1), by="record_id")
+    return at + timedelta(hours=2)
+
+
+def _of_job(p, job_id="j1"):
+    return from_bytes(JobPerformance, p.store.get(f"batches/loans/{job_id}/performance.json"))
+
+
+def test_each_batch_is_measured_on_the_labels_of_its_rows():
+    """And all of them count for the champion."""
+    p = Production()
+    _file_with_labels(p, 300)
+    at = _file_with_labels(p, 200, at=START + timedelta(hours=1), job_id="bad", flip=True)
+    _, performance, _ = decided(p, at)
+    report = _report(p, performance)
+    assert (report.n_labels, report.verdict) == (500, "degraded")
+    assert [(job.filename, job.n_labels) for job in report.jobs] == [
+        ("j1.csv", 300),
+        ("bad.csv", 200),
+    ]
+    assert report.changed_jobs == ("j1", "bad")
+    good, bad = (job.realised["accuracy"] for job in report.jobs)
+    assert (good.is_degraded, bad.is_degraded) == (False, True)
+    assert report.jobs == (_of_job(p), _of_job(p, "bad"))
+
+
+def test_a_batch_with_few_labels_is_insufficient_data():
+    """Never good."""
+    p = Production()
+    at = _file_with_labels(p, 49)
+    decided(p, at)
+    assert (_of_job(p).n_labels, _of_job(p).realised) == (49, {})
+
+
+def test_labels_that_leave_the_window_do_not_take_the_measure_with_them():
+    """What was measured on more labels stays, and is told as no news."""
+    p = Production()
+    at = _file_with_labels(p, 300)
+    decided(p, at)
+    measured = _of_job(p)
+    late = at + timedelta(hours=p.spec.monitoring.label_hours)
+    p.label(["j1-299"], ["no"], late - timedelta(hours=1), by="record_id")
+    _, performance, _ = decided(p, late)
+    report = _report(p, performance)
+    assert (report.n_labels, report.jobs, report.changed_jobs) == (1, (measured,), ())
+    assert _of_job(p) == measured

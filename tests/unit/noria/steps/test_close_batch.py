@@ -13,6 +13,7 @@ from noria.batch import whole
 from noria.data.versions import decode_rows
 from noria.errors import BatchCancelledError, ModelCorruptError
 from noria.inference.predictor import Predictor
+from noria.monitoring.filed_rows import FiledRows, record_number
 from noria.records.batch import BatchCheck, WholeDecision
 from noria.spec.model import BusinessValueSection
 from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
@@ -433,3 +434,78 @@ def test_a_release_whose_parts_have_expired_says_to_score_the_file_again():
     with pytest.raises(ModelCorruptError, match="score the file again"):
         jobs.close(release="j1")
     assert jobs.outcome().outcome == "BatchHeld"
+
+
+def _filed(jobs):
+    """Return the answers that can be found by record id, part by part, in order."""
+    keys = sorted(key for key in jobs.store.objects if key.startswith("answers/p/"))
+    return [FiledRows.from_bytes(jobs.store.get(key)) for key in keys]
+
+
+def _said(jobs):
+    """Return what is filed of each line: prediction and outputs."""
+    return {
+        line: (rows.prediction(place), rows.outputs[place].tolist())
+        for rows in _filed(jobs)
+        for place, line in enumerate(rows.lines.tolist())
+    }
+
+
+def test_the_answers_of_a_published_file_can_be_found_by_record_id():
+    """Those that were given: a refused row has none."""
+    jobs = Jobs()
+    closed = jobs.run(csv_file(250, bad={3}))
+    shown = {int(row["line"]): float(row["prediction"]) for row in jobs.answers(closed)}
+    assert {line: value for line, (value, _) in _said(jobs).items()} == shown
+    (second,) = [
+        r.lines.tolist()
+        for r in _filed(jobs)[1:2]
+        for r in [r.at_rows(r.named(record_number("p", "i120")))]
+    ]
+    assert second == [122]
+    assert _filed(jobs)[0].job[:3] == ("j1", "rows.csv", "v1")
+
+
+@pytest.mark.parametrize("of", ["no ids", "a try", "rows without a cell"])
+def test_rows_without_an_id_are_filed_nowhere(of):
+    """Nobody could ask for them; and the first rows of a file, for a try, are no answers."""
+    body = csv_file(50)
+    jobs = Jobs(id_columns=() if of == "no ids" else ("id",))
+    if of == "rows without a cell":
+        body = b"id,X\n" + b",1\n" * 50
+    closed = jobs.run(body, limit=10 if of == "a try" else None)
+    assert closed.outcome == "BatchCompleted"
+    assert not _said(jobs)
+
+
+def test_a_file_decided_as_a_whole_is_filed_as_its_results_say():
+    """Decisions and corrected probabilities, however the file was cut."""
+    for jobs in (Jobs(_campaign(share=0.1)), _correcting(_graded(known=(0.5, 0.5)))):
+        closed = jobs.run(_doubtful(n_yes=30, n_no=470))
+        assert _said(jobs) == {
+            int(row["line"]): (row["prediction"], [float(row["p_no"]), float(row["p_yes"])])
+            for row in jobs.answers(closed)
+        }
+        assert len(_said(jobs)) == 500
+
+
+def test_what_is_held_back_is_filed_once_it_is_released():
+    """Nobody has been answered before."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    assert jobs.run(csv_file(500, n_values=2)).outcome == "BatchHeld"
+    assert not _said(jobs)
+    jobs.close(release="j1")
+    assert len(_said(jobs)) == 500
+
+
+def test_a_job_that_an_earlier_version_planned_has_no_filed_answers_and_ends_well():
+    """Its plan does not ask for them."""
+    jobs = Jobs()
+    plan = jobs.plan(csv_file(50))
+    key = batch_key("p", plan.job_id, PLAN)
+    earlier = json.loads(jobs.store.get(key))
+    del earlier["is_filed"]
+    jobs.store.objects[key] = json.dumps(earlier).encode()
+    jobs.score(plan.job_id, 0)
+    assert jobs.close().outcome == "BatchCompleted"
+    assert not _said(jobs)

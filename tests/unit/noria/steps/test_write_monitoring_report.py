@@ -1,7 +1,11 @@
 """The page of a check."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from noria.records.batch import BatchCounts, BatchOutcome
+from noria.records.codec import to_bytes
+from noria.storage.keys import OUTCOME, REPORT_HTML, batch_key
 from tests.support.checks import drifting, whole_check
 from tests.support.production import START, Production, loan_rows
 
@@ -50,3 +54,25 @@ def test_the_first_line_of_a_healthy_model_says_so():
     *_, report = whole_check(p, p.hours(6))
     page = p.store.get(report.report_key).decode()
     assert "Healthy</strong>: nothing has moved, and quality holds by the estimate" in page
+
+
+def test_the_page_of_a_batch_is_drawn_again_when_labels_of_its_rows_come():
+    """With how good its answers were; one that has expired is passed over."""
+    p = Production()
+    rows, at = loan_rows(200, seed=5), START.isoformat()
+    for job_id in ("j1", "expired"):
+        ids = [f"{job_id}-{number}" for number in range(200)]
+        p.file_rows(rows, ids, START, job_id=job_id)
+        p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5)], START, by="record_id")
+    outcome = BatchOutcome("loans", "j1", "k", "j1.csv", at, at, 0.0, "BatchCompleted", "done", 1)
+    outcome = replace(outcome, counts=BatchCounts(200, 200, 0, 0, {}, (), ()))
+    p.store.put(batch_key("loans", "j1", OUTCOME), to_bytes(outcome))
+    whole_check(p, START + timedelta(hours=1))
+    page = batch_key("loans", "j1", REPORT_HTML)
+    text = p.store.get(page).decode()
+    assert "How good the answers were" in text
+    assert "Measured on 200 labels of these rows" in text
+    assert not p.store.exists(batch_key("loans", "expired", REPORT_HTML))
+    p.store.objects[page] = b"as it was"
+    whole_check(p, START + timedelta(hours=2))  # no new labels
+    assert p.store.get(page) == b"as it was"

@@ -9,6 +9,7 @@ from noria.errors import InvalidInputError, NoJobError
 from noria.ports import Clock, LinkedStore
 from noria.records.batch import BatchOutcome, BatchPlan, JobRequest
 from noria.records.codec import encode, from_bytes, to_bytes
+from noria.records.performance import JobPerformance
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.storage.hashing import canonical_json
 from noria.storage.ids import new_prediction_id
@@ -16,6 +17,7 @@ from noria.storage.keys import (
     CANCELLED,
     JOB,
     OUTCOME,
+    PERFORMANCE,
     PLAN,
     REPORT_HTML,
     batch_inbox_prefix,
@@ -91,6 +93,8 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
         counts = outcome.counts and encode(outcome.counts)
         shown |= {"counts": counts, "model_version": outcome.model_version}
         shown |= {"health": outcome.health, "drifted": outcome.drifted}
+        if performance := _record(JobPerformance, store, project, job_id, PERFORMANCE):
+            shown["performance"] = encode(performance)
         keys = {
             "result": outcome.result_key,
             "refused": outcome.refused_key,

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from noria.api.labels import MAX_ID_CHARACTERS, file_labels, is_id, read_label
+from noria.api.labels import file_labels
 from noria.api.served_models import Report, Rollout, Served, ServedModels
+from noria.data.labels import MAX_ID_CHARACTERS, is_id, read_label
 from noria.errors import InvalidInputError, NoriaError, SettingsError, TransientError
 from noria.inference.explanation import MAX_CONTRIBUTIONS
 from noria.inference.predictor import Predictor

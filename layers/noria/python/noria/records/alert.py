@@ -72,6 +72,14 @@ EVENTS: Mapping[str, Event] = {
         "The other rows have their results. Read the reasons, mend the refused rows, send them.",
     ),
     "BatchCompleted": Event("info", "a file was scored", "Nothing to do; the results are there."),
+    "LabelsRejected": Event(
+        "error", "a file of labels could not be read", "Mend the file, upload it again."
+    ),
+    "LabelsRefused": Event(
+        "warning",
+        "rows of a file of labels were refused",
+        "The other labels are filed. Read the reasons, mend the refused rows, send them.",
+    ),
     "ModelUnhealthy": Event(
         "warning",
         "the model has degraded or its data have drifted",

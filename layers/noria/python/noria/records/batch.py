@@ -99,6 +99,7 @@ class BatchPlan:
     without_tables: tuple[str, ...] = ()  # patterns of those that there are none of
     unmatched: Mapping[str, int] = field(default_factory=dict)  # rows without a match, by pattern
     form: ResultFormat | None = None  # of the results; None: an earlier version planned it
+    is_filed: bool = False  # its answers can be found by record id
 
 
 @dataclass(frozen=True)

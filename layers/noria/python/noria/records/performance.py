@@ -36,6 +36,17 @@ class ClassShares:
 
 
 @dataclass(frozen=True)
+class JobPerformance:
+    """How good the answers of a batch job were, by the labels that came (`performance.json`)."""
+
+    job_id: str
+    filename: str
+    model_version: str
+    n_labels: int
+    realised: Mapping[str, Performance]  # empty: fewer labels than monitoring.min_labels
+
+
+@dataclass(frozen=True)
 class PerformanceReport:
     """One performance check of one champion (`performance.json`)."""
 
@@ -62,6 +73,8 @@ class PerformanceReport:
     n_waiting_labels: int = 0  # they came later and have no answer yet
     worst: str | None = None  # metric that has dropped most, of those that are degraded
     outside: tuple[str, ...] = ()  # columns with many values outside training
+    jobs: tuple[JobPerformance, ...] = ()  # batches that labels are of, oldest first
+    changed_jobs: tuple[str, ...] = ()  # those that labels have come for since the last check
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
         """Return each watched metric that is degraded, with the retraining trigger's name.

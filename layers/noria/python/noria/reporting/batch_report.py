@@ -1,22 +1,49 @@
 """The page of a batch job."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
+from noria.ports import ArtifactStore
 from noria.records.batch import BatchCounts, BatchOutcome, Worth
+from noria.records.codec import from_bytes
 from noria.records.drift import DriftReport
+from noria.records.performance import JobPerformance
 from noria.reporting import pictures
 from noria.reporting.monitoring_report import moved_columns
 from noria.reporting.page import render_page
 from noria.reporting.words import differs_text
+from noria.storage.keys import OUTCOME, PERFORMANCE, REPORT_HTML, batch_key
 
 
-def render(outcome: BatchOutcome, drift: DriftReport | None) -> bytes:
+def write_page(store: ArtifactStore, project: str, job_id: str) -> str:
+    """Draw a closed job from what is known of it, and return the page's key.
+
+    KeyError when there is no such job, or it has expired.
+    """
+    outcome = from_bytes(BatchOutcome, store.get(batch_key(project, job_id, OUTCOME)))
+    drift, performance = None, None
+    with suppress(KeyError):  # it expires before the results, and a page may be drawn again
+        if outcome.drift_key:
+            drift = from_bytes(DriftReport, store.get(outcome.drift_key))
+    with suppress(KeyError):
+        body = store.get(batch_key(project, job_id, PERFORMANCE))
+        performance = from_bytes(JobPerformance, body)
+    key = batch_key(project, job_id, REPORT_HTML)
+    store.put(key, render(outcome, drift, performance))
+    return key
+
+
+def render(
+    outcome: BatchOutcome, drift: DriftReport | None, performance: JobPerformance | None = None
+) -> bytes:
     """Return a closed job as one HTML file: no script, no network.
 
     Parameters
     ----------
     drift : DriftReport or None
         How its rows differ from those of training, where that was looked at.
+    performance : JobPerformance or None
+        How good its answers were, where labels have come.
     """
     bands = _bands(outcome)
     moved = moved_columns(drift) if drift else ()
@@ -25,6 +52,7 @@ def render(outcome: BatchOutcome, drift: DriftReport | None) -> bytes:
         (*_pictures(outcome.counts, bands), *moved),
         d=outcome,
         drift=drift,
+        performance=performance,
         differs=differs_text(outcome.drifted),
         counts=outcome.counts,
         bands=bands,

@@ -1,6 +1,7 @@
 """How good the champion is now: measured on the labels that came, estimated where none did."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
@@ -30,19 +31,21 @@ from noria.monitoring.prediction_log import (
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import Clock, ModelAliases, SearchableStore
-from noria.records.codec import to_bytes
+from noria.records.codec import from_bytes, to_bytes
 from noria.records.performance import (
     ClassShares,
+    JobPerformance,
     Performance,
     PerformanceReport,
     PerformanceVerdict,
 )
 from noria.spec.model import ProjectSpec
-from noria.storage.keys import PERFORMANCE, check_key
+from noria.storage.keys import PERFORMANCE, batch_key, check_key
 
 _ALARMS = 0.001  # of checks that may say "degraded" by chance: one looks every hour
 _COLLAPSE = 4.0  # times the drop that is allowed
 _MOST_ANSWERS = 20_000  # of which class shares are estimated; more change no digit
+_MOST_LABELS = 50_000  # that an interval is drawn from; more change no digit that is shown
 _GRAVITY: tuple[PerformanceVerdict, ...] = ("insufficient_data", "good", "degraded")
 
 
@@ -76,7 +79,7 @@ def check_performance(
     """Measure the champion on the labels of the last hours, and estimate it without.
 
     Reads labels, the answers they belong to and the profiles of the log; writes the check's
-    `performance.json`. Rows without a label are left out: neither right nor wrong. Fewer labels
+    `performance.json`, and one beside each batch that labels are of. Rows without a label are left out: neither right nor wrong. Fewer labels
     than `monitoring.min_labels` are "insufficient_data", never "good".
     """
     record = aliases.read(spec.name)
@@ -85,8 +88,7 @@ def check_performance(
     promoted_at = datetime.fromisoformat(str(record.promoted_at))
     reference = read_reference(store, spec.name, champion)
     monitoring = spec.monitoring
-    label_window = (at - timedelta(hours=monitoring.label_hours), at)
-    log = LabelledLog(store, spec.name, label_window, record_id_days=monitoring.record_id_days)
+    log = _labelled(spec, store, at)
     outcomes = log.of(reference, champion)
     start = max(at - timedelta(hours=monitoring.window_hours), promoted_at)
     newest = log.of(reference, champion, since=start)
@@ -98,6 +100,7 @@ def check_performance(
     shares = _shares(reference, outputs)
     shifted = _shifted(spec, store, (champion, window.n_rows), outputs, shares)
     guessed, outside = _guessed(spec, reference, window, shifted)
+    jobs, changed_jobs = _measured_jobs(spec, store, log)
     report = PerformanceReport(
         project=spec.name,
         model_version=champion,
@@ -123,10 +126,18 @@ def check_performance(
         estimated_verdict="untrusted" if outside and guessed else _verdict(guessed),
         worst=_worst(recent) or _worst(measured) or _worst(guessed),
         outside=tuple(outside),
+        jobs=jobs,
+        changed_jobs=changed_jobs,
     )
     key = check_key(spec.name, request.check_id, PERFORMANCE)
     store.put(key, to_bytes(report))
     return CheckPerformanceResult(report.verdict, report.estimated_verdict, outcomes.n, key)
+
+
+def _labelled(spec: ProjectSpec, store: SearchableStore, at: datetime) -> LabelledLog:
+    monitoring = spec.monitoring
+    window = (at - timedelta(hours=monitoring.label_hours), at)
+    return LabelledLog(store, spec.name, window, record_id_days=monitoring.record_id_days)
 
 
 def _measured(
@@ -138,6 +149,7 @@ def _measured(
     """
     if outcomes.n < spec.monitoring.min_labels:
         return {}
+    outcomes = outcomes.sampled(_MOST_LABELS)
     watched = watched_metrics(spec)
     names = [
         n for n in dict.fromkeys((*watched, *spec.evaluation.metrics)) if n in reference.tested
@@ -149,6 +161,34 @@ def _measured(
         for name in names
     }
     return _judged(spec, measured)
+
+
+def _measured_jobs(
+    spec: ProjectSpec, store: SearchableStore, log: LabelledLog
+) -> tuple[tuple[JobPerformance, ...], tuple[str, ...]]:
+    """Measure each batch on the labels of its rows; return which of them labels are new to.
+
+    Labels leave the window again: what was measured on more of them stays.
+    """
+    references = dict[str, Reference]()
+    found, changed = list[JobPerformance](), list[str]()
+    for job in log.jobs:
+        version = job.model_version
+        if version not in references:
+            references[version] = read_reference(store, spec.name, version)
+        outcomes = log.of(references[version], version, job=job)
+        measured = _measured(spec, references[version], outcomes, n_times=1)
+        performance = JobPerformance(job.job_id, job.filename, version, outcomes.n, measured)
+        key = batch_key(spec.name, job.job_id, PERFORMANCE)
+        with suppress(KeyError):
+            stored = from_bytes(JobPerformance, store.get(key))
+            if stored.n_labels > outcomes.n or stored == performance:
+                found.append(stored)
+                continue
+        store.put(key, to_bytes(performance))
+        found.append(performance)
+        changed.append(job.job_id)
+    return tuple(found), tuple(changed)
 
 
 def _guessed(

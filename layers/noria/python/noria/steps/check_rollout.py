@@ -68,7 +68,13 @@ def check_rollout(
         )
         for reference, version in zip(references, (record.champion, record.challenger), strict=True)
     ]
-    log = LabelledLog(store, spec.name, (since, now), record_id_days=spec.monitoring.record_id_days)
+    log = LabelledLog(
+        store,
+        spec.name,
+        (since, now),
+        record_id_days=spec.monitoring.record_id_days,
+        with_batches=False,
+    )
     primary, measured = spec.evaluation.primary_metric, list[Performance]()
     for reference, version in zip(references, (record.champion, record.challenger), strict=True):
         outcomes = log.of(reference, version)

@@ -2,18 +2,22 @@
 
 import gzip
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from io import BufferedReader, RawIOBase
 from typing import Any, BinaryIO
 
+import numpy as np
+import pyarrow as pa
+
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
 from noria.batch.results import added_bins, class_counts, merged_counts, table_bytes
 from noria.batch.whole import decided_in, outputs_of, read_stream, whole_batch
 from noria.errors import ModelCorruptError
+from noria.monitoring.filed_rows import FiledRows
 from noria.ports import Clock, FileStore
 from noria.records.batch import (
     BatchCheck,
@@ -30,6 +34,7 @@ from noria.records.verdicts import DriftVerdict, Health
 from noria.reporting.words import differs_text
 from noria.spec.catalog import BATCH_SUFFIXES
 from noria.spec.model import ProjectSpec
+from noria.storage.hours import hour_name
 from noria.storage.keys import (
     BATCH_PROFILE,
     CANCELLED,
@@ -39,6 +44,7 @@ from noria.storage.keys import (
     batch_key,
     batch_result_key,
     batch_values_prefix,
+    filed_rows_key,
     part_key,
 )
 
@@ -213,6 +219,9 @@ class _Closing:
             counts, key, shift = self._decided(counts, whole, publish=not is_held)
         elif not is_held:
             key = self._results(self._bodies("answers"))
+            if self._plan.is_filed:
+                for number, body in enumerate(self._bodies("filed")):
+                    self._store.put(self._filed_key(number), body)
         if is_held:
             how = f"noria release {self._spec.name} {self._plan.job_id}"
             summary = f"{text}; the results are held back until: {how}"
@@ -302,6 +311,8 @@ class _Closing:
                 found.append(
                     class_counts(names, outputs_of(table, names), decided_in(table, names))
                 )
+                if publish and self._plan.is_filed:
+                    self._file_decided(number, table, names)
                 yield table_bytes(table, self._form, with_header=number == 0) if publish else b""
 
         key = None
@@ -313,6 +324,19 @@ class _Closing:
         histogram = reduce(added_bins, (bins for _, bins in found))
         counts = replace(counts, classes=classes, histogram=histogram, head=tuple(head))
         return counts, key, whole.shift
+
+    def _file_decided(self, number: int, table: pa.Table, classes: Sequence[str]) -> None:
+        """File a part's answers by record id, as the whole batch decides them."""
+        key = part_key(self._spec.name, self._plan.job_id, "filed", number)
+        rows = FiledRows.from_bytes(self._store.get(key))
+        places = np.searchsorted(table["line"].to_numpy(), rows.lines)
+        outputs, decided = outputs_of(table, classes), decided_in(table, classes)
+        rows = replace(rows, outputs=outputs[places], decided=decided[places])
+        self._store.put(self._filed_key(number), rows.to_bytes())
+
+    def _filed_key(self, number: int) -> str:
+        hour = hour_name(datetime.fromisoformat(self._plan.started_at))
+        return filed_rows_key(self._spec.name, hour, self._plan.job_id, number)
 
     def _results(self, bodies: Iterator[bytes]) -> str:
         key = batch_result_key(self._spec.name, f"{self._stem()}.{self._form}")

@@ -15,6 +15,7 @@ from noria.ports import Clock, ModelAliases, SearchableStore
 from noria.records.batch import (
     BandEdges,
     BatchPlan,
+    FileLayout,
     JobOwner,
     PlannedPart,
     Spread,
@@ -142,6 +143,7 @@ class _Planning:
             tables=joins.tables,
             unmatched={files: n for files, n in joins.unmatched.items() if n},
             without_tables=joins.without,
+            is_filed=not self._plan.limit and self._has_ids(file.layout),
         )
 
     def _written(
@@ -171,6 +173,11 @@ class _Planning:
     ) -> None:
         joins.prepare(file.name, names)
         file.require_columns(predictor.columns, joins.names)
+
+    def _has_ids(self, layout: FileLayout) -> bool:
+        """Return whether rows have record ids; of JSON each row has its own columns."""
+        ids = self._spec.id_columns
+        return bool(ids) and (layout.is_json or not set(ids).isdisjoint(layout.header))
 
     def _is_profiled(self, model_version: str) -> bool:
         """Return whether the rows are evidence: a try of the first rows is none."""

@@ -3,6 +3,7 @@
 import gzip
 from dataclasses import dataclass
 
+from noria.batch.filed import filed_rows
 from noria.batch.joining import with_joined
 from noria.batch.parts import Part
 from noria.batch.reading import read_part
@@ -45,7 +46,7 @@ class ScorePartResult:
 def score_part(
     request: ScorePartRequest, *, spec: ProjectSpec, artifacts: ArtifactStore, models: BatchModels
 ) -> ScorePartResult:
-    """Answer the part's rows with the plan's model; write answers, refused rows, profile, counts.
+    """Answer the part's rows with the plan's model; write what comes of them.
 
     The counts are written last: a part exists once they do. Whoever scores it again writes the
     same bytes under the same keys, so nothing doubles.
@@ -90,6 +91,9 @@ def score_part(
         profile = models.profiler(project, plan.model_version).of(answers).to_dict()
         body = gzip.compress(canonical_json(profile), mtime=0)
         artifacts.put(part_key(project, job_id, "profile", number), body)
+    if plan.is_filed:
+        filed = filed_rows(plan, model.predictor.classes, ids, records, answers)
+        artifacts.put(part_key(project, job_id, "filed", number), filed.to_bytes())
     artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
     return ScorePartResult(counts.n_answered, counts.n_refused)
 

@@ -1,5 +1,6 @@
 """Write what a check found as a report for people, and as what the API shows."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from noria.records.drift import DriftReport
 from noria.records.performance import PerformanceReport
 from noria.records.retraining import RetrainingDecision
 from noria.records.verdicts import Health
+from noria.reporting.batch_report import write_page
 from noria.reporting.monitoring_report import render
 from noria.reporting.words import check_summary
 from noria.spec.model import ProjectSpec
@@ -54,7 +56,8 @@ def write_monitoring_report(
     """Gather the check's findings; write its report, and what the API answers with.
 
     Reads the check's three files and the history of checks; writes `report.html`, `report.json`,
-    `current.json` and `history.json` under `monitoring/<project>/`. The check of a batch is about
+    `current.json` and `history.json` under `monitoring/<project>/`, and draws the pages of batches
+    again that labels have come for. The check of a batch is about
     its rows: its report stands alone, and what the API shows of the champion stays.
     """
 
@@ -80,6 +83,9 @@ def write_monitoring_report(
     if drift.job_id is None:
         store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
         store.put(monitoring_key(spec.name, CURRENT), body)
+    for job_id in performance.changed_jobs:
+        with suppress(KeyError):  # it has expired
+            write_page(store, spec.name, job_id)
     return WriteMonitoringReportResult(
         health=report.health,
         summary=check_summary(report),

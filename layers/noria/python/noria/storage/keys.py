@@ -3,6 +3,8 @@
 No other module spells a key.
 """
 
+from noria.storage.hashing import short_id
+
 # A dataset version, and the quarantine of a run.
 TRAIN, TEST = "train/rows.jsonl.gz", "test/rows.jsonl.gz"
 MANIFEST = "manifest.json"  # of a dataset version and of a model version, written last
@@ -36,6 +38,7 @@ APPROVAL = "pending_approval"
 JOB, OWNER, PLAN = "job.json", "owner.json", "plan.json"
 OUTCOME, CANCELLED = "outcome.json", "cancelled.json"
 BATCH_PROFILE = "profile.json.gz"  # of all rows that have an answer
+_FILED_ROWS = ".npz"
 REFUSED_SUFFIX = "-refused.jsonl.gz"  # of a result file: the rows without an answer
 
 
@@ -114,9 +117,29 @@ def answers_key(project: str, hour: str, chunk: str) -> str:
     return f"{answers_prefix(project, hour)}{chunk}.jsonl.gz"
 
 
+def filed_rows_key(project: str, hour: str, job_id: str, part: int) -> str:
+    """Return the answers to one part of a batch of an hour, kept beside those of the log."""
+    return f"{answers_prefix(project, hour)}{batch_check_id(job_id)}-{part:06d}{_FILED_ROWS}"
+
+
+def is_filed_rows(key: str) -> bool:
+    """Return whether filed answers are those of a batch, by column."""
+    return key.endswith(_FILED_ROWS)
+
+
 def answers_prefix(project: str, hour: str) -> str:
     """Return where the answers of one hour lie."""
-    return f"answers/{project}/{hour}/"
+    return f"{answers_root(project)}{hour}/"
+
+
+def answers_root(project: str) -> str:
+    """Return where all answers of a project lie."""
+    return f"answers/{project}/"
+
+
+def hour_of_answers(key: str) -> str:
+    """Return the hour that filed answers are of."""
+    return "/".join(key.split("/")[2:-1])
 
 
 def labels_key(project: str, hour: str, content_id: str) -> str:
@@ -127,6 +150,16 @@ def labels_key(project: str, hour: str, content_id: str) -> str:
 def labels_prefix(project: str, hour: str) -> str:
     """Return where the labels of one hour lie."""
     return f"labels/{project}/{hour}/"
+
+
+def labels_inbox_prefix(project: str) -> str:
+    """Return where files of labels are put."""
+    return f"labels-inbox/{project}/"
+
+
+def labels_file_key(project: str, source_key: str, name: str) -> str:
+    """Return what became of a file of labels: `rows.jsonl.gz` that were refused, `report.json`."""
+    return quarantine_key(project, f"labels-{short_id(source_key.encode())}", name)
 
 
 def batch_inbox_prefix(project: str) -> str:
@@ -140,7 +173,10 @@ def batch_key(project: str, job_id: str, name: str) -> str:
 
 
 def part_key(project: str, job_id: str, kind: str, number: int) -> str:
-    """Return a part of a job: `input`, `joined`, `answers`, `refused`, `profile`, `summary`."""
+    """Return a part of a job: `input`, `joined`, `answers`, `refused`, `profile`, `summary`.
+
+    And `filed`: its answers by record id.
+    """
     return batch_key(project, job_id, f"{kind}/{number:06d}")
 
 

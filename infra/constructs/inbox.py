@@ -1,4 +1,4 @@
-"""Files put under `batch-inbox/` are scored: an event starts the batch state machine."""
+"""Files that are put under a prefix start a state machine."""
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -13,7 +13,7 @@ from infra.stacks.storage import StorageStack
 _RETRIES = 5
 
 
-class BatchInbox(Construct):
+class Inbox(Construct):
     """The rule between the bucket and the state machine."""
 
     def __init__(
@@ -21,6 +21,8 @@ class BatchInbox(Construct):
         scope: Construct,
         name: str,
         *,
+        prefix: str,
+        description: str,
         storage: StorageStack,
         machine: sfn.StateMachine,
         dead_letters: sqs.IQueue,
@@ -31,8 +33,8 @@ class BatchInbox(Construct):
         events.Rule(
             self,
             "Files",
-            description="Each file in the batch inbox is scored, once however often the event comes",
-            event_pattern=storage.created("batch-inbox/"),
+            description=description,
+            event_pattern=storage.created(prefix),
             targets=[
                 targets.SfnStateMachine(
                     machine,
