@@ -7,20 +7,25 @@ import os
 import signal
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cli.batch import put_batch, released
 from cli.samples.files import sample_files
-from cli.training import new_run_id
+from cli.training import follow_execution, new_run_id
 from noria.data.versions import decode_rows
+from noria.monitoring.prediction_log import answers_to
 from noria.storage.keys import (
     OUTCOME,
+    QUARANTINE_REPORT,
+    REPORT_HTML,
     REPORT_JSON,
     batch_check_id,
     batch_key,
     check_key,
+    labels_file_key,
 )
 from tests.support.stages import workers_of
 from tests.support.wheel import rows, train
@@ -81,6 +86,37 @@ def test_a_dropped_file_is_answered_as_the_api_answers(target, champion):
         assert answer["prediction"] == said["prediction"]
         assert float(answer["p_yes"]) == pytest.approx(said["probabilities"]["yes"], abs=1e-9)
         assert answer["band"] == (said["band"] or "")
+
+
+def test_labels_of_a_file_say_how_good_its_answers_were(target, champion):
+    """By its id column, from a file in the inbox; on the page, over the API, by record id."""
+    body = _file(seed=8)
+    job_id = _drop(target, body)
+    assert _outcome(target, job_id)["outcome"] == "BatchCompleted"
+    rows = list(csv.DictReader(io.StringIO(body.decode())))
+    lines = [f"{row['key_value']},{row['target']}\n" for row in rows]
+    labels = "key_value,target\n" + "".join(lines) + "nobody,perhaps\n"
+    source = f"labels-inbox/{PROJECT}/{new_run_id()}/labels.csv"
+    target.artifacts.put(source, labels.encode())
+    report = labels_file_key(PROJECT, source, QUARANTINE_REPORT)
+    _eventually(lambda: target.artifacts.exists(report))
+    found = json.loads(target.artifacts.get(report))
+    assert (found["outcome"], found["n_labels"], found["n_refused"]) == ("LabelsRefused", 300, 1)
+    message = {"project": PROJECT, "may_retrain": False}
+    end = follow_execution(target, "MonitoringStateMachine", "labels", message, lambda *_: None)
+    assert end.status == "SUCCEEDED", end.output
+    shown = target.call("GET", f"/projects/{PROJECT}/batch-jobs/{job_id}").body
+    measured = shown["performance"]["realised"]["roc_auc"]
+    assert shown["performance"]["n_labels"] == measured["n_rows"] == 300
+    assert 0.5 < measured["value"] <= 1.0
+    page = batch_key(PROJECT, job_id, REPORT_HTML)
+    said = b"Measured on 300 labels of these rows"
+    _eventually(lambda: said in target.artifacts.get(page))  # by this check or the batch's own
+    since = datetime.now(UTC) - timedelta(hours=2)
+    record = rows[7]["key_value"]
+    known = answers_to(target.artifacts, PROJECT, record, since, datetime.now(UTC))
+    (answer,) = (answer for answer in known if answer.job.job_id == job_id)
+    assert (answer.model_version, answer.line) == (champion, 9)
 
 
 def test_the_api_gives_a_place_to_upload_and_links_to_the_results(target):
