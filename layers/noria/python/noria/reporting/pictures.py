@@ -144,7 +144,7 @@ def residuals(truth: Any, predicted: Any, target: str) -> str:
     middle.axhline(0.0, color=MUTED, linestyle="--", linewidth=1)
     middle.plot(predicted, errors, "o", color=ACCENT, alpha=0.5, markersize=3)
     middle.set(xlabel="predicted", ylabel="predicted - true")
-    right.hist(errors, bins=20, color=ACCENT, alpha=0.8)
+    right.hist(errors, bins=20, histtype="stepfilled", color=ACCENT, alpha=0.8)
     right.set(xlabel="predicted - true", ylabel="rows")
     return _svg(figure)
 
@@ -207,8 +207,7 @@ def distributions(columns: Mapping[str, Mapping[str, Any]]) -> str:
         axes.spines["left"].set_visible(False)
         if numbers is not None:
             edges = np.array(numbers["histogram"]["edges"])
-            axes.bar(edges[:-1], numbers["histogram"]["counts"], width=np.diff(edges),
-                     align="edge", color=ACCENT)  # fmt: skip
+            axes.stairs(numbers["histogram"]["counts"], edges, fill=True, color=ACCENT)
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(3))
         else:
             levels = dict(list(column["levels"].items())[:6])
@@ -278,8 +277,8 @@ def _draw_numbers(axes: Axes, column: ThenAndNow) -> None:
     for side, colour, alpha in ((column.then, MUTED, 0.75), (column.now, ACCENT, 0.6)):
         counts = np.asarray(side.counts, dtype=np.float64)
         weights = counts / max(counts.sum(), 1.0)
-        axes.hist(np.clip(middles, low, high), bins=bins.tolist(), weights=weights, color=colour,
-                  alpha=alpha)  # fmt: skip
+        shares, _ = np.histogram(np.clip(middles, low, high), bins, weights=weights)
+        axes.stairs(shares, bins, fill=True, color=colour, alpha=alpha)
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
 
 
