@@ -9,9 +9,8 @@ from cli.display import history_table
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from infra.config import LOCAL_STAGE as LOCAL
-from noria.errors import ModelCorruptError, ModelVersionNotFoundError
-from noria.inference.loading import verified_manifest
-from noria.records.alias import AliasRecord, Promotion, PromotionKind
+from noria.promotion.by_hand import ByHand, promote_by_hand, roll_back
+from noria.records.alias import AliasRecord
 from noria_aws.aws.clock import SystemClock
 
 
@@ -40,7 +39,15 @@ def promote(
     with told():
         name = checked(project)
         target = Target(stage)
-        _move(target, target.aliases.read(name), model_version, "manual", reason, as_json)
+        record = promote_by_hand(
+            name,
+            model_version,
+            _by_hand(reason),
+            artifacts=target.artifacts,
+            aliases=target.aliases,
+            clock=SystemClock(),
+        )
+        _show_moved(record, as_json=as_json)
 
 
 def rollback(
@@ -53,39 +60,21 @@ def rollback(
     """Return to an earlier champion; served within seconds, nothing is redeployed."""
     with told():
         name, target = checked(project), Target(stage)
-        # The one reading that the version is taken from is what the alias must still be.
-        record = target.aliases.read(name)
-        version = to or record.previous_champion
-        if version is None:
-            raise ModelVersionNotFoundError(f"project '{project}' has no earlier champion")
-        _move(target, record, version, "rollback", reason, as_json)
-
-
-def _move(
-    target: Target,
-    seen: AliasRecord,
-    version: str,
-    kind: PromotionKind,
-    reason: str,
-    as_json: bool,
-) -> None:
-    """Promote a version, unless the alias has moved since it was seen."""
-    project = seen.project
-    manifest = verified_manifest(target.artifacts, project, version)
-    if version == seen.previous_champion and seen.previous_manifest not in (None, manifest):
-        raise ModelCorruptError(f"{version} is not what served before: its manifest has changed")
-    record = target.aliases.apply(
-        Promotion(
-            project=project,
-            promotion_id=f"{kind}-{version}-{seen.revision}",
-            model_version=version,
-            expected_revision=seen.revision,
-            kind=kind,
-            reason=reason,
-            actor=getpass.getuser(),
-            at=SystemClock().now().isoformat(),
-            manifest=manifest,
+        record = roll_back(
+            name,
+            to,
+            _by_hand(reason),
+            artifacts=target.artifacts,
+            aliases=target.aliases,
+            clock=SystemClock(),
         )
-    )
-    shown = f"champion of {project}: {record.champion} (was {record.previous_champion})"
+        _show_moved(record, as_json=as_json)
+
+
+def _by_hand(reason: str) -> ByHand:
+    return ByHand(getpass.getuser(), reason)
+
+
+def _show_moved(record: AliasRecord, *, as_json: bool) -> None:
+    shown = f"champion of {record.project}: {record.champion} (was {record.previous_champion})"
     show(as_json, record._asdict(), lambda: shown)

@@ -1,39 +1,53 @@
-"""The HTTPS API: API Gateway in front of the predict function, keys with usage plans, no open route."""
+"""The HTTPS API: API Gateway in front of two functions, keys with usage plans, no open route."""
 
 import json
 from collections.abc import Mapping
 
-from aws_cdk import Duration
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.config import API_STAGE, Deployment
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow, log_group, service
 from infra.constructs.prediction_log import PredictionLogStreams
+from infra.constructs.steps import ALIAS_KEYS, STATE_KEYS
 from infra.stacks.storage import StorageStack
 
-# Methods and paths; a test keeps them equal to the routes the handler answers.
-ROUTES = (
-    ("GET", "/health"),
-    ("POST", "/projects/{project}/predict"),
-    ("POST", "/projects/{project}/predict/batch"),
-    ("GET", "/projects/{project}/model"),
-    ("GET", "/projects/{project}/history"),
-    ("POST", "/projects/{project}/feedback"),
-    ("GET", "/projects/{project}/monitoring/drift"),
-    ("GET", "/projects/{project}/monitoring/metrics"),
-    ("GET", "/projects/{project}/monitoring/features"),
-    ("GET", "/projects/{project}/monitoring/performance"),
-    ("POST", "/projects/{project}/monitoring/baseline"),
-    ("POST", "/projects/{project}/batch-jobs"),
-    ("GET", "/projects/{project}/batch-jobs/{job_id}"),
-    ("POST", "/projects/{project}/batch-jobs/{job_id}/cancel"),
-)
+# Methods and paths of each function; a test keeps them equal to the routes the handlers answer.
+ROUTES = {
+    "predict": (
+        ("GET", "/health"),
+        ("POST", "/projects/{project}/predict"),
+        ("POST", "/projects/{project}/predict/batch"),
+        ("GET", "/projects/{project}/model"),
+        ("GET", "/projects/{project}/history"),
+        ("POST", "/projects/{project}/feedback"),
+        ("GET", "/projects/{project}/monitoring/drift"),
+        ("GET", "/projects/{project}/monitoring/metrics"),
+        ("GET", "/projects/{project}/monitoring/features"),
+        ("GET", "/projects/{project}/monitoring/performance"),
+        ("POST", "/projects/{project}/monitoring/baseline"),
+        ("POST", "/projects/{project}/batch-jobs"),
+        ("GET", "/projects/{project}/batch-jobs/{job_id}"),
+        ("POST", "/projects/{project}/batch-jobs/{job_id}/cancel"),
+    ),
+    # What starts machines and moves champions has a function with these rights of its own.
+    "operate": (
+        ("POST", "/projects/{project}/monitoring/checks"),
+        ("GET", "/projects/{project}/monitoring/checks/{check_id}"),
+        ("POST", "/projects/{project}/trainings"),
+        ("GET", "/projects/{project}/trainings/{run_id}"),
+        ("POST", "/projects/{project}/promotions"),
+        ("POST", "/projects/{project}/rollback"),
+        ("POST", "/projects/{project}/approval"),
+    ),
+}
 _MEMORY_MB, _TIMEOUT_SECONDS = 512, 29  # API Gateway waits 29 s
 _READS = ("models/*", "monitoring/*", "batches/*", "batch-results/*")
 _WRITES = (
@@ -72,7 +86,7 @@ _ACCESS_LOG = {  # who called what and what came of it; no body, no value of a k
 
 
 class PredictionApi(Construct):
-    """Routes, keys and limits in front of one function."""
+    """Routes, keys and limits in front of predict, and of what admins start and decide."""
 
     def __init__(
         self,
@@ -84,6 +98,7 @@ class PredictionApi(Construct):
         layers: Layers,
         environment: Mapping[str, str],
         streams: PredictionLogStreams,
+        machines: Mapping[str, sfn.StateMachine],
     ) -> None:
         super().__init__(scope, name)
         self.keys = {
@@ -112,12 +127,25 @@ class PredictionApi(Construct):
             statements=_rights(storage, streams),
         )
         self.throttles = predict.function.metric_throttles(period=Duration.minutes(5))
-        self.api = self._rest_api(deployment)
-        self._add_routes(
-            self._with_canary(predict.function, deployment.metric_namespace)
-            if deployment.has_canary
-            else predict.function
+        operating = {
+            "NORIA_ADMIN_KEY_IDS": self.keys["admin"].key_id,
+            "NORIA_TRAINING_MACHINE": machines["Training"].state_machine_arn,
+            "NORIA_MONITORING_MACHINE": machines["Monitoring"].state_machine_arn,
+        }
+        operate = NoriaFunction(
+            self,
+            "operate",
+            deployment=deployment,
+            layers=layers,
+            runtime=Runtime(("training_runtime",), _MEMORY_MB, _TIMEOUT_SECONDS),
+            environment={**environment, **operating},
+            statements=_operating_rights(storage, machines),
         )
+        self.api = self._rest_api(deployment)
+        serving: lambda_.IFunction = predict.function
+        if deployment.has_canary:
+            serving = self._with_canary(predict.function, deployment.metric_namespace)
+        self._add_routes({"predict": serving, "operate": operate.function})
         self._add_gateway_problems()
         for scope_name, key in self.keys.items():
             self._add_usage_plan(scope_name, key, deployment)
@@ -199,13 +227,14 @@ class PredictionApi(Construct):
         )
         return alias
 
-    def _add_routes(self, function: lambda_.IFunction) -> None:
-        integration = apigateway.LambdaIntegration(
-            function, allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
-        )
-        for method, path in ROUTES:
-            resource = self.api.root.resource_for_path(path)
-            resource.add_method(method, integration, api_key_required=True)
+    def _add_routes(self, functions: Mapping[str, lambda_.IFunction]) -> None:
+        for name, routes in ROUTES.items():
+            integration = apigateway.LambdaIntegration(
+                functions[name], allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
+            )
+            for method, path in routes:
+                resource = self.api.root.resource_for_path(path)
+                resource.add_method(method, integration, api_key_required=True)
 
     def _add_gateway_problems(self) -> None:
         """Make what API Gateway answers itself a problem document too."""
@@ -244,6 +273,33 @@ class PredictionApi(Construct):
             ],
         )
         plan.add_api_key(key)
+
+
+def _operating_rights(
+    storage: StorageStack, machines: Mapping[str, sfn.StateMachine]
+) -> list[iam.PolicyStatement]:
+    bucket, table = storage.bucket, [storage.aliases.table_arn]
+    started = [machines[name] for name in ("Training", "Monitoring")]
+    executions = [
+        Stack.of(machine).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{machine.state_machine_name}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        for machine in started
+    ]
+    return [
+        allow(["s3:ListBucket"], [bucket.bucket_arn]),
+        allow(["s3:GetObject"], [bucket.arn_for_objects("models/*")]),
+        allow(["s3:PutObject"], [bucket.arn_for_objects("runs/*/source-keys.json")]),
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], table, keys=ALIAS_KEYS),
+        allow(["dynamodb:GetItem"], table, keys=STATE_KEYS),
+        allow(["states:StartExecution"], [machine.state_machine_arn for machine in started]),
+        allow(["states:DescribeExecution", "states:GetExecutionHistory"], executions),
+        # A task token names no resource.
+        allow(["states:SendTaskSuccess", "states:SendTaskFailure"], ["*"]),
+    ]
 
 
 def _rights(storage: StorageStack, streams: PredictionLogStreams) -> list[iam.PolicyStatement]:

@@ -35,7 +35,7 @@ _MOVES_ALIASES = ("dynamodb:GetItem", "dynamodb:PutItem")
 CLAIMS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 _CHANGES_STATE = ("dynamodb:GetItem", "dynamodb:PutItem")
 # Whoever may claim, or write state, may not move aliases.
-ALIAS_KEYS, CLAIM_KEYS, _STATE_KEYS = "project#*", "claims#*", "state#*"
+ALIAS_KEYS, CLAIM_KEYS, STATE_KEYS = "project#*", "claims#*", "state#*"
 _ANSWERS = ("profiles/*", "answers/*", "labels/*")
 _JOIN_DISK_MB = 4096  # tables to join lie on disk
 _PARQUET_DISK_MB = 10_240  # a Parquet file is read from its end; tables are joined from disk
@@ -280,7 +280,7 @@ def _statements(step: Step, storage: StorageStack, alerts: sns.ITopic) -> list[i
         keys_of = CLAIM_KEYS if step.publishes else ALIAS_KEYS
         statements.append(allow(step.table, [storage.aliases.table_arn], keys=keys_of))
     if step.state:
-        statements.append(allow(step.state, [storage.aliases.table_arn], keys=_STATE_KEYS))
+        statements.append(allow(step.state, [storage.aliases.table_arn], keys=STATE_KEYS))
     if step.publishes:
         statements.append(allow(["sns:Publish"], [alerts.topic_arn]))
     return statements

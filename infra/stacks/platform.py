@@ -74,7 +74,12 @@ class PlatformStack(Stack):
         )
         streams.add_replay(**self._common)
         prediction = PredictionApi(
-            self, "Prediction", storage=storage, streams=streams, **self._common
+            self,
+            "Prediction",
+            storage=storage,
+            streams=streams,
+            machines=machines,
+            **self._common,
         )
         self._observe(machines, streams, prediction)
         self._add_outputs(prediction, machines)
@@ -83,7 +88,11 @@ class PlatformStack(Stack):
         once = "once however often the event comes"
         for name, prefix, description in (
             ("Batch", "batch-inbox/", f"Each file in the batch inbox is scored, {once}"),
-            ("Labels", "labels-inbox/", f"The labels of each file in their inbox are filed, {once}"),
+            (
+                "Labels",
+                "labels-inbox/",
+                f"The labels of each file in their inbox are filed, {once}",
+            ),
         ):
             Inbox(
                 self,

@@ -8,7 +8,7 @@ from infra.constructs.steps import STEPS
 from noria_aws.handlers.http_api import ROUTES
 
 # Not in a state machine: behind the API, started by events, or reading queues.
-ONLINE = {"predict", "profile_log_chunk", "follow_approval", "notify"}
+ONLINE = {"predict", "operate", "profile_log_chunk", "follow_approval", "notify"}
 WITHOUT_STEP = {"replay_log"}  # moves bytes; nothing in it to know of the domain
 
 
@@ -39,10 +39,15 @@ def test_states_handlers_steps_and_functions_have_the_same_names():
     handlers = {path.parent.name for path in ROOT.glob("lambdas/*/handler.py")}
     modules = {p.stem for p in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py")}
     assert handlers == states | ONLINE | WITHOUT_STEP
-    assert modules == states | ONLINE - {"predict"}  # operations of the API are in noria.api
+    assert modules == states | ONLINE - {
+        "predict",
+        "operate",
+    }  # operations of the API are in noria.api
     assert set(STEPS) == states | {"profile_log_chunk", "follow_approval"}
 
 
 def test_api_gateway_and_the_handler_have_the_same_routes():
     """A route on one side only would answer 403 or 404."""
-    assert {(r.method, r.path) for r in ROUTES} == set(API_ROUTES)
+    declared = {(r.function, r.method, r.path) for r in ROUTES}
+    deployed = {(name, *route) for name, routes in API_ROUTES.items() for route in routes}
+    assert declared == deployed

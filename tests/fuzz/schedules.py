@@ -7,19 +7,17 @@ gave up may commit later.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from io import StringIO
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
-from cli.promotions import _move
 from noria.errors import AliasConflictError, StoreUnavailableError
 from noria.ports import ModelAliases
-from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, Promotion
+from noria.promotion.by_hand import ByHand, promotion_of
+from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, Promotion, PromotionKind
 from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from noria.spec.loader import parse_spec
@@ -39,6 +37,7 @@ _STEPS = (
 )
 _CLOCK = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
 _ATTEMPTS, _REVERTS = 3, 9  # of a task; of RevertRollout
+_BY_HAND: tuple[PromotionKind, ...] = ("manual", "rollback")
 Actor = Iterator[None]
 
 
@@ -214,17 +213,17 @@ class _Schedule:
         """`noria promote` or `noria rollback`."""
         seen = self.aliases.read("p")
         yield
-        kind = self.rng.choice(["manual", "rollback"])
+        kind = self.rng.choice(_BY_HAND)
         to = seen.previous_champion if kind == "rollback" else version
         if to is None:
             return
-        target = SimpleNamespace(artifacts=_STORE, aliases=self.ports)
-        with redirect_stdout(StringIO()):
-            try:
-                _move(target, seen, to, kind, "because", True)  # type: ignore[arg-type]
-            except (AliasConflictError, StoreUnavailableError, _DiedError):
-                self.tally.ends["person refused"] += 1
-                return
+        by = ByHand("a person", "because")
+        change = promotion_of(seen, to, kind, by, artifacts=_STORE, clock=_CLOCK)
+        try:
+            self.ports.apply(change)
+        except (AliasConflictError, StoreUnavailableError, _DiedError):
+            self.tally.ends["person refused"] += 1
+            return
         self.tally.ends["person promoted"] += 1
 
     def _told_promoted(self, version: str, revision: int) -> None:

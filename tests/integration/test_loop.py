@@ -20,7 +20,6 @@ from noria.records.evaluation import VersionFacts
 from noria.registry.versions import read_manifest, write_version
 from noria.spec.loader import load_spec
 from noria.storage.keys import APPROVAL, REFERENCE, model_key
-from noria_aws.aws.task_tokens import TaskTokens
 from tests.support.wheel import rows, train
 
 PROJECT = "customers"
@@ -219,8 +218,9 @@ def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved
 
         pending = _eventually(waiting, seconds=120)
         assert pending.model_version == version
-        tokens = TaskTokens(client)
-        assert tokens.answer(pending.task_token, is_approved=True, by="a test")
+        place = f"/projects/{PROJECT}/approval"
+        answer = target.call("POST", place, {"approve": True}, scope="admin")
+        assert (answer.status, answer.body["model_version"]) == (200, version), answer.body
 
         def ended():
             found = client.describe_execution(executionArn=arn)
@@ -230,7 +230,8 @@ def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved
     assert json.loads(end["output"])["outcome"] == "ChallengerPromoted", end
     after = target.aliases.read(PROJECT)
     assert (after.champion, after.previous_champion) == (version, record.champion)
-    assert not tokens.answer(pending.task_token, is_approved=False, by="a test")
+    late = target.call("POST", place, {"approve": False}, scope="admin")
+    assert (late.status, late.body["title"]) == (409, "No rollout waits for an approval")
 
 
 def test_what_a_stream_had_not_taken_is_handed_over_from_the_queue(target, champion):

@@ -12,6 +12,7 @@ import pytest
 
 from cli.batch import put_batch
 from cli.samples.files import sample_files
+from cli.training import upload
 from infra.local.emulator import LAYERS
 from infra.local.limits import WORKERS
 from noria.storage.keys import OUTCOME, batch_key, model_key
@@ -150,11 +151,59 @@ def test_what_serves_is_the_refit_and_names_the_version_that_was_evaluated(targe
 
 @pytest.mark.usefixtures("first")
 def test_shuffled_labels_are_refused(target):
-    """The gate, through the state machine."""
+    """The gate, by a training that an admin starts over the API and looks at until it ends."""
     before = target.aliases.read(PROJECT)
-    end = train(target, rows(seed=5, shuffle_labels=True))
-    assert end.output["outcome"] == "ChallengerRefused"
+    keys = upload(target, PROJECT, rows(seed=5, shuffle_labels=True))
+    place, asked = f"/projects/{PROJECT}/trainings", {"files": keys, "run_id": "shuffled"}
+    assert target.call("POST", place, asked).status == 403
+    for _ in range(2):  # the same run
+        started = target.call("POST", place, asked, scope="admin")
+        assert (started.status, started.body["run_id"]) == (200, "shuffled"), started.body
+    shown = _ended(target, f"{place}/shuffled")
+    assert (shown["status"], shown["outcome"]) == ("succeeded", "ChallengerRefused")
+    assert target.artifacts.exists(shown["report"])
     assert target.aliases.read(PROJECT) == before
+    assert target.call("GET", f"{place}/none", scope="admin").status == 404
+
+
+def _ended(target, place, seconds=120.0):
+    """Return how a run that was started over the API ended."""
+    deadline, states = time.monotonic() + seconds, set()
+    while (shown := target.call("GET", place, scope="admin").body)["status"] == "running":
+        assert time.monotonic() < deadline, shown
+        states.add(shown["state"])
+        time.sleep(0.5)
+    assert states  # it was seen on its way
+    return shown
+
+
+@pytest.mark.usefixtures("first")
+def test_an_admin_checks_promotes_and_rolls_back_over_the_api(target):
+    """With the caller's key in the history; a version that is not there changes nothing."""
+    started = target.call("POST", f"/projects/{PROJECT}/monitoring/checks", scope="admin").body
+    shown = _ended(target, f"/projects/{PROJECT}/monitoring/checks/{started['check_id']}")
+    assert (shown["status"], shown["health"]) == ("succeeded", "insufficient_data"), shown
+    before = target.aliases.read(PROJECT)
+    run_id = train(target, rows(seed=9)).output["run_id"]
+    version = next(
+        key.split("/")[2]
+        for key in (found.key for found in target.artifacts.under(f"models/{PROJECT}/{run_id}"))
+        if key.endswith("/manifest.json")
+    )
+    place = f"/projects/{PROJECT}/promotions"
+    unknown = {"model_version": "nothing", "reason": "r"}
+    assert target.call("POST", place, unknown, scope="admin").status == 422
+    asked = {"model_version": version, "reason": "tried by hand"}
+    moved = target.call("POST", place, asked, scope="admin")
+    assert (moved.status, moved.body["champion"]) == (200, version), moved.body
+    back = {"to": before.champion, "reason": "back again"}
+    moved = target.call("POST", f"/projects/{PROJECT}/rollback", back, scope="admin")
+    assert moved.body["champion"] == before.champion
+    newest, promoted = target.aliases.history(PROJECT, limit=2)
+    key = target.outputs["AdminKeyId"]
+    assert [(e.kind, e.actor, e.reason) for e in (promoted, newest)] == [
+        ("manual", f"key {key}", "tried by hand"), ("rollback", f"key {key}", "back again"),
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("first")

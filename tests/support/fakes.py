@@ -13,12 +13,16 @@ from noria.ports import (
     ArtifactStore,
     Claims,
     Clock,
+    Execution,
+    Executions,
     FileStore,
     LinkedStore,
+    MachineName,
     ModelAliases,
     PredictionLog,
     ProjectState,
     StoredObject,
+    WaitingExecutions,
 )
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry, apply_change
 from noria.records.prediction import PredictionRecord
@@ -204,10 +208,47 @@ class MemoryClaims:
             return len(self._units[project, key])
 
 
+@implements(Executions)
+class MemoryExecutions:
+    """State machines that only remember what was started; tests say how it stands."""
+
+    def __init__(self) -> None:
+        self.started: dict[tuple[MachineName, str], Mapping[str, Any]] = {}
+        self.standing: dict[str, Execution] = {}
+
+    def start(self, machine: MachineName, name: str, message: Mapping[str, Any]) -> bool:
+        if (machine, name) in self.started:
+            return False
+        self.started[machine, name] = message
+        return True
+
+    def read(self, machine: MachineName, name: str) -> Execution | None:
+        if (machine, name) not in self.started:
+            return None
+        project = str(self.started[machine, name]["project"])
+        running = Execution(project, "running", _EPOCH, {}, None, "PrepareDataset")
+        return self.standing.get(name, running)
+
+
+@implements(WaitingExecutions)
+class MemoryWaiting:
+    """Executions that wait for an approval, or wait no more."""
+
+    def __init__(self, *, is_there: bool = True) -> None:
+        self.answers: list[tuple[str, bool, str]] = []
+        self._is_there = is_there
+
+    def answer(self, token: str, *, is_approved: bool, by: str) -> bool:
+        self.answers.append((token, is_approved, by))
+        return self._is_there
+
+
 if TYPE_CHECKING:  # the type checker holds the types of arguments and answers too
     _CONFORM: tuple[
-        FileStore, LinkedStore, ModelAliases, ProjectState, PredictionLog, Clock, Clock, Claims
+        FileStore, LinkedStore, ModelAliases, ProjectState, PredictionLog, Clock, Clock, Claims,
+        Executions, WaitingExecutions,
     ] = (
         MemoryArtifacts(), MemoryArtifacts(), MemoryAliases(), MemoryState(), MemoryLog(),
         SteppingClock(), FixedClock(_EPOCH), MemoryClaims(),
+        MemoryExecutions(), MemoryWaiting(),
     )  # fmt: skip

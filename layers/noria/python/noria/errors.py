@@ -11,7 +11,8 @@
         TrainingFailedError  ModelIncompatibleError  ModelCorruptError
       RegistryError
         ModelVersionNotFoundError  ModelVersionConflictError
-        AliasConflictError  NoChampionError  NoCheckError
+        AliasConflictError  NoChampionError  NoCheckError  NoJobError  NoRunError
+        NoApprovalError
       TransientError              retry with back-off
         StoreUnavailableError
       SettingsError               the deployment is wrong; page the operator
@@ -119,6 +120,14 @@ class NoJobError(RegistryError):
 
 class NoCheckError(RegistryError):
     """No monitoring check has been made yet."""
+
+
+class NoRunError(RegistryError):
+    """There is no training or check of that id."""
+
+
+class NoApprovalError(RegistryError):
+    """No rollout waits for an approval."""
 
 
 class TransientError(NoriaError):

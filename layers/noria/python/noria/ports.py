@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 from noria.records.prediction import PredictionRecord
 
+MachineName = Literal["Training", "Monitoring"]
+Message = Mapping[str, Any]  # a machine's input or output
+
 if TYPE_CHECKING:  # predict imports the ports, sends no alerts, keeps no state and trains nothing
     from noria.records.alert import Alert
     from noria.records.state import StateRecord
@@ -161,6 +164,29 @@ class WaitingExecutions(Protocol):
 
     def answer(self, token: str, *, is_approved: bool, by: str) -> bool:
         """Approve or reject; False when the execution no longer waits."""
+        ...
+
+
+class Execution(NamedTuple):
+    """How an execution of a state machine stands."""
+
+    project: str | None  # that its input names
+    status: Literal["running", "succeeded", "failed", "timed_out", "stopped"]
+    started_at: datetime
+    output: Message  # of one that succeeded
+    error: str | None  # the kind of error of one that did not
+    state: str | None  # that it entered last
+
+
+class Executions(Protocol):
+    """The state machines that the API starts, by their names."""
+
+    def start(self, machine: MachineName, name: str, message: Message) -> bool:
+        """Start an execution; False where one of that name is there already."""
+        ...
+
+    def read(self, machine: MachineName, name: str) -> Execution | None:
+        """Return how an execution stands; None where there is none of that name."""
         ...
 
 

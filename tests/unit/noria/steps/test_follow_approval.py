@@ -3,7 +3,7 @@ import pytest
 from noria.records.approval import PendingApproval
 from noria.records.codec import to_bytes
 from noria.steps.follow_approval import FollowApprovalRequest, follow_approval
-from tests.support.fakes import MemoryState
+from tests.support.fakes import MemoryState, MemoryWaiting
 
 
 class Packages:
@@ -17,20 +17,8 @@ class Packages:
         return {"ours": ("p", "v1")}[package]
 
 
-class Waiting:
-    """Executions; the last one answered is gone."""
-
-    def __init__(self, *, is_there=True):
-        self.answers, self._is_there = [], is_there
-
-    def answer(self, token, *, is_approved, by):
-        """Remember the answer."""
-        self.answers.append((token, is_approved, by))
-        return self._is_there
-
-
 def _follow(package="ours", status="Approved", version="v1", *, is_there=True, packages=None):
-    state, waiting = MemoryState(), Waiting(is_there=is_there)
+    state, waiting = MemoryState(), MemoryWaiting(is_there=is_there)
     if version:
         pending = PendingApproval(version, "run", "t", "2026-03-01T00:00:00+00:00")
         state.write("p", "pending_approval", to_bytes(pending), expected_revision=0)

@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noria.errors import (
+    AliasConflictError,
     InvalidInputError,
     ModelCorruptError,
     ModelVersionNotFoundError,
+    NoApprovalError,
     NoChampionError,
+    NoRunError,
     StoreUnavailableError,
     UnknownProjectError,
 )
@@ -42,6 +45,20 @@ def test_a_call_reaches_its_operation():
     status, body, headers = _answer(_event(), lambda call: {"p": call.project, "b": call.body})
     assert (status, body) == (200, {"p": "tickets", "b": {"inputs": {}}})
     assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("name", ["job_id", "check_id", "run_id"])
+def test_what_the_path_names_and_who_asks_reach_the_operation(name):
+    """The history says whose key it was."""
+    event = _event(pathParameters={"project": "tickets", name: "x7"}, key="k1")
+    shown = _answer(event, lambda call: {"item": call.item, "caller": call.caller})[1]
+    assert shown == {"item": "x7", "caller": "key k1"}
+
+
+def test_a_route_of_the_other_function_is_none_of_this_one():
+    """API Gateway never asks; a forged event gets no error of the server's."""
+    handler = http_handler(dict, lambda: frozenset({"user"}))
+    assert handler(_event(), None)["statusCode"] == 404
 
 
 @pytest.mark.parametrize(
@@ -82,6 +99,9 @@ def test_no_route_is_open_and_admin_routes_need_the_admin_key(route):
     ("error", "status"),
     [
         (UnknownProjectError("x"), 404),
+        (NoRunError("x"), 404),
+        (NoApprovalError("x"), 409),
+        (AliasConflictError("x"), 409),
         (InvalidInputError("x", errors=[{"field": "f", "reason": "r"}]), 422),
         (NoChampionError("x"), 503),
         (ModelVersionNotFoundError("x"), 503),

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from noria.errors import InvalidInputError, NoCheckError
+from noria.api.bodies import Shown, invalid
+from noria.errors import NoCheckError
 from noria.monitoring.baseline import write_baseline
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.check import Baseline, CheckReport
@@ -17,7 +18,7 @@ from noria.storage.keys import CURRENT, monitoring_key
 _MAX_BASELINE_HOURS = 168
 
 
-def last_check(artifacts: ArtifactStore, project: str, part: str) -> dict[str, Any]:
+def last_check(artifacts: ArtifactStore, project: str, part: str) -> Shown:
     """Return a part of the last check: "drift", "metrics", "features" or "performance".
 
     Raises
@@ -33,7 +34,7 @@ def last_check(artifacts: ArtifactStore, project: str, part: str) -> dict[str, A
             f"or: noria monitor {project}",
             project=project,
         ) from error
-    shown: dict[str, Any] = {
+    shown: Shown = {
         "project": report.project,
         "check_id": report.check_id,
         "at": report.at,
@@ -50,7 +51,7 @@ def last_check(artifacts: ArtifactStore, project: str, part: str) -> dict[str, A
     return shown | _drift(report)
 
 
-def _drift(report: CheckReport) -> dict[str, Any]:
+def _drift(report: CheckReport) -> Shown:
     """Return the findings with their texts, and what was decided, without the columns."""
     drift = encode(replace(report.drift, columns={}))
     del drift["columns"]
@@ -69,7 +70,7 @@ def _drift(report: CheckReport) -> dict[str, Any]:
     return drift | {"drift_detected": report.drift.verdict == "drift", "retraining": decided}
 
 
-def _features(drift: DriftReport) -> dict[str, Any]:
+def _features(drift: DriftReport) -> Shown:
     """Return each column then and now, without its bins, and whether it drifted."""
     drifted = {finding.name for finding in drift.confirmed}
     return {
@@ -82,7 +83,7 @@ def _features(drift: DriftReport) -> dict[str, Any]:
     }
 
 
-def _column(column: ColumnSummary) -> dict[str, Any]:
+def _column(column: ColumnSummary) -> Shown:
     hidden = ("edges", "counts")
     return {k: v for k, v in vars(column).items() if v is not None and k not in hidden}
 
@@ -94,7 +95,7 @@ def set_baseline(
     artifacts: ArtifactStore,
     aliases: ModelAliases,
     clock: Clock,
-) -> dict[str, Any]:
+) -> Shown:
     """Declare the champion's traffic of the last hours normal: drift is measured against it.
 
     Parameters
@@ -109,11 +110,7 @@ def set_baseline(
     """
     hours = 24 if body in (None, {}) else body.get("hours") if isinstance(body, Mapping) else None
     if type(hours) is not int or not 1 <= hours <= _MAX_BASELINE_HOURS:  # true is no number
-        reason = f"must be a number from 1 to {_MAX_BASELINE_HOURS}"
-        raise InvalidInputError(
-            f"the request cannot be read: hours: {reason}",
-            errors=[{"field": "hours", "reason": reason}],
-        )
+        raise invalid("hours", f"must be a number from 1 to {_MAX_BASELINE_HOURS}")
     now = clock.now()
     baseline = Baseline(
         model_version=aliases.read(project).require_champion(),

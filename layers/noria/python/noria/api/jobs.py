@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from noria.errors import InvalidInputError, NoJobError
+from noria.api.bodies import Shown, invalid
+from noria.errors import NoJobError
 from noria.ports import Clock, LinkedStore
 from noria.records.batch import BatchOutcome, BatchPlan, JobRequest
 from noria.records.codec import encode, from_bytes, to_bytes
@@ -31,7 +32,7 @@ _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
 
 
-def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
+def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> Shown:
     """Return a job with the address to upload its file to; the upload starts it.
 
     Parameters
@@ -45,16 +46,16 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
         Names the field and the reason.
     """
     if not isinstance(body, Mapping) or not {"filename"} <= set(body) <= {"filename", "limit"}:
-        raise _invalid("body", 'must be {"filename": "…", "limit"?: rows}')
+        raise invalid("body", 'must be {"filename": "…", "limit"?: rows}')
     filename, limit = body["filename"], body.get("limit")
     if not isinstance(filename, str) or not _FILENAME.fullmatch(filename):
-        raise _invalid("filename", "must be 1 to 121 letters, digits, dots, dashes, underscores")
+        raise invalid("filename", "must be 1 to 121 letters, digits, dots, dashes, underscores")
     if not filename.endswith(BATCH_SUFFIXES):
-        raise _invalid("filename", f"must end in one of: {', '.join(BATCH_SUFFIXES)}")
+        raise invalid("filename", f"must end in one of: {', '.join(BATCH_SUFFIXES)}")
     if limit is not None and (
         isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT
     ):
-        raise _invalid("limit", f"must be a number of rows from 1 to {MAX_LIMIT:,}")
+        raise invalid("limit", f"must be a number of rows from 1 to {MAX_LIMIT:,}")
     now = clock.now()
     job_id = new_prediction_id(now)
     job = JobRequest(filename, limit, now.isoformat())
@@ -72,7 +73,7 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
     }
 
 
-def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
+def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> Shown:
     """Return how a job stands: state, progress in [0, 1], and links to what there is.
 
     States: `waiting_for_file`, `running`, `completed`, `held`, `rejected`, `cancelled`, `failed`.
@@ -86,7 +87,7 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
             f"project '{project}' has no batch job '{job_id[:80]}'", job_id=job_id[:80]
         )
     now = clock.now()
-    shown: dict[str, Any] = {"project": project, "job_id": job_id, "progress": 0.0}
+    shown: Shown = {"project": project, "job_id": job_id, "progress": 0.0}
     if outcome:
         state = outcome.outcome.removeprefix("Batch").lower()
         shown |= {"state": state, "progress": 1.0, "summary": outcome.summary}
@@ -111,7 +112,7 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
     return shown | {"state": "waiting_for_file"}
 
 
-def cancel_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> dict[str, Any]:
+def cancel_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> Shown:
     """Ask a job to stop before its next part; what has ended stays as it ended."""
     shown = read_job(project, job_id, store=store, clock=clock)
     if shown["state"] in ("waiting_for_file", "running"):
@@ -128,10 +129,3 @@ def _record[T](kind: type[T], store: LinkedStore, project: str, job_id: str, nam
         return from_bytes(kind, store.get(batch_key(project, job_id, name)))
     except KeyError:
         return None
-
-
-def _invalid(field: str, reason: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"the request cannot be read: {field}: {reason}",
-        errors=[{"field": field, "reason": reason}],
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from noria.api.bodies import Shown
 from noria.data.labels import put_labels, read_given_label
 from noria.data.targets import TargetReader
 from noria.errors import InvalidInputError
@@ -19,7 +20,7 @@ def file_labels(
     hashes_ids: bool = False,
     artifacts: ArtifactStore,
     clock: Clock,
-) -> dict[str, Any]:
+) -> Shown:
     """File the labels of a request as one object; name those that cannot be read.
 
     Parameters

@@ -10,13 +10,14 @@ from platform import python_version
 import boto3
 from botocore.config import Config
 
-from noria.ports import Clock, MetricSink
+from noria.ports import Clock, MachineName, MetricSink
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria_aws.aws.claims import DynamoDbClaims
 from noria_aws.aws.client_errors import translated
 from noria_aws.aws.clock import deployed_clock
 from noria_aws.aws.dynamodb import DynamoDbAliases
+from noria_aws.aws.executions import StepFunctions
 from noria_aws.aws.model_packages import ModelPackages
 from noria_aws.aws.s3 import S3Artifacts
 from noria_aws.aws.settings import (
@@ -27,6 +28,8 @@ from noria_aws.aws.settings import (
     DATA_BUCKET,
     MLFLOW_TRACKING_URI,
     MODEL_PACKAGE_PREFIX,
+    MONITORING_MACHINE,
+    TRAINING_MACHINE,
     optional_setting,
     setting,
 )
@@ -110,6 +113,15 @@ class Services:
         return ModelPackages(boto3.client("sagemaker", config=_config()), prefix)
 
     @cached_property
+    def executions(self) -> StepFunctions:
+        """The state machines that the API starts."""
+        machines: dict[MachineName, str] = {
+            "Training": setting(TRAINING_MACHINE),
+            "Monitoring": setting(MONITORING_MACHINE),
+        }
+        return StepFunctions(boto3.client("stepfunctions", config=_config()), machines)
+
+    @cached_property
     def waiting_executions(self) -> TaskTokens:
         """Executions that wait for an approval."""
         return TaskTokens(boto3.client("stepfunctions", config=_config()))
@@ -133,6 +145,11 @@ class Services:
 def bootstrap() -> Services:
     """Return the process's services; clients outlive one event."""
     return Services()
+
+
+def deployed_projects() -> list[str]:
+    """Return the names of the deployed projects, sorted."""
+    return sorted(path.stem for path in projects_folder().glob("*.toml"))
 
 
 @lru_cache(maxsize=1)

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from noria.errors import (
+    AliasConflictError,
     DataError,
     InvalidInputError,
     ModelError,
+    NoApprovalError,
     NoChampionError,
     NoCheckError,
     NoJobError,
     NoriaError,
+    NoRunError,
     RegistryError,
     TransientError,
     UnknownProjectError,
@@ -25,6 +28,8 @@ from noria_aws.handlers.runtime import emit_fault, log_event
 
 MAX_BODY_BYTES = 1_000_000
 USER, ADMIN = "user", "admin"
+OPERATE = "operate"  # the function that starts machines and moves champions; predict may not
+_ITEMS = ("job_id", "check_id", "run_id")  # what a path names besides the project
 
 
 class Route(NamedTuple):
@@ -35,6 +40,7 @@ class Route(NamedTuple):
     scope: str  # USER or ADMIN; an admin key may call both
     operation: str
     summary: str
+    function: str = "predict"  # which of the API's two functions answers it
 
 
 ROUTES = (
@@ -53,6 +59,24 @@ ROUTES = (
     Route("POST", "/projects/{project}/batch-jobs", USER, "create_job", "Score a whole file"),
     Route("GET", "/projects/{project}/batch-jobs/{job_id}", USER, "job", "How far it is"),
     Route("POST", "/projects/{project}/batch-jobs/{job_id}/cancel", USER, "cancel_job", "Stop it"),
+    Route(
+        "POST", "/projects/{project}/monitoring/checks", ADMIN, "start_check", "Check now", OPERATE
+    ),
+    Route(
+        "GET",
+        "/projects/{project}/monitoring/checks/{check_id}",
+        ADMIN,
+        "check",
+        "How it ended",
+        OPERATE,
+    ),
+    Route("POST", "/projects/{project}/trainings", ADMIN, "start_training", "Train now", OPERATE),
+    Route(
+        "GET", "/projects/{project}/trainings/{run_id}", ADMIN, "training", "How far it is", OPERATE
+    ),
+    Route("POST", "/projects/{project}/promotions", ADMIN, "promote", "By hand", OPERATE),
+    Route("POST", "/projects/{project}/rollback", ADMIN, "roll_back", "To an earlier one", OPERATE),
+    Route("POST", "/projects/{project}/approval", ADMIN, "answer_approval", "Yes or no", OPERATE),
     Route("GET", "/projects/{project}/history", ADMIN, "history", "Promotions, newest first"),
 )
 
@@ -63,6 +87,9 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (NoChampionError, 503, "The project has no champion"),
     (NoCheckError, 404, "No monitoring check has run yet"),
     (NoJobError, 404, "There is no such job"),
+    (NoRunError, 404, "There is no such run"),
+    (NoApprovalError, 409, "No rollout waits for an approval"),
+    (AliasConflictError, 409, "The champion has changed meanwhile"),
     (ModelError, 503, "The champion cannot be loaded"),
     (RegistryError, 503, "The champion cannot be loaded"),
     (TransientError, 503, "A store did not answer; try again"),
@@ -82,7 +109,8 @@ class Call(NamedTuple):
 
     project: str | None
     body: Any  # JSON value, None without a body
-    job_id: str = ""
+    item: str = ""  # the job, check or run that the path names
+    caller: str = ""  # the id of the API key
 
 
 Operation = Callable[[Call], Mapping[str, Any]]
@@ -111,8 +139,12 @@ def http_handler(
             route = _route(event)
             _require_scope(event, route, admin_keys)
             given = _part(event, "pathParameters")
-            call = Call(_text(given, "project"), _body(event), _text(given, "job_id") or "")
-            return _json_answer(200, operations()[route.operation](call), "application/json")
+            item = next(filter(None, (_text(given, name) for name in _ITEMS)), "")
+            call = Call(_text(given, "project"), _body(event), item, f"key {_key_id(event)}")
+            operation = operations().get(route.operation)
+            if operation is None:  # of the other function: API Gateway never asks for it here
+                raise RequestRefusedError(404, "There is no such route", route.path)
+            return _json_answer(200, operation(call), "application/json")
         except NoriaError as error:
             return _problem(error)
         except Exception as error:  # noqa: BLE001 - the edge: callers get no stack trace
@@ -149,13 +181,17 @@ def _route(event: Mapping[str, Any]) -> Route:
 def _require_scope(
     event: Mapping[str, Any], route: Route, admin_keys: Callable[[], frozenset[str]]
 ) -> None:
-    key_id = _text(_part(_part(event, "requestContext"), "identity"), "apiKeyId")
+    key_id = _key_id(event)
     if not key_id:
         raise RequestRefusedError(403, "An API key is required", "send the header x-api-key")
     if route.scope == ADMIN and key_id not in admin_keys():
         raise RequestRefusedError(
             403, "The admin scope is required", f"{route.method} {route.path}"
         )
+
+
+def _key_id(event: Mapping[str, Any]) -> str | None:
+    return _text(_part(_part(event, "requestContext"), "identity"), "apiKeyId")
 
 
 def _body(event: Mapping[str, Any]) -> Any:

@@ -133,14 +133,12 @@ class Serving:
     def _read_job(self, call: Call) -> dict[str, Any]:
         from noria.api.jobs import read_job
 
-        return read_job(self._project(call), call.job_id, store=self._artifacts, clock=self._clock)
+        return read_job(self._project(call), call.item, store=self._artifacts, clock=self._clock)
 
     def _cancel_job(self, call: Call) -> dict[str, Any]:
         from noria.api.jobs import cancel_job
 
-        return cancel_job(
-            self._project(call), call.job_id, store=self._artifacts, clock=self._clock
-        )
+        return cancel_job(self._project(call), call.item, store=self._artifacts, clock=self._clock)
 
     def _measured(self, answer: Callable[[str, Any], dict[str, Any]], call: Call) -> dict[str, Any]:
         """Answer, and count what happened where alarms look."""

@@ -1,0 +1,41 @@
+"""The routes of the operations reach the operator; unknown projects do not."""
+
+import pytest
+
+from noria.errors import UnknownProjectError
+from noria_aws.handlers.http_api import OPERATE, ROUTES, Call
+from noria_aws.handlers.operations import operations_of
+
+
+class _Operator:
+    """Remembers what it was asked."""
+
+    def __getattr__(self, name):
+        return lambda *arguments: {name: arguments}
+
+
+CALL = Call("tickets", {"b": 1}, "x7", "key k1")
+MINE = {route.operation for route in ROUTES if route.function == OPERATE}
+
+
+def test_every_route_has_its_operation():
+    """With what it needs of the call: body, what the path names, who asks."""
+    operations = operations_of(_Operator(), ["tickets"])
+    assert set(operations) == MINE
+    assert {name: operation(CALL) for name, operation in operations.items()} == {
+        "start_check": {"start_check": ("tickets", {"b": 1})},
+        "check": {"read_check": ("tickets", "x7")},
+        "start_training": {"start_training": ("tickets", {"b": 1})},
+        "training": {"read_training": ("tickets", "x7")},
+        "promote": {"promote": ("tickets", {"b": 1}, "key k1")},
+        "roll_back": {"roll_back": ("tickets", {"b": 1}, "key k1")},
+        "answer_approval": {"answer_approval": ("tickets", {"b": 1}, "key k1")},
+    }
+
+
+@pytest.mark.parametrize("name", sorted(MINE))
+@pytest.mark.parametrize("project", ["nobody", None, "../tickets"])
+def test_a_project_that_is_not_deployed_is_refused(name, project):
+    """Before anything is read."""
+    with pytest.raises(UnknownProjectError):
+        operations_of(_Operator(), ["tickets"])[name](CALL._replace(project=project))
