@@ -76,3 +76,31 @@ def test_the_page_of_a_batch_is_drawn_again_when_labels_of_its_rows_come():
     p.store.objects[page] = b"as it was"
     whole_check(p, START + timedelta(hours=2))  # no new labels
     assert p.store.get(page) == b"as it was"
+
+
+def _service(*, n_failed=0, latency_ms=2.0, n=200, **alerts):
+    p = Production(alerts=alerts)
+    p.log(loan_rows(n - n_failed, seed=1), START, latency_ms=latency_ms)
+    if n_failed:
+        p.log(loan_rows(n_failed, seed=2), START, failed=True)
+    *_, report = whole_check(p, START + timedelta(hours=1))
+    return report.service
+
+
+def test_requests_that_fail_or_wait_are_told_with_the_bound():
+    """More than 5 % of them, or a p95 above 100 ms, unless the spec says otherwise."""
+    assert _service() is None
+    assert _service(n_failed=10) is None
+    failed = "5.5% of 200 requests failed, more than 5% (alerts.max_failed_fraction)"
+    assert _service(n_failed=11) == failed
+    assert _service(n_failed=11, max_failed_fraction=0.1) is None
+    slow = _service(latency_ms=150.0)
+    assert slow.startswith("the slowest 5 % were answered in 1")
+    assert slow.endswith("above 100 ms (alerts.max_latency_ms)")
+    assert _service(latency_ms=150.0, max_latency_ms=200.0) is None
+    assert len(_service(n_failed=11, latency_ms=150.0).split("; ")) == 2
+
+
+def test_few_requests_say_nothing_of_the_service():
+    """Half of two is chance."""
+    assert _service(n_failed=10, n=20) is None

@@ -96,6 +96,12 @@ EVENTS: Mapping[str, Event] = {
         "a suspicion of drift has waited for long",
         "Too few new rows came to say more. See the report: noria drift {project}.",
     ),
+    "ServiceDegraded": Event(
+        "error",
+        "requests fail, or are answered late",
+        "See the report and the log group of predict; to serve what served before: "
+        "noria rollback {project}",
+    ),
     "ModelHealthy": Event("success", "the model is healthy again", "Nothing to do."),
     "ApprovalNeeded": Event(
         "warning",

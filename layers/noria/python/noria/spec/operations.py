@@ -180,6 +180,10 @@ class AlertsSection(Section):
     max_per_hour: int = Field(
         default=20, ge=1, le=1000
     )  # critical ones pass, and say how many were held back
+    # Of the requests in a check's long window, at least monitoring.min_rows of them: what is above
+    # is told, once a day while it lasts.
+    max_failed_fraction: Fraction = 0.05  # that the model could not answer
+    max_latency_ms: float = Field(default=100.0, gt=0.0)  # the 95th percentile, inside predict
 
 
 def _require_known(names: object, known: frozenset[str], what: str) -> None:

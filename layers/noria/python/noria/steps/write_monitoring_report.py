@@ -48,6 +48,7 @@ class WriteMonitoringReportResult:
     report_key: str
     event: str  # of the alert, where the champion is unhealthy
     overdue: str | None = None  # since when a suspicion has waited for too long
+    service: str | None = None  # what is wrong with how requests are answered
 
 
 def write_monitoring_report(
@@ -92,6 +93,7 @@ def write_monitoring_report(
         report_key=report.report_key,
         event=_event(report),
         overdue=_overdue(spec, report),
+        service=_service(spec, drift),
     )
 
 
@@ -122,6 +124,23 @@ def _overdue(spec: ProjectSpec, report: CheckReport) -> str | None:
     oldest = min((finding.since for finding in report.drift.suspected), default=report.at)
     age = datetime.fromisoformat(report.at) - datetime.fromisoformat(oldest)
     return oldest if age >= timedelta(hours=spec.monitoring.suspicion_hours) else None
+
+
+def _service(spec: ProjectSpec, drift: DriftReport) -> str | None:
+    """Return what is wrong with how the window's requests were answered; None where nothing is."""
+    n_requests = drift.columns[PREDICTION].now.n + drift.n_failed
+    if drift.job_id is not None or n_requests < spec.monitoring.min_rows:
+        return None
+    faults, alerts = list[str](), spec.alerts
+    if drift.n_failed > alerts.max_failed_fraction * n_requests:
+        share = drift.n_failed / n_requests
+        limit = f"{alerts.max_failed_fraction:.0%} (alerts.max_failed_fraction)"
+        faults.append(f"{share:.1%} of {n_requests:,} requests failed, more than {limit}")
+    slow = drift.latency_ms.get("p95")
+    if slow is not None and slow > alerts.max_latency_ms:
+        limit = f"{alerts.max_latency_ms:g} ms (alerts.max_latency_ms)"
+        faults.append(f"the slowest 5 % were answered in {slow:.0f} ms or more, above {limit}")
+    return "; ".join(faults) or None
 
 
 def _metrics(drift: DriftReport, performance: PerformanceReport) -> dict[str, Metric]:
