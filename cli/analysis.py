@@ -34,9 +34,12 @@ from noria.records.codec import encode, from_bytes, to_bytes
 from noria.records.drift import AnalysisReport, ColumnFinding, WrittenFeatures
 from noria.registry.versions import read_files
 from noria.reporting.analysis_report import render
+from noria.reporting.words import differs_text
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
+from noria.steps.raise_alert import RaiseAlertRequest, raise_alert
 from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key, is_upload_of
+from noria_aws.aws.clock import SystemClock
 
 _S3 = "s3://"
 _NOTHING = "-"  # no features, as the job knows it
@@ -52,6 +55,7 @@ def register(app: typer.Typer) -> None:
 def analyze(
     project: Project,
     rows: Annotated[list[str], typer.Argument(help="Files, or one s3:// address: a folder.")],
+    *,
     spark: Annotated[
         bool, typer.Option(help="As a Glue job, whatever the size; an s3:// address always is.")
     ] = False,
@@ -59,6 +63,9 @@ def analyze(
         bool, typer.Option("--features", help="Write the rows' features too, as Parquet.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Machines of the job.", min=2, max=299)] = 2,
+    alert: Annotated[
+        bool, typer.Option("--alert", help="Tell the project's people where the rows have drifted.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for what is found.")] = None,
     stage: Stage = LOCAL,
     as_json: Json = False,
@@ -82,7 +89,10 @@ def analyze(
             report = work.here(rows, folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DRIFT).write_bytes(to_bytes(report))
-        (folder / REPORT_HTML).write_bytes(render(report))
+        page = render(report)
+        (folder / REPORT_HTML).write_bytes(page)
+        if alert and report.verdict == "drift":
+            work.tell(report, page)
         show(as_json, encode(report), lambda: _summary(report))
         if not as_json:
             for path in (folder / REPORT_HTML, folder / DRIFT):
@@ -151,6 +161,23 @@ class Analysis:
             raise ValueError(f"{rows}: {report.reason}")
         written = report.features and replace(report.features, at=features)
         return replace(report, rows=rows, features=written)
+
+    def tell(self, report: AnalysisReport, page: bytes) -> None:
+        """Raise the alert that a batch of such rows would raise, with the page of the analysis."""
+        self._target.artifacts.put(self._key(REPORT_HTML), page)
+        raise_alert(
+            RaiseAlertRequest(
+                project=self._spec.name,
+                event="BatchDrifted",
+                summary=f"{report.n_rows:,} rows: {differs_text(report.drifted)}",
+                occurrence=self.analysis_id,
+                report_key=self._key(REPORT_HTML),
+            ),
+            spec=self._spec,
+            claims=self._target.claims,
+            topic=self._target.alert_topic,
+            clock=SystemClock(),
+        )
 
     def uploaded(self, rows: list[str]) -> str:
         """Put the files where the job reads them; return the address."""

@@ -15,8 +15,10 @@ from infra.config import API_STAGE
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.emulator import Emulator
 from noria.errors import SettingsError, StoreUnavailableError
+from noria_aws.aws.claims import DynamoDbClaims
 from noria_aws.aws.dynamodb import DynamoDbAliases
 from noria_aws.aws.s3 import S3Artifacts
+from noria_aws.aws.sns import SnsAlertTopic
 from noria_aws.aws.state import DynamoDbState
 
 _HTTP_SECONDS = 35.0
@@ -100,6 +102,16 @@ class Target:
     def state(self) -> DynamoDbState:
         """Records that change, in the alias table."""
         return DynamoDbState(self.client("dynamodb"), self.outputs["AliasTable"])
+
+    @property
+    def claims(self) -> DynamoDbClaims:
+        """Locks in the alias table."""
+        return DynamoDbClaims(self.client("dynamodb"), self.outputs["AliasTable"])
+
+    @property
+    def alert_topic(self) -> SnsAlertTopic:
+        """Where alerts are published."""
+        return SnsAlertTopic(self.client("sns"), self.outputs["AlertTopic"])
 
     def api_key(self, scope: str) -> str:
         """Return the value of the "user" or "admin" key; it is never written to disk."""

@@ -10,8 +10,9 @@ from cli.display import console
 from cli.main import app
 from noria.records.codec import to_bytes
 from noria.records.drift import AnalysisReport, ColumnFinding, WrittenFeatures
-from noria.storage.keys import DRIFT, analysis_key
-from tests.support.fakes import MemoryArtifacts
+from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key
+from tests.support.alerts import Topic
+from tests.support.fakes import MemoryArtifacts, MemoryClaims
 from tests.support.production import loan_spec
 
 
@@ -69,3 +70,23 @@ def test_what_a_far_job_wrote_is_named_by_the_addresses_that_were_given(monkeypa
     found = work.on_spark("s3://data/rows/", workers=2)
     assert found.rows == "s3://data/rows/"
     assert found.features == WrittenFeatures(506, f"s3://data/{key.format('features')}")
+
+
+def test_rows_that_have_drifted_raise_the_alert_of_a_batch_once():
+    """Columns by name, rows by number, the page beside the analysis; never a cell."""
+    topic = Topic()
+    target = SimpleNamespace(
+        artifacts=MemoryArtifacts(), claims=MemoryClaims(), alert_topic=topic, outputs={}
+    )
+    work = Analysis(target, loan_spec(), "v1", features=False)
+    report = AnalysisReport("loans", "drift", n_rows=1200, drifted=("x", "kind"))
+    for _ in range(2):
+        work.tell(report, b"page")
+    (alert,) = topic.alerts
+    assert (alert.event, alert.text) == (
+        "BatchDrifted",
+        "1,200 rows: these rows differ from training in x, kind",
+    )
+    key = analysis_key("loans", work.analysis_id, REPORT_HTML)
+    assert dict(alert.links)["report"] == key
+    assert target.artifacts.get(key) == b"page"
