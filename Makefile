@@ -20,7 +20,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement bench-texts bench-load rights fuzz lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files rights fuzz lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -117,6 +117,9 @@ bench-texts: $(SETUP) ## The longest texts, made to be slow, through all text fe
 
 bench-load: $(SETUP) ## Sixteen clients at the local stack: answers, log, memory: build/load.json
 	@$(BIN)/python -m tests.benchmarks.load
+
+bench-files: $(SETUP) ## A bank's campaigns as files, month by month, with the loop and without: build/files.json
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.file_loop
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins

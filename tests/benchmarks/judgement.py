@@ -175,7 +175,7 @@ class _Log:
         self.held = []
 
 
-class _World:
+class World:
     """One project in memory, with its own clock."""
 
     def __init__(self, spec: ProjectSpec) -> None:
@@ -304,7 +304,7 @@ def _detectors() -> dict[str, Any]:
 
 def play(trial: Trial) -> TrialResult:
     """Play one set from its first block to its last."""
-    spec, world = trial.spec, _World(trial.spec)
+    spec, world = trial.spec, World(trial.spec)
     metric = spec.evaluation.primary_metric
     keys = [world.put(name, rows) for name, rows in trial.blocks[: trial.n_first]]
     first, n_first = world.train(keys, "first"), trial.n_first
@@ -342,7 +342,7 @@ def play(trial: Trial) -> TrialResult:
 
 
 def _block(
-    world: _World,
+    world: World,
     trial: Trial,
     block: tuple[int, str, list[Row]],
     others: tuple[Predictor, Predictor, dict[str, _Triggered]],
@@ -398,7 +398,7 @@ def _block(
 
 def _fresh(trial: Trial, n_blocks: int) -> Predictor:
     """Return a model fitted on everything before a block, without any gate."""
-    world, spec = _World(trial.spec), trial.spec
+    world, spec = World(trial.spec), trial.spec
     keys = [world.put(name, rows) for name, rows in trial.blocks[:n_blocks]]
     run = world.train(keys, "fresh")
     version = str(run.model_version)

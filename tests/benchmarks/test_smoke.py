@@ -65,6 +65,17 @@ def test_judgement_writes_each_block_under_three_policies():
 
 
 @NEEDS_DATA
+def test_files_write_what_became_of_each_month():
+    """Two months after the first: scored, compared, labelled, decided on."""
+    found = _run("file_loop", "files.json")
+    assert [month["file"] for month in found] == ["p2", "p3"]
+    for month in found:
+        assert (month["outcome"], month["health"]) == ("held", "unhealthy")
+        assert month["drifted"]
+        assert abs(month["realised"] - month["with_loop"]) < 1e-9  # by labels, and row by row
+
+
+@NEEDS_DATA
 def test_quality_writes_each_metric_beside_its_baseline():
     """One set, all folds."""
     found = _run("quality", "quality.json")
@@ -123,6 +134,7 @@ def test_every_benchmark_has_a_smoke():
         "training",
         "scale",
         "texts",
+        "file_loop",
         "load",  # in tests/integration/test_wheel.py: it needs a deployed stage
     }
     helpers = {
