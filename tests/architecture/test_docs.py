@@ -1,13 +1,15 @@
 """Each page mentions what belongs on it, so that an outdated page is seen."""
 
 import re
+from typing import get_args
 
 import pytest
 
 from cli import reference
-from infra.config import PREFIX, ROOT, Deployment, project_names
+from infra.config import PREFIX, ROOT, SPECS, Deployment, project_names
 from noria.spec.algorithms import ALGORITHMS
 from noria.spec.catalog import METRICS
+from noria.spec.model import ProjectSpec
 from noria_aws.handlers.http_api import ROUTES
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -74,3 +76,25 @@ def test_ci_calls_the_documented_commands():
     assert {"make check", "make test", "make docs"} <= set(commands)
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert all(f"`{command}`" in contributing for command in commands)
+
+
+TRIGGERS = (ROOT / "docs" / "triggers.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("reference", sorted(set(re.findall(r"`([a-z_/]+\.py::\w+)`", TRIGGERS))))
+def test_every_test_that_the_page_of_triggers_names_is_there(reference):
+    """What a rule is said to be held by."""
+    path, name = reference.split("::")
+    assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", sorted(set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", TRIGGERS))))
+def test_every_key_that_the_page_of_triggers_names_is_one_of_the_spec(key):
+    """With the sections it lies in."""
+    if key.endswith(".toml"):
+        assert (SPECS / key).is_file()
+        return
+    section = ProjectSpec
+    for name in key.split("."):
+        kind = section.model_fields[name].annotation
+        section = next(iter(get_args(kind)), kind)  # of one that may be absent
