@@ -4,6 +4,8 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,13 +36,16 @@ def source(project: str, n_rows: int) -> Path:
 def report(started: float, **more: Any) -> None:
     """Print the seconds since `started` and this process's highest resident memory."""
     seconds = time.perf_counter() - started
-    # Not getrusage: its maximum is inherited from the parent.
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), **more}))
+
+
+def peak_bytes() -> int:
+    """Return this process's highest resident memory; getrusage's is inherited from the parent."""
     status = Path("/proc/self/status").read_text()
-    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak, **more}))
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-class _Folder:
+class FolderStore:
     """A store over a folder: objects are files."""
 
     def __init__(self, folder: Path) -> None:
@@ -71,9 +76,12 @@ class _Folder:
     def exists(self, key: str) -> bool:
         return self._path(key).exists()
 
-    def under(self, prefix: str) -> Any:
-        for path in sorted(self._folder.glob(prefix + "*")):
-            yield StoredObject(str(path.relative_to(self._folder)), path.stat().st_size, None)  # type: ignore[arg-type]
+    def under(self, prefix: str) -> Iterator[StoredObject]:
+        for path in sorted((self._folder / prefix).parent.rglob("*")):
+            key = str(path.relative_to(self._folder))
+            if key.startswith(prefix) and path.is_file():
+                found = path.stat()
+                yield StoredObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _path(self, key: str) -> Path:
         return self._folder / key
@@ -85,7 +93,7 @@ def _noria(project: str, candidate: str, n_rows: int, *, is_monitored: bool) -> 
 
     root = FOLDER / "store"
     shutil.rmtree(root, ignore_errors=True)
-    store, aliases = _Folder(root), MemoryAliases()
+    store, aliases = FolderStore(root), MemoryAliases()
     files = {
         name: (FOLDER / f"{project}-{candidate}-{name}").read_bytes()
         for name in (BUNDLE_FILE, ARRAYS_FILE, REFERENCE)

@@ -31,9 +31,9 @@ def published(target):
     )  # fmt: skip
     seen = []
 
-    def wait(name, seconds=60.0):
+    def wait(name, seconds=60.0, events=("RunFailed", "RunStopped")):
         deadline = time.monotonic() + seconds
-        while not (found := [alert for alert in seen if name in alert["text"]]):
+        while not (found := [a for a in seen if name in a["text"] and a["event"] in events]):
             assert time.monotonic() < deadline, f"no alert of {name}"
             answer = sqs.receive_message(
                 QueueUrl=queue, WaitTimeSeconds=1, MessageAttributeNames=["All"]
@@ -82,6 +82,8 @@ def test_a_run_that_fails_is_told_with_its_error(target, published):
     assert alert["text"].startswith(f"{name}: {ended['error']}: ")
     assert "source_keys" in alert["text"]
     assert "stackTrace" not in alert["text"]
+    started = published(name, events=("TrainingStarted",))
+    assert (started["level"], started["text"]) == ("info", f"started by hand: run {name}")
 
 
 def test_a_run_that_takes_too_long_is_told(target, published):

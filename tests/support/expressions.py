@@ -50,6 +50,8 @@ WRITTEN: tuple[Noted, ...] = (
     _of(_CAUSE, failure={"Error": "E"}),
     _of("$decision.summary & ' (the report could not be written)'", decision={"summary": "no"}),
     _of("'since-' & $report.overdue", report={"overdue": "2026-03-01T00"}),
+    _of("$report.service", report={"service": "5.5% of 200 requests failed"}),
+    _of("'of-' & $substring($at, 0, 10)", at="2026-03-01T09:30:00+00:00"),
     _of("'not approved: ' & $states.errorOutput.Error", {"Error": "Rejected"}),
     _of(_REFUSED, _DIED, is_refit=False),
     _of(_REFUSED, _DIED, is_refit=True, decision={"outcome": "promote_challenger"}),
