@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import follow_execution, new_run_id
 from infra.config import LOCAL_STAGE as LOCAL
+from noria.steps.start_batches import StartBatchesRequest, start_batches
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     CANCELLED,
@@ -38,6 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command("batch")(batch)
     app.command("cancel-batch")(cancel_batch)
     app.command("release")(release)
+    app.command("start-batches")(start_waiting)
 
 
 def batch(
@@ -130,6 +133,19 @@ def released(target: Target, project: str, job_id: str) -> dict[str, Any]:
         raise RuntimeError(f"batch {job_id} was not released: {end.output['cause']}")
     found: dict[str, Any] = json.loads(store.get(key))
     return found
+
+
+def start_waiting(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
+    """Score now the files that wait for the schedule, each once: batch-scheduled/PROJECT/."""
+    with told():
+        target = Target(stage)
+        done = start_batches(
+            StartBatchesRequest(checked(project)),
+            store=target.artifacts,
+            executions=target.executions,
+        )
+        text = f"{done.n_started} batch(es) started, {done.n_known} file(s) were started before"
+        show(as_json, asdict(done), lambda: text)
 
 
 def _shown(target: Target, outcome: dict[str, Any], output: Path | None, *, as_json: bool) -> None:

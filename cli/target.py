@@ -15,8 +15,10 @@ from infra.config import API_STAGE
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.emulator import Emulator
 from noria.errors import SettingsError, StoreUnavailableError
+from noria.ports import MachineName
 from noria_aws.aws.claims import DynamoDbClaims
 from noria_aws.aws.dynamodb import DynamoDbAliases
+from noria_aws.aws.executions import StepFunctions
 from noria_aws.aws.s3 import S3Artifacts
 from noria_aws.aws.sns import SnsAlertTopic
 from noria_aws.aws.state import DynamoDbState
@@ -102,6 +104,13 @@ class Target:
     def state(self) -> DynamoDbState:
         """Records that change, in the alias table."""
         return DynamoDbState(self.client("dynamodb"), self.outputs["AliasTable"])
+
+    @property
+    def executions(self) -> StepFunctions:
+        """The state machines."""
+        names: tuple[MachineName, ...] = ("Training", "Monitoring", "Batch")
+        machines = {name: self.outputs[f"{name}StateMachine"] for name in names}
+        return StepFunctions(self.client("stepfunctions"), machines)
 
     @property
     def claims(self) -> DynamoDbClaims:

@@ -112,6 +112,7 @@ class Deployment(BaseModel):
             "labels/": self.label_days,
             "batch-inbox/": working,
             "labels-inbox/": working,
+            "batch-scheduled/": working,
             "batches/": working,
             "analyses/": working,
             "erasures/": working,
@@ -163,6 +164,12 @@ def schedules() -> dict[str, Schedules]:
         section = _section(name, "monitoring")
         found[name] = Schedules(**{k: section[k] for k in Schedules._fields if k in section})
     return found
+
+
+def batch_schedules() -> dict[str, str]:
+    """Return when waiting files are scored, of the projects whose specs say so."""
+    found = {name: _section(name, "batch").get("schedule") for name in project_names()}
+    return {name: schedule for name, schedule in found.items() if schedule}
 
 
 def trained_on_sagemaker() -> list[str]:

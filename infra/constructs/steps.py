@@ -119,7 +119,14 @@ STEPS: dict[str, Step] = {
     ),
     # Of whole files.
     "plan_batch": Step(
-        ("batch-inbox/*", "inbox/*", "batches/*", "batch-results/*/values/*", "models/*"),
+        (
+            "batch-inbox/*",
+            "batch-scheduled/*",
+            "inbox/*",
+            "batches/*",
+            "batch-results/*/values/*",
+            "models/*",
+        ),
         ("batches/*",),
         ("dynamodb:GetItem",),
         layer="batch_runtime",
@@ -133,6 +140,7 @@ STEPS: dict[str, Step] = {
         (
             "batches/*",
             "batch-inbox/*",
+            "batch-scheduled/*",
             "models/*",
             "monitoring/*",
             "profiles/*",
@@ -153,6 +161,7 @@ STEPS: dict[str, Step] = {
     "write_batch_report": Step(
         ("batches/*", "monitoring/*"), ("batches/*",), layer="report_runtime"
     ),
+    "start_batches": Step(()),
     # Of labels.
     "file_labels": Step(
         ("labels-inbox/*", "models/*"),
@@ -168,7 +177,7 @@ STEPS: dict[str, Step] = {
 _LIGHT_MEMORY_MB, _UNATTENDED_SECONDS = 1024, 300
 _CORE_MB = 1769  # what Lambda gives one virtual CPU for
 UNATTENDED = frozenset(
-    {"profile_log_chunk", "follow_approval", "raise_alert"}
+    {"profile_log_chunk", "follow_approval", "raise_alert", "start_batches"}
 )  # started by events: not, or not only, by a state machine
 
 

@@ -11,7 +11,7 @@ from infra.config import Deployment, project_names
 from infra.constructs.alerting import Alerts
 from infra.constructs.code import Layers
 from infra.constructs.glue_jobs import GlueJobs
-from infra.constructs.inbox import Inbox
+from infra.constructs.inbox import BatchSchedules, Inbox
 from infra.constructs.model_packages import ModelPackages
 from infra.constructs.monitoring import Monitoring
 from infra.constructs.observability import Observability
@@ -103,6 +103,13 @@ class PlatformStack(Stack):
                 machine=machines[name],
                 dead_letters=self._steps.dead_letters,
             )
+        BatchSchedules(
+            self,
+            "BatchSchedules",
+            deployment=self._deployment,
+            steps=self._steps,
+            machine=machines["Batch"],
+        )
 
     def _state_machines(self) -> dict[str, sfn.StateMachine]:
         """Return the machines by name: a batch starts a check, a check a training, it a rollout."""

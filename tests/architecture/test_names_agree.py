@@ -8,7 +8,9 @@ from infra.constructs.steps import STEPS
 from noria_aws.handlers.http_api import ROUTES
 
 # Not in a state machine: behind the API, started by events, or reading queues.
-ONLINE = {"predict", "operate", "profile_log_chunk", "follow_approval", "notify"}
+ONLINE = {
+    "predict", "operate", "profile_log_chunk", "follow_approval", "notify", "start_batches",
+}  # fmt: skip
 WITHOUT_STEP = {"replay_log"}  # moves bytes; nothing in it to know of the domain
 
 
@@ -43,7 +45,7 @@ def test_states_handlers_steps_and_functions_have_the_same_names():
         "predict",
         "operate",
     }  # operations of the API are in noria.api
-    assert set(STEPS) == states | {"profile_log_chunk", "follow_approval"}
+    assert set(STEPS) == states | {"profile_log_chunk", "follow_approval", "start_batches"}
 
 
 def test_api_gateway_and_the_handler_have_the_same_routes():

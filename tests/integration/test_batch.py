@@ -15,6 +15,7 @@ import pytest
 from cli.batch import put_batch, released
 from cli.samples.files import sample_files
 from cli.training import follow_execution, new_run_id
+from noria.batch.jobs import job_id_of
 from noria.data.versions import decode_rows
 from noria.monitoring.prediction_log import answers_to
 from noria.storage.keys import (
@@ -117,6 +118,25 @@ def test_labels_of_a_file_say_how_good_its_answers_were(target, champion):
     known = answers_to(target.artifacts, PROJECT, record, since, datetime.now(UTC))
     (answer,) = (answer for answer in known if answer.job.job_id == job_id)
     assert (answer.model_version, answer.line) == (champion, 9)
+
+
+def test_a_file_that_waits_for_the_schedule_is_scored_once_however_often_it_comes(target):
+    """By the function that the schedule calls, with its own rights."""
+    key = f"batch-scheduled/{PROJECT}/waiting.csv"
+    target.artifacts.put(key, _file(50, seed=12))
+    functions = target.client("lambda")
+    listed = functions.get_paginator("list_functions").paginate()
+    names = [f["FunctionName"] for page in listed for f in page["Functions"]]
+    (name,) = [name for name in names if "startbatches" in name.lower()]
+    asked = json.dumps({"project": PROJECT}).encode()
+    said = [json.loads(functions.invoke(FunctionName=name, Payload=asked)["Payload"].read())
+            for _ in range(2)]  # fmt: skip
+    assert said == [{"n_started": 1, "n_known": 0}, {"n_started": 0, "n_known": 1}]
+    (file,) = target.artifacts.under(key)
+    event = f"{file.modified_at.isoformat()}-{file.n_bytes}"
+    job_id = job_id_of(target.artifacts, PROJECT, key, event)
+    outcome = _outcome(target, job_id)
+    assert (outcome["outcome"], outcome["counts"]["n_answered"]) == ("BatchCompleted", 50)
 
 
 def test_the_api_gives_a_place_to_upload_and_links_to_the_results(target):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 from noria.records.alias import AliasChange, AliasRecord, HistoryEntry
 from noria.records.prediction import PredictionRecord
 
-MachineName = Literal["Training", "Monitoring"]
+MachineName = Literal["Training", "Monitoring", "Batch"]
 Message = Mapping[str, Any]  # a machine's input or output
 
 if TYPE_CHECKING:  # predict imports the ports, sends no alerts, keeps no state and trains nothing

@@ -11,6 +11,7 @@ from noria.spec.section import Fraction, Section
 # 100, 2 more missing values of 100. A shift of 0.3 deviations has a KS distance of 0.12.
 _EFFECTS = {"ks": 0.08, "chi_square": 0.08, "term_shares": 0.04, "missing_share": 0.02}
 
+_SCHEDULE = r"^(rate\([1-9]\d{0,3} (minute|hour|day)s?\)|cron\([-\w*?,/#\s]{11,80}\))$"
 _CONFIDENCE_STEP = 0.005  # of the bins in `noria.monitoring.reference`
 
 
@@ -140,6 +141,9 @@ class BatchSection(Section):
     # them back until `noria release`.
     on_drift: Literal["score", "hold"] = "score"
     windows_in_a_row: int = Field(default=1, ge=1, le=10)  # files: each is one window, of many rows
+    # When files under batch-scheduled/PROJECT/ are scored, as EventBridge writes it: "rate(1 day)",
+    # "cron(0 3 * * ? *)" (UTC). Files under batch-inbox/ are scored when they come.
+    schedule: str | None = Field(default=None, pattern=_SCHEDULE)
 
 
 class RolloutStep(Section):

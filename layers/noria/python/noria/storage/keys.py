@@ -167,6 +167,11 @@ def batch_inbox_prefix(project: str) -> str:
     return f"batch-inbox/{project}/"
 
 
+def batch_schedule_prefix(project: str) -> str:
+    """Return where files wait that are scored by a schedule."""
+    return f"batch-scheduled/{project}/"
+
+
 def batch_key(project: str, job_id: str, name: str) -> str:
     """Return a working file of one batch job."""
     return f"batches/{project}/{job_id}/{name}"

@@ -23,6 +23,7 @@ from noria_aws.aws.s3 import S3Artifacts
 from noria_aws.aws.settings import (
     ALERT_TOPIC,
     ALIAS_TABLE,
+    BATCH_MACHINE,
     CHANNELS_SECRET,
     CODE_VERSION,
     DATA_BUCKET,
@@ -114,11 +115,13 @@ class Services:
 
     @cached_property
     def executions(self) -> StepFunctions:
-        """The state machines that the API starts."""
-        machines: dict[MachineName, str] = {
-            "Training": setting(TRAINING_MACHINE),
-            "Monitoring": setting(MONITORING_MACHINE),
+        """The state machines that this function may start."""
+        known: dict[MachineName, str] = {
+            "Training": TRAINING_MACHINE,
+            "Monitoring": MONITORING_MACHINE,
+            "Batch": BATCH_MACHINE,
         }
+        machines = {name: arn for name, key in known.items() if (arn := optional_setting(key))}
         return StepFunctions(boto3.client("stepfunctions", config=_config()), machines)
 
     @cached_property
