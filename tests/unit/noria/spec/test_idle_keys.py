@@ -38,6 +38,7 @@ def _with(text, line):
         (REGRESSION, "target.min_rows_per_class = 20", None),
         (BY_TIME, "split.seed = 7", None),
         (QUICK_TICKETS, "search.trials = 20", SEARCHED),
+        (QUICK_TICKETS, "search.seed = 7", SEARCHED),
         (QUICK_TICKETS, "search.prune = false", SEARCHED),
         (QUICK_TICKETS, "search.max_seconds = 60", SEARCHED),
         (REGRESSION, 'calibration.method = "sigmoid"', None),

@@ -82,6 +82,16 @@ def test_every_deployed_spec_is_valid(name):
         ("n_estimators = 10", "n_trees = 10", "'n_trees' is no parameter"),
         ('name = "forest"', 'name = "logistic"', "used twice"),
         ("C = 5.0 }", "C = 5.0 }\nspace = { l1_ratio = [0, 1] }", "search.kind is 'none'"),
+        (
+            "C = 5.0 }",
+            '}\nspace = { C = { low = 1.0, high = 5.0 } }\n[search]\nkind = "grid"',
+            "candidates.0.space.C: search.kind is 'grid': list the values",
+        ),
+        (
+            "C = 5.0 }",
+            f'}}\nspace = {{ C = {[*range(1, 502)]} }}\n[search]\nkind = "grid"',
+            "501 combinations; a grid may have 500",
+        ),
         ('type = "text", required = true', 'type = "text", min = 1', "columns of type 'number'"),
         ('"etiqueta"', '"close_notes"', "must not be an input column"),
         ('name = "quick"', 'name = "other"', "must equal the file's name 'quick'"),

@@ -59,6 +59,27 @@ def test_a_search_that_was_cut_off_ends_as_one_that_was_not(kind, cut):
     assert _search(kind).run(_score, earlier=journal) == whole
 
 
+GRID = {"C": (0.1, 1.0, 10.0), "depth": (2, 4), "kind": ("a", "b")}
+
+
+def test_a_grid_tries_every_combination_once_however_many_trials_are_asked_for():
+    """In one order, whatever the seed; the best one is found."""
+    end = _search("grid", 3, space=GRID, prune=False).run(_score)
+    tried = [(t.params["C"], t.params["depth"], t.params["kind"]) for t in end.trials]
+    assert tried == [(c, d, k) for c in (0.1, 1.0, 10.0) for d in (2, 4) for k in ("a", "b")]
+    assert (end.best.params["C"], end.best.params["depth"]) == (1.0, 4)
+    assert _search("grid", 3, space=GRID, prune=False, seed=7).run(_score) == end
+
+
+@pytest.mark.parametrize("cut", [1, 5, 11])
+def test_a_grid_that_was_cut_off_ends_as_one_that_was_not(cut):
+    """No combination twice, none left out; those behind are given up as in any search."""
+    whole = _search("grid", space=GRID).run(_score)
+    journal = [from_bytes(Trial, to_bytes(trial)) for trial in whole.trials[:cut]]
+    assert _search("grid", space=GRID).run(_score, earlier=journal) == whole
+    assert len(whole.trials) == 12
+
+
 def test_tpe_finds_better_than_chance_from_the_same_number_of_trials():
     """That is what it is for."""
     best = {kind: _search(kind, 40, prune=False).run(_score).best.mean for kind in ("random", "tpe")}  # fmt: skip

@@ -1,6 +1,7 @@
 """Whether a spec agrees with itself: columns, tasks, candidates and metrics."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 from noria.spec.algorithms import ALGORITHMS, parameter_faults
@@ -21,6 +22,8 @@ from noria.spec.model import (
     ProjectSpec,
     SearchRange,
 )
+
+_MOST_OF_A_GRID = 500  # combinations, as trials of another search
 
 
 def contradictions(spec: ProjectSpec) -> Iterator[str]:
@@ -194,14 +197,26 @@ def _candidate_faults(spec: ProjectSpec) -> Iterator[str]:
             yield f"{where}: '{key}' is in params and in space; keep one"
         if leaves_gaps and not entry.accepts_missing:
             yield f"{where}.algorithm: '{candidate.algorithm}' needs imputed numbers"
-        if candidate.space and spec.search.kind == "none":
-            yield f"{where}.space: search.kind is 'none', so nothing reads it"
+        yield from _space_faults(candidate, spec.search.kind, where)
         if candidate.resample == "smote" and task == "regression":
             yield f"{where}.resample: 'smote' needs classes"
     yield from _selection_faults(spec)
     names = [candidate.name for candidate in spec.candidates]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"candidates: the name '{name}' is used twice"
+
+
+def _space_faults(candidate: CandidateSection, kind: str, where: str) -> Iterator[str]:
+    if candidate.space and kind == "none":
+        yield f"{where}.space: search.kind is 'none', so nothing reads it"
+    if kind != "grid":
+        return
+    ranges = [n for n, values in candidate.space.items() if isinstance(values, SearchRange)]
+    for name in ranges:
+        yield f"{where}.space.{name}: search.kind is 'grid': list the values"
+    n = prod(len(values) for values in candidate.space.values() if isinstance(values, tuple))
+    if not ranges and n > _MOST_OF_A_GRID:
+        yield f"{where}.space: {n:,} combinations; a grid may have {_MOST_OF_A_GRID}"
 
 
 def _searched(candidate: CandidateSection) -> dict[str, list[Any]]:

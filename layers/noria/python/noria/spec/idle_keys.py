@@ -38,8 +38,14 @@ NEEDS = (
     Need("split", ("seed",), "kind = 'stratified' or 'random'", lambda s: s.split.kind != "time"),
     Need(
         "search",
-        ("trials", "prune", "max_seconds"),
+        ("trials", "seed"),
         "kind = 'random' or 'tpe'",
+        lambda s: s.search.kind in ("random", "tpe"),
+    ),
+    Need(
+        "search",
+        ("prune", "max_seconds"),
+        "kind = 'random', 'tpe' or 'grid'",
         lambda s: s.search.kind != "none",
     ),
     Need(

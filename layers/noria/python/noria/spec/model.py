@@ -181,7 +181,7 @@ class CandidateSection(Section):
 class SearchSection(Section):
     """How candidates look for parameters."""
 
-    kind: Literal["none", "random", "tpe"] = "none"
+    kind: Literal["none", "random", "tpe", "grid"] = "none"  # "grid": all of the listed values
     trials: int = Field(default=10, ge=1, le=500)  # per candidate
     seed: int = 42
     prune: bool = True  # give up a trial that is behind after a fold

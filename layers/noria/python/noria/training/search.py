@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from typing import Any, Literal
 
 import optuna
@@ -58,6 +59,11 @@ class ParameterSearch:
         self._greater_is_better = greater_is_better
         space = {} if settings.kind == "none" else candidate.space
         self._space = {name: _distribution(values) for name, values in sorted(space.items())}
+        # A grid is walked in the order of the names, the last one fastest.
+        self._grid = list[tuple[Any, ...]]()
+        if settings.kind == "grid" and space:
+            listed = [space[name] for name in self._space]
+            self._grid = [*product(*(v for v in listed if not isinstance(v, SearchRange)))]
 
     def run(
         self,
@@ -84,7 +90,7 @@ class ParameterSearch:
         """
         study = self._study(earlier)
         trials, started = list(earlier), self._seconds()
-        wanted = self._settings.trials if self._space else 1
+        wanted = 1 if not self._space else len(self._grid) or self._settings.trials
         stopped_by: Literal["trials", "time"] = "trials"
         while len(trials) < wanted:
             if trials and self._seconds() - started > self._settings.max_seconds:
@@ -133,6 +139,8 @@ class ParameterSearch:
 
     def _one(self, study: optuna.Study, number: int, evaluate: Evaluate) -> Trial:
         study.sampler = self._sampler(number)
+        if self._grid:
+            study.enqueue_trial(dict(zip(self._space, self._grid[number], strict=True)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna marks parts of its interface experimental
             asked = study.ask(self._space)
