@@ -59,3 +59,40 @@ def test_the_api_shows_the_last_check():
     assert last_check(p.store, "loans", "features")["features"]["x"]["drift_detected"]
     assert "realised" in last_check(p.store, "loans", "performance")
     json.dumps(drift, allow_nan=False)
+
+
+def test_earlier_days_are_shown_in_numbers():
+    """As the last check of each had them; a day without a check is said to be none."""
+    p = Production()
+    for day, n in enumerate((40, 60)):
+        p.hours(3, start=START + timedelta(days=day), n=n)
+        whole_check(p, START + timedelta(days=day, hours=2), f"early-{day}")
+        whole_check(p, START + timedelta(days=day, hours=3), f"late-{day}")
+    shown = [last_check(p.store, "loans", "metrics", {"date": f"2026-03-0{day}"}) for day in (1, 2)]
+    assert [day["total_predictions"] for day in shown] == [120, 180]
+    assert [day["date"] for day in shown] == ["2026-03-01", "2026-03-02"]
+    with pytest.raises(NoCheckError, match="not checked on 2026-03-03"):
+        last_check(p.store, "loans", "metrics", {"date": "2026-03-03"})
+    for date in ("today", "2026-3-1", "../x"):
+        with pytest.raises(InvalidInputError, match="YYYY-MM-DD"):
+            last_check(p.store, "loans", "metrics", {"date": date})
+
+
+def test_features_show_how_far_each_has_moved_and_which_beyond_a_threshold():
+    """By every test's effect, and by deviations, as a threshold asks for them."""
+    p, end = drifting()
+    whole_check(p, end + timedelta(hours=1))
+
+    def features(**query):
+        return last_check(p.store, "loans", "features", query)["features"]
+
+    moved = features()["x"]
+    assert moved["scores"]["ks"] > 0.08
+    assert "is_beyond_threshold" not in moved
+    assert features()["kind"]["shift"] is None
+    below, above = (features(threshold=str(abs(moved["shift"]) + d))["x"] for d in (0.1, -0.1))
+    assert (below["is_beyond_threshold"], above["is_beyond_threshold"]) == (False, True)
+    for text in ("0", "-1", "nan", "inf", "much"):
+        with pytest.raises(InvalidInputError, match="deviations above 0"):
+            features(threshold=text)
+    json.dumps(features(threshold="2.0"), allow_nan=False)

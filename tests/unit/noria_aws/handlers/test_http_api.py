@@ -55,6 +55,21 @@ def test_what_the_path_names_and_who_asks_reach_the_operation(name):
     assert shown == {"item": "x7", "caller": "key k1"}
 
 
+FEATURES = {"method": "GET", "resource": "/projects/{project}/monitoring/features", "body": None}
+
+
+def test_a_parameter_after_the_path_reaches_the_operation_or_is_refused():
+    """None is dropped in silence: whoever misspells one must not be answered as if it held."""
+    asked = _event(**FEATURES, queryStringParameters={"threshold": "2.0"})
+    assert _answer(asked, lambda call: dict(call.query))[1] == {"threshold": "2.0"}
+    for query in ({"treshold": "2"}, {"date": "2026-01-01"}, {"threshold": None}, {"": "x"}):
+        status, body, _ = _answer(_event(**FEATURES, queryStringParameters=query))
+        assert (status, body["title"]) == (400, "The query cannot be read")
+    assert _answer(_event(queryStringParameters={"x": "1"}))[0] == 400
+    for nothing in (None, {}, [], "x=1"):
+        assert _answer(_event(**FEATURES, queryStringParameters=nothing))[0] == 200
+
+
 def test_a_route_of_the_other_function_is_none_of_this_one():
     """API Gateway never asks; a forged event gets no error of the server's."""
     handler = http_handler(dict, lambda: frozenset({"user"}))

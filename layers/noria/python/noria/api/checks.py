@@ -1,31 +1,47 @@
 """What the last monitoring check found, as the API shows it. Standard library only."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from math import isfinite
 from typing import Any
 
-from noria.api.bodies import Shown, invalid
+from noria.api.bodies import Given, Shown, invalid
 from noria.errors import NoCheckError
 from noria.monitoring.baseline import write_baseline
 from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.check import Baseline, CheckReport
 from noria.records.codec import encode, from_bytes
-from noria.records.drift import ColumnSummary, DriftReport
+from noria.records.drift import ColumnSummary, DriftReport, ThenAndNow
 from noria.reporting.words import finding_text, suspicion_text
-from noria.storage.keys import CURRENT, monitoring_key
+from noria.storage.keys import CURRENT, metrics_key, monitoring_key
 
 _MAX_BASELINE_HOURS = 168
+_MOST_DEVIATIONS = 1000.0
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NOTHING: Mapping[str, str] = {}
 
 
-def last_check(artifacts: ArtifactStore, project: str, part: str) -> Shown:
+def last_check(
+    artifacts: ArtifactStore, project: str, part: str, query: Mapping[str, str] = _NOTHING
+) -> Shown:
     """Return a part of the last check: "drift", "metrics", "features" or "performance".
+
+    Parameters
+    ----------
+    query : mapping
+        Of metrics a `date`, YYYY-MM-DD: that day instead of the last one. Of features a
+        `threshold`: a mean that has moved by more deviations of training is told.
 
     Raises
     ------
     NoCheckError
         No check has been made.
     """
+    if "date" in query:
+        return _day(artifacts, project, query["date"])
     try:
         report = from_bytes(CheckReport, artifacts.get(monitoring_key(project, CURRENT)))
     except KeyError as error:
@@ -47,7 +63,9 @@ def last_check(artifacts: ArtifactStore, project: str, part: str) -> Shown:
         return {**shown, **encode(report.performance)}
     if part == "features":
         version = report.drift.model_version
-        return shown | {"model_version": version, "features": _features(report.drift)}
+        threshold = _threshold(query["threshold"]) if "threshold" in query else None
+        features = _features(report.drift, threshold)
+        return shown | {"model_version": version, "features": features}
     return shown | _drift(report)
 
 
@@ -70,17 +88,61 @@ def _drift(report: CheckReport) -> Shown:
     return drift | {"drift_detected": report.drift.verdict == "drift", "retraining": decided}
 
 
-def _features(drift: DriftReport) -> Shown:
-    """Return each column then and now, without its bins, and whether it drifted."""
+def _day(artifacts: ArtifactStore, project: str, date: str) -> Shown:
+    """Return a day in numbers, as its last check had it."""
+    if not _DATE.fullmatch(date):
+        raise invalid("date", "must be YYYY-MM-DD")
+    try:
+        found: Given = json.loads(artifacts.get(metrics_key(project, date)))
+    except KeyError as error:
+        raise NoCheckError(
+            f"project '{project}' was not checked on {date}", project=project
+        ) from error
+    return {"project": project, **found}
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < _MOST_DEVIATIONS:
+        raise invalid("threshold", "must be a number of deviations above 0")
+    return value
+
+
+def _features(drift: DriftReport, threshold: float | None) -> Shown:
+    """Return each column then and now, without its bins, and how far it has moved.
+
+    `scores` are the effects of the tests on the long window; `shift` is how far the mean has moved,
+    in deviations of training.
+    """
     drifted = {finding.name for finding in drift.confirmed}
-    return {
-        name: {
+    scores: dict[str, dict[str, float]] = {}
+    for finding in drift.windows.long.findings:
+        scores.setdefault(finding.column, {})[finding.statistic] = finding.effect
+    shown = {}
+    for name, column in drift.columns.items():
+        shift = _shift(column)
+        shown[name] = {
             "then": _column(column.then),
             "now": _column(column.now),
             "drift_detected": name in drifted,
+            "scores": scores.get(name, {}),
+            "shift": shift,
         }
-        for name, column in drift.columns.items()
-    }
+        if threshold is not None:
+            shown[name]["is_beyond_threshold"] = shift is not None and abs(shift) > threshold
+    return shown
+
+
+def _shift(column: ThenAndNow) -> float | None:
+    """Return how far a column's mean has moved, in deviations; None where it has none."""
+    then, now = column.then, column.now
+    if then.mean is None or now.mean is None or not then.std:
+        return None
+    shift = (now.mean - then.mean) / then.std
+    return shift if isfinite(shift) else None
 
 
 def _column(column: ColumnSummary) -> Shown:

@@ -16,6 +16,7 @@ from noria.reporting.batch_report import write_page
 from noria.reporting.monitoring_report import render
 from noria.reporting.words import check_summary
 from noria.spec.model import ProjectSpec
+from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     CURRENT,
     DRIFT,
@@ -25,6 +26,7 @@ from noria.storage.keys import (
     REPORT_JSON,
     RETRAINING,
     check_key,
+    metrics_key,
     monitoring_key,
 )
 
@@ -57,7 +59,7 @@ def write_monitoring_report(
     """Gather the check's findings; write its report, and what the API answers with.
 
     Reads the check's three files and the history of checks; writes `report.html`, `report.json`,
-    `current.json` and `history.json` under `monitoring/<project>/`, and draws the pages of batches
+    `current.json`, `history.json` and the day in numbers under `monitoring/<project>/`, and draws the pages of batches
     again that labels have come for. The check of a batch is about
     its rows: its report stands alone, and what the API shows of the champion stays.
     """
@@ -84,6 +86,7 @@ def write_monitoring_report(
     if drift.job_id is None:
         store.put(monitoring_key(spec.name, HISTORY), to_bytes(history))
         store.put(monitoring_key(spec.name, CURRENT), body)
+        store.put(metrics_key(spec.name, report.at[:10]), canonical_json(dict(report.metrics)))
     for job_id in performance.changed_jobs:
         with suppress(KeyError):  # it has expired
             write_page(store, spec.name, job_id)

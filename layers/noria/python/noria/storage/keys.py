@@ -225,6 +225,11 @@ def check_key(project: str, check_id: str, name: str) -> str:
     return f"monitoring/{project}/checks/{check_id}/{name}"
 
 
+def metrics_key(project: str, date: str) -> str:
+    """Return a day in numbers, as the last check of that day had it."""
+    return monitoring_key(project, f"days/{date}.json")
+
+
 def monitoring_key(project: str, name: str) -> str:
     """Return what monitoring keeps between checks: `current.json`, `history.json`."""
     return f"monitoring/{project}/{name}"

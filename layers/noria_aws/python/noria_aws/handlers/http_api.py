@@ -7,6 +7,7 @@ without a scope cannot be declared, so none is open.
 import json
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from noria.errors import (
@@ -41,6 +42,7 @@ class Route(NamedTuple):
     operation: str
     summary: str
     function: str = "predict"  # which of the API's two functions answers it
+    query: tuple[str, ...] = ()  # parameters that it takes after the path
 
 
 ROUTES = (
@@ -50,8 +52,22 @@ ROUTES = (
     Route("GET", "/projects/{project}/model", USER, "model", "What serves the project"),
     Route("POST", "/projects/{project}/feedback", USER, "feedback", "True labels, one or many"),
     Route("GET", "/projects/{project}/monitoring/drift", USER, "drift", "What moved"),
-    Route("GET", "/projects/{project}/monitoring/metrics", USER, "metrics", "The day in numbers"),
-    Route("GET", "/projects/{project}/monitoring/features", USER, "features", "Each column"),
+    Route(
+        "GET",
+        "/projects/{project}/monitoring/metrics",
+        USER,
+        "metrics",
+        "The day in numbers",
+        query=("date",),
+    ),
+    Route(
+        "GET",
+        "/projects/{project}/monitoring/features",
+        USER,
+        "features",
+        "Each column",
+        query=("threshold",),
+    ),
     Route(
         "GET", "/projects/{project}/monitoring/performance", USER, "performance", "How good it is"
     ),
@@ -111,6 +127,7 @@ class Call(NamedTuple):
     body: Any  # JSON value, None without a body
     item: str = ""  # the job, check or run that the path names
     caller: str = ""  # the id of the API key
+    query: Mapping[str, str] = MappingProxyType({})  # parameters after the path
 
 
 Operation = Callable[[Call], Mapping[str, Any]]
@@ -140,7 +157,13 @@ def http_handler(
             _require_scope(event, route, admin_keys)
             given = _part(event, "pathParameters")
             item = next(filter(None, (_text(given, name) for name in _ITEMS)), "")
-            call = Call(_text(given, "project"), _body(event), item, f"key {_key_id(event)}")
+            call = Call(
+                _text(given, "project"),
+                _body(event),
+                item,
+                f"key {_key_id(event)}",
+                _query(event, route),
+            )
             operation = operations().get(route.operation)
             if operation is None:  # of the other function: API Gateway never asks for it here
                 raise RequestRefusedError(404, "There is no such route", route.path)
@@ -192,6 +215,22 @@ def _require_scope(
 
 def _key_id(event: Mapping[str, Any]) -> str | None:
     return _text(_part(_part(event, "requestContext"), "identity"), "apiKeyId")
+
+
+def _query(event: Mapping[str, Any], route: Route) -> Mapping[str, str]:
+    """Return the parameters after the path; one that the route does not know is refused."""
+    given = _part(event, "queryStringParameters")
+    for name, value in given.items():
+        if name not in route.query:
+            known = f"; it takes {', '.join(route.query)}" if route.query else ""
+            raise _query_fault(f"{str(name)[:40]}: is unknown to this route{known}")
+        if not isinstance(value, str):
+            raise _query_fault(f"{name}: must be a text")
+    return given
+
+
+def _query_fault(detail: str) -> "RequestRefusedError":
+    return RequestRefusedError(400, "The query cannot be read", detail)
 
 
 def _body(event: Mapping[str, Any]) -> Any:

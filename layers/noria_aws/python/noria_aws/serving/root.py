@@ -112,7 +112,7 @@ class Serving:
     def _last_check(self, part: str, call: Call) -> dict[str, Any]:
         from noria.api.checks import last_check
 
-        return last_check(self._artifacts, self._project(call), part)
+        return last_check(self._artifacts, self._project(call), part, call.query)
 
     def _set_baseline(self, call: Call) -> dict[str, Any]:
         from noria.api.checks import set_baseline
