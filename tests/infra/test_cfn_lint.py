@@ -27,7 +27,11 @@ def _found(template):
     return {(match.rule.id, match.message) for match in matches if match.rule.id not in ACCEPTED}
 
 
-@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+# Every resource of every context: what the others have, the last one has too.
+EVERYTHING = {"default": {}, "everything": CONTEXTS["prod"] | CONTEXTS["every option"]}
+
+
+@pytest.mark.parametrize("context", EVERYTHING.values(), ids=EVERYTHING)
 def test_every_template_is_one_that_cloudformation_takes(context):
     """Errors and warnings alike; each accepted one has its reason."""
     for name in ("storage", "platform"):

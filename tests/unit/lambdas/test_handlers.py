@@ -20,7 +20,7 @@ def _handler(step):
 def test_a_step_imports_without_an_environment_and_refuses_a_wrong_message(step, capsys):
     """Importing defines; a wrong message is logged once and keeps its class name."""
     with pytest.raises(SettingsError, match="missing"):
-        _handler(step)({"project": "tickets"}, None)
+        _handler(step)({}, None)
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [event["event"] for event in events] == ["step_started", "step_failed"]
     assert events[1]["error"] == "SettingsError"
