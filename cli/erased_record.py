@@ -205,12 +205,18 @@ class Record:
         cells = _as_object(line)
         if not cells:
             return self._has_word(line)
-        return any(self._is_id(cells.get(name)) for name in self._names())
+        held = [cells, cells["cells"]] if isinstance(cells.get("cells"), dict) else [cells]
+        return any(self._is_id(part.get(name)) for part in held for name in self._names())
 
     def _names(self) -> set[str]:
         """Return what the id columns may be called in a file; and in dataset versions."""
         aliases = self._spec.column_aliases
-        return {*self._columns, ID, *(a for a, name in aliases.items() if name in self._columns)}
+        return {
+            *self._columns,
+            ID,
+            "record_id",
+            *(a for a, name in aliases.items() if name in self._columns),
+        }
 
     def _is_in_rows(self, name: str, stream: BinaryIO) -> bool:
         wanted, budget = self._names(), ByteBudget(1 << 62)

@@ -15,6 +15,7 @@ from itertools import groupby
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import IO, BinaryIO, NamedTuple, cast
+from zipfile import BadZipFile
 
 from botocore.exceptions import ClientError
 from pyarrow.lib import ArrowException
@@ -51,7 +52,7 @@ _CHANGES = 5  # of an object while it is rewritten; after that somebody else is 
 _GZIP = b"\x1f\x8b"
 _UNREADABLE: tuple[type[Exception], ...] = (
     DatasetSchemaError, SettingsError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error,
-    ArrowException, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+    ArrowException, ValueError, LookupError, TypeError, AttributeError, RecursionError, BadZipFile,
 )  # fmt: skip
 _LEARNED = "a dataset version: models have learned it; train again without the row"
 _YOURS = "your file: take the row out, and upload it again"
@@ -109,7 +110,7 @@ class Eraser:
         self._learn(erasure_key(name, record.hashed.removeprefix("~")))
         for prefix, without in (
             ("labels/", _always(record.without_labels)),
-            ("answers/", _of_answers(record)),
+            ("answers/", lambda key: None if is_filed_rows(key) else record.without_log_lines),
             ("predictions-failed/", _always(record.without_failed_lines)),
             ("predictions/", _always(record.without_log_lines)),
         ):
@@ -119,6 +120,9 @@ class Eraser:
             self._versions(f"batches/{name}/"), lambda version: version.key.split("/")[2]
         ):
             self._clear_batch(job, list(versions))
+        self._rewrite_all(
+            f"answers/{name}/", lambda key: record.without_rows if is_filed_rows(key) else None
+        )
         self._rewrite_all(f"batch-results/{name}/", record.without_results)
         for prefix, why in (
             (inbox_prefix(name), _YOURS),
@@ -126,7 +130,7 @@ class Eraser:
             (labels_inbox_prefix(name), _YOURS),
             (batch_schedule_prefix(name), _YOURS),
             (f"datasets/{name}/", _LEARNED),
-            (f"quarantine/{name}/", "rows that a training run refused"),
+            (f"quarantine/{name}/", "rows that were refused"),
             (f"runs/{name}/", "a training run's working file; expires"),
             (f"analyses/{name}/", "an analysis; expires"),
         ):
@@ -344,11 +348,6 @@ class Eraser:
         if not self._quiet and now - self._said_at >= _SIGN_OF_LIFE_SECONDS:
             self._said_at = now
             console.print(f"{self._n_read} objects read; at {key}", style="dim", markup=False)
-
-
-def _of_answers(record: Record) -> Callable[[str], Without]:
-    """Return what takes the record out of filed answers: of requests, or of the rows of a file."""
-    return lambda key: record.without_rows if is_filed_rows(key) else record.without_log_lines
 
 
 def _layout(stream: BinaryIO) -> FileLayout | None:

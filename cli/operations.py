@@ -1,5 +1,6 @@
 """Commands about a model in production: look, label, approve, open, simulate."""
 
+import json
 import time
 import webbrowser
 from dataclasses import asdict
@@ -24,9 +25,11 @@ from noria.records.codec import from_bytes
 from noria.records.labels import LabelsReport
 from noria.storage.keys import (
     APPROVAL,
+    CURRENT,
     QUARANTINE_REPORT,
     labels_file_key,
     labels_inbox_prefix,
+    monitoring_key,
 )
 from noria_aws.aws.task_tokens import TaskTokens
 
@@ -99,7 +102,8 @@ def drift(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None
 def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
     """Show how good the champion is, measured and estimated, by the last check."""
     with told():
-        body = _get(Target(stage), checked(project), "performance").body
+        target = Target(stage)
+        body = _get(target, checked(project), "performance").body
         rows = [
             (name, "labels" if how == "realised" else "estimate", f"{p['reference']:.4f}",
              f"{p['value']:.4f}", f"{p['low']:.4f} to {p['high']:.4f}", p["n_rows"])
@@ -110,6 +114,9 @@ def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -
         title = f"{project}: {body['verdict']} on {body['n_labels']} labels, at {body['at'][:16]}"
         if body["n_unmatched_labels"]:
             title += f"; {body['n_unmatched_labels']} labels belong to no answer"
+        if body["n_jobs"]:  # the API tells no names of files
+            current = json.loads(target.artifacts.get(monitoring_key(project, CURRENT)))
+            body["jobs"] = current["performance"]["jobs"]
         show(as_json, body, lambda: table(title, columns, rows))
         if body["jobs"] and not as_json:
             console.print(_jobs_table(body["jobs"], body["primary_metric"]))

@@ -96,7 +96,11 @@ class Deployment(BaseModel):
         What a model version was trained on stays as long as it: its files, rows and report.
         """
         log, working = self.prediction_log_days, _WORKING_FILES_DAYS
-        checks = {f"monitoring/{name}/checks/": self.check_days for name in project_names()}
+        checks = {
+            f"monitoring/{name}/{part}/": self.check_days
+            for name in project_names()
+            for part in ("checks", "days")
+        }
         return checks | {
             "inbox/": None,
             "datasets/": None,

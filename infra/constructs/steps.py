@@ -113,7 +113,7 @@ STEPS: dict[str, Step] = {
     ),
     # Of a batch that labels have come for it draws the page again.
     "write_monitoring_report": Step(
-        ("monitoring/*", "batches/*"),
+        ("monitoring/*", "batches/*/outcome.json", "batches/*/performance.json"),
         ("monitoring/*", "batches/*/report.html"),
         layer="report_runtime",
     ),
@@ -152,7 +152,7 @@ STEPS: dict[str, Step] = {
         state=_CHANGES_STATE,
     ),
     "close_batch": Step(
-        ("batches/*",),
+        ("batches/*", "profiles/*"),
         ("batches/*", "batch-results/*", "profiles/*", "answers/*"),
         layer="batch_runtime",
         is_heavy=True,

@@ -378,7 +378,8 @@ def test_every_prefix_of_the_bucket_has_a_stated_retention(storage):
     spelled = _spelled_prefixes()
     assert len(spelled) >= 15
     assert spelled - set(stated) == set()
-    checks = {f"monitoring/{name}/checks/" for name in project_names()}
+    parts = [(name, part) for name in project_names() for part in ("checks", "days")]
+    checks = {f"monitoring/{name}/{part}/" for name, part in parts}
     assert set(stated) - spelled == checks
     assert {stated[prefix] for prefix in checks} == {30}
     # What a model version rests on is never taken from it.

@@ -219,7 +219,9 @@ def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved
         pending = _eventually(waiting, seconds=120)
         assert pending.model_version == version
         place = f"/projects/{PROJECT}/approval"
-        answer = target.call("POST", place, {"approve": True}, scope="admin")
+        answer = target.call(
+            "POST", place, {"approve": True, "model_version": version}, scope="admin"
+        )
         assert (answer.status, answer.body["model_version"]) == (200, version), answer.body
 
         def ended():
@@ -230,7 +232,8 @@ def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved
     assert json.loads(end["output"])["outcome"] == "ChallengerPromoted", end
     after = target.aliases.read(PROJECT)
     assert (after.champion, after.previous_champion) == (version, record.champion)
-    late = target.call("POST", place, {"approve": False}, scope="admin")
+    body = {"approve": False, "model_version": version}
+    late = target.call("POST", place, body, scope="admin")
     assert (late.status, late.body["title"]) == (409, "No rollout waits for an approval")
 
 

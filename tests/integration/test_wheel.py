@@ -196,7 +196,7 @@ def test_an_admin_checks_promotes_and_rolls_back_over_the_api(target):
     asked = {"model_version": version, "reason": "tried by hand"}
     moved = target.call("POST", place, asked, scope="admin")
     assert (moved.status, moved.body["champion"]) == (200, version), moved.body
-    back = {"to": before.champion, "reason": "back again"}
+    back = {"from": version, "to": before.champion, "reason": "back again"}
     moved = target.call("POST", f"/projects/{PROJECT}/rollback", back, scope="admin")
     assert moved.body["champion"] == before.champion
     newest, promoted = target.aliases.history(PROJECT, limit=2)

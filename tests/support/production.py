@@ -224,12 +224,15 @@ class Production:
         *,
         job_id: str = "j1",
         version: str = "v1",
+        **job: bool,
     ) -> None:
-        """File the answers to the rows of a batch, as its close does."""
+        """File the answers to the rows of a batch, as its close does; `job` are its flags."""
         answers = answers_of(rows)
+        flags = {"is_evidence": True, **job}
         filed = FiledRows(
-            job=FiledJob(job_id, f"{job_id}.csv", version, at.isoformat()),
+            job=FiledJob(job_id, f"{job_id}.csv", version, at.isoformat(), **flags),
             classes=CLASSES,
+            id_columns=("id",),
             numbers=record_numbers("loans", ids)[:, np.newaxis],
             lines=np.arange(2, 2 + len(rows)),
             outputs=answers.outputs,

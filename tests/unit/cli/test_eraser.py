@@ -104,7 +104,7 @@ def _filed_rows(*ids):
     numbers = record_numbers("quick", ids)[:, np.newaxis]
     shares = np.full((n, 2), 0.5)
     return FiledRows(
-        job, ("a", "b"), numbers, np.arange(n), shares, np.zeros(n, dtype=np.int64)
+        job, ("a", "b"), ("number",), numbers, np.arange(n), shares, np.zeros(n, dtype=np.int64)
     ).to_bytes()
 
 
@@ -418,13 +418,14 @@ def test_a_batch_that_ends_meanwhile_has_its_results_cleared(target):
         if params.get("Prefix", "").startswith("batches/quick") and not looked:
             looked.append(params["Prefix"])
             put("batch-results/quick/running.csv", RESULTS)
+            put(FILED_ROWS, _filed_rows(MINE, OTHER))
             _put_batch(put, "running", has_ended=True)
 
     event = "provide-client-params.s3.ListObjectVersions"
     target.client("s3").meta.events.register(event, end_it)
     _erased(target)
     assert looked
-    assert "batch-results/quick/running.csv" not in _holding(target)
+    assert not {"batch-results/quick/running.csv", FILED_ROWS} & set(_holding(target))
 
 
 def test_a_part_of_a_file_that_was_refused_is_deleted_where_the_id_stands_in_it(target):
@@ -464,6 +465,24 @@ def test_a_version_that_expires_between_listing_and_reading_is_passed_over(targe
     done = _erased(target)
     assert expired
     assert (done.unread, done.left) == ({}, {})
+
+
+def test_no_damage_of_filed_rows_ends_the_run(target):
+    """It is said that they could not be read."""
+    target.artifacts.put(FILED_ROWS, _filed_rows(MINE, OTHER)[:400])
+    assert set(_erased(target).unread) == {FILED_ROWS}
+
+
+@pytest.mark.parametrize("record_id", ["7", MINE])
+def test_what_came_with_a_file_of_labels_is_told_to_its_owner(target, record_id):
+    """The file itself, and the rows of it that were refused, a short id too."""
+    put = target.artifacts.put
+    put("labels-inbox/quick/u1/l.csv", f"record_id,label\n{record_id},a\n".encode())
+    refused = _lines({"line": 2, "errors": [], "cells": {"record_id": record_id, "label": "?"}})
+    put("quarantine/quick/labels-ab/rows.jsonl.gz", gzip.compress(refused))
+    left = _erased(target, record_id).left
+    assert left["labels-inbox/quick/u1/l.csv"].startswith("your file")
+    assert left["quarantine/quick/labels-ab/rows.jsonl.gz"] == "rows that were refused"
 
 
 def test_no_damage_of_a_parquet_file_ends_the_run(target):

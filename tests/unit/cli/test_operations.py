@@ -116,7 +116,9 @@ def test_what_was_said_of_a_record_is_shown_with_version_and_file(read, tmp_path
     job = FiledJob("j1", "may.csv", "v1", at.isoformat())
     numbers = record_numbers("tickets", ["INC7", "INC8"])[:, np.newaxis]
     shares = np.array([[0.9, 0.1], [0.2, 0.8]])
-    rows = FiledRows(job, ("a", "b"), numbers, np.array([2, 3]), shares, np.array([0, 1]))
+    rows = FiledRows(
+        job, ("a", "b"), ("number",), numbers, np.array([2, 3]), shares, np.array([0, 1])
+    )
     stage.artifacts.put(filed_rows_key("tickets", hour_name(at), "j1", 0), rows.to_bytes())
     done = CliRunner().invoke(app, ["answers", "tickets", "INC8"])
     assert done.exit_code == 0
@@ -143,9 +145,12 @@ def test_performance_shows_each_file_beside_the_whole(run):
         {"filename": "june.csv", "job_id": "j2", "n_labels": 3, "realised": {}},
     ]
     body = {"verdict": "good", "n_labels": 203, "at": "2026-03-01T00:00", "n_unmatched_labels": 0,
-            "realised": {"f1_macro": measured}, "estimated": {}, "jobs": jobs,
-            "primary_metric": "f1_macro"}  # fmt: skip
-    _Target.answer = HttpAnswer(200, body)
+            "realised": {"f1_macro": measured}, "estimated": {},
+            "primary_metric": "f1_macro", "n_jobs": 2}  # fmt: skip
+    _Target.answer = HttpAnswer(200, body | {"jobs": []})
+    current = json.dumps({"performance": {"jobs": jobs}}).encode()
+    _Target.artifacts = MemoryArtifacts()
+    _Target.artifacts.put("monitoring/tickets/current.json", current)
     done = run("performance", "tickets")
     assert "0.7500 to 0.8500" in done.output
     assert "insufficient data" in done.output

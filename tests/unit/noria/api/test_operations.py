@@ -6,7 +6,13 @@ from datetime import timedelta
 import pytest
 
 from noria.api.operations import Operator, OperatorPorts
-from noria.errors import InvalidInputError, NoApprovalError, NoChampionError, NoRunError
+from noria.errors import (
+    AliasConflictError,
+    InvalidInputError,
+    NoApprovalError,
+    NoChampionError,
+    NoRunError,
+)
 from noria.ports import Execution
 from noria.records.approval import PendingApproval
 from noria.records.codec import to_bytes
@@ -26,6 +32,7 @@ class _Api:
         self.waiting = MemoryWaiting(is_there=waits)
         for name in ("a.csv", "b.csv"):
             self.p.store.put(f"inbox/loans/{HASH}/{name}", b"x")
+        self.p.store.put("inbox/loans/", b"")  # the console's idea of a folder
         self.p.add_version("v2", tiny_bundle())
         self.operator = Operator(
             OperatorPorts(
@@ -70,12 +77,12 @@ def test_how_a_check_stands_is_its_execution():
     api.operator.start_check("loans", {"check_id": "mine"})
     shown = api.operator.read_check("loans", "mine")
     assert (shown["status"], shown["state"]) == ("running", "PrepareDataset")
-    output = {"outcome": "ModelHealthy", "health": "healthy", "summary": "s", "report": None}
+    output = {"outcome": "ModelHealthy", "health": "healthy", "summary": "s", "training": "arn"}
     api.executions.standing["mine"] = Execution("loans", "succeeded", START, output, None, "End")
     shown = api.operator.read_check("loans", "mine")
     assert shown == {
         "project": "loans", "check_id": "mine", "status": "succeeded", "outcome": "ModelHealthy",
-        "started_at": START.isoformat(), "health": "healthy", "summary": "s",
+        "started_at": START.isoformat(), "health": "healthy", "summary": "s", "training": "arn",
     }  # fmt: skip
     api.executions.standing["mine"] = Execution(
         "loans", "failed", START, {}, "Broken", "CheckDrift"
@@ -84,11 +91,18 @@ def test_how_a_check_stands_is_its_execution():
 
 
 def test_the_same_id_again_is_the_same_run_and_no_other_projects():
-    """A caller whose answer was lost asks again; names are of all projects."""
+    """A caller whose answer was lost asks again and hears how it stands; nothing is written."""
     api = _Api()
-    for _ in range(2):
-        assert api.operator.start_training("loans", {"run_id": "r1"})["run_id"] == "r1"
+    first = api.operator.start_training("loans", {"run_id": "r1"})
+    for number in range(250):
+        api.p.store.put(f"inbox/loans/{HASH}/f{number:03}.csv", b"x")
+    before = dict(api.p.store.objects)
+    again = api.operator.start_training("loans", {"run_id": "r1"})
+    assert (first["status"], again["status"]) == ("running", "running")
+    assert api.p.store.objects == before
     assert len(api.executions.started) == 1
+    api.executions.standing["r1"] = Execution("loans", "failed", START, {}, "Broken", None)
+    assert api.operator.start_training("loans", {"run_id": "r1"})["status"] == "failed"
     api.executions.standing["r1"] = Execution("others", "running", START, {}, None, None)
     assert api.refused("start_training", {"run_id": "r1"}) == "run_id"
     with pytest.raises(NoRunError):
@@ -199,16 +213,25 @@ def test_a_version_is_promoted_and_taken_back_with_reason_and_caller():
     api = _Api()
     shown = api.operator.promote("loans", {"model_version": "v2", "reason": "by us"}, "key k1")
     assert (shown["champion"], shown["previous_champion"]) == ("v2", "v1")
-    shown = api.operator.roll_back("loans", None, "key k2")
+    shown = api.operator.roll_back("loans", {"from": "v2"}, "key k2")
     assert (shown["champion"], shown["previous_champion"]) == ("v1", "v2")
-    assert (
-        api.operator.roll_back("loans", {"to": "v2", "reason": "no"}, "key k2")["champion"] == "v2"
-    )
+    again = {"from": "v1", "to": "v2", "reason": "no"}
+    assert api.operator.roll_back("loans", again, "key k2")["champion"] == "v2"
     newest, back, promoted, _ = api.p.aliases.history("loans")
     assert [(e.kind, e.actor, e.reason) for e in (promoted, back, newest)] == [
         ("manual", "key k1", "by us"), ("rollback", "key k2", "rolled back over the API"),
         ("rollback", "key k2", "no"),
     ]  # fmt: skip
+
+
+def test_a_rollback_that_is_sent_again_does_not_bring_the_bad_champion_back():
+    """A caller whose answer was lost asks again; by then another one serves."""
+    api, body = _Api(), {"from": "v2"}
+    api.operator.promote("loans", {"model_version": "v2", "reason": "bad"}, "key k1")
+    assert api.operator.roll_back("loans", body, "key k1")["champion"] == "v1"
+    with pytest.raises(AliasConflictError, match="v2 does not serve; the champion is v1"):
+        api.operator.roll_back("loans", body, "key k1")
+    assert api.p.aliases.read("loans").champion == "v1"
 
 
 @pytest.mark.parametrize(
@@ -219,10 +242,12 @@ def test_a_version_is_promoted_and_taken_back_with_reason_and_caller():
         ("promote", {"model_version": "v2", "reason": " "}, "reason"),
         ("promote", {"model_version": "v2", "reason": "x" * 501}, "reason"),
         ("promote", {"reason": "r"}, "model_version"),
-        ("roll_back", {"to": "v9"}, "to"),
-        ("roll_back", None, "to"),
-        ("answer_approval", None, "approve"),
-        ("answer_approval", {"approve": 1}, "approve"),
+        ("roll_back", {"from": "v1", "to": "v9"}, "to"),
+        ("roll_back", {"from": "v1"}, "to"),
+        ("roll_back", None, "from"),
+        ("answer_approval", {"model_version": "v2"}, "approve"),
+        ("answer_approval", {"model_version": "v2", "approve": 1}, "approve"),
+        ("answer_approval", {"approve": True}, "model_version"),
     ],
 )
 def test_a_move_that_cannot_be_names_its_field_and_moves_nothing(operation, body, field):
@@ -237,14 +262,17 @@ def test_a_move_that_cannot_be_names_its_field_and_moves_nothing(operation, body
 def test_the_rollout_that_waits_is_answered_in_the_callers_name(is_approved):
     """And one that waits no more, or none, is said."""
     pending = to_bytes(PendingApproval("v2", "run", "token", "2026-03-01T00:00:00+00:00"))
-    api = _Api()
+    api, body = _Api(), {"approve": is_approved, "model_version": "v2"}
     with pytest.raises(NoApprovalError):
-        api.operator.answer_approval("loans", {"approve": is_approved}, "key k1")
+        api.operator.answer_approval("loans", body, "key k1")
     api.p.state.write("loans", APPROVAL, pending, expected_revision=0)
-    shown = api.operator.answer_approval("loans", {"approve": is_approved}, "key k1")
+    with pytest.raises(NoApprovalError, match="v5 waits for no approval: v2 does"):
+        api.operator.answer_approval("loans", body | {"model_version": "v5"}, "key k1")
+    assert not api.waiting.answers
+    shown = api.operator.answer_approval("loans", body, "key k1")
     assert shown == {"project": "loans", "model_version": "v2", "approved": is_approved}
     assert api.waiting.answers == [("token", is_approved, "key k1")]
     late = _Api(waits=False)
     late.p.state.write("loans", APPROVAL, pending, expected_revision=0)
     with pytest.raises(NoApprovalError, match="waits no more"):
-        late.operator.answer_approval("loans", {"approve": is_approved}, "key k1")
+        late.operator.answer_approval("loans", body, "key k1")

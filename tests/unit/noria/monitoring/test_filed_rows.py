@@ -6,20 +6,22 @@ import pytest
 from noria.monitoring.filed_rows import FiledJob, FiledRows, record_number, record_numbers
 from noria.storage.ids import hashed_record_id
 
-JOB = FiledJob("j1", "may.csv", "v1", "2026-03-01T00:00:00+00:00")
+JOB = FiledJob("j1", "may.csv", "v1", "2026-03-01T00:00:00+00:00", is_evidence=True)
 
 
 def _rows(classes=("no", "yes"), outputs=((0.9, 0.1), (0.2, 0.8))):
     numbers = np.stack([record_numbers("p", ["a", "b"]), record_numbers("p", ["c", None])], axis=1)
     outputs = np.array(outputs)
-    return FiledRows(JOB, classes, numbers, np.array([2, 3]), outputs, outputs.argmax(axis=1))
+    return FiledRows(
+        JOB, classes, ("id", "contract"), numbers, np.array([2, 3]), outputs, outputs.argmax(axis=1)
+    )
 
 
 def test_what_is_filed_is_read_again_and_equal_rows_are_equal_bytes():
     """A part that is scored again replaces its rows by the same ones."""
     rows = _rows()
     read = FiledRows.from_bytes(rows.to_bytes())
-    assert (read.job, read.classes) == (JOB, ("no", "yes"))
+    assert (read.job, read.classes, read.id_columns) == (JOB, ("no", "yes"), ("id", "contract"))
     for name in ("numbers", "lines", "outputs", "decided"):
         assert getattr(read, name).tolist() == getattr(rows, name).tolist()
     assert read.to_bytes() == rows.to_bytes() == _rows().to_bytes()

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from noria.data.versions import decode_rows, encode_rows
-from noria.monitoring.prediction_log import LabelledLog, answers_to, read_outputs, read_window
+from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
+from noria.monitoring.labelled_log import LabelledLog
+from noria.monitoring.prediction_log import answers_to, read_outputs, read_window
 from noria.storage.hours import hour_name
 from noria.storage.ids import hashed_record_id, new_prediction_id
-from noria.storage.keys import answers_key, labels_key
+from noria.storage.keys import answers_key, filed_rows_key, labels_key
 from tests.support.production import START, Production, answers_of, loan_rows
 
 HASHED = hashed_record_id("loans", "L-1")
@@ -175,6 +177,85 @@ def test_a_record_that_two_files_hold_counts_once_as_answered_last():
     assert [job.job_id for job in log.jobs] == ["j2"]
     assert log.of(p.reference, "v1").n == 10
     assert _joined(p, *window, with_batches=False).n == 0
+
+
+def test_of_two_answers_in_one_hour_the_later_one_counts():
+    """Whatever the jobs are called: a mended file is often sent within the hour."""
+    p = Production()
+    p.file_rows(loan_rows(10, seed=1), IDS, START + timedelta(minutes=50), job_id="aaa")
+    p.file_rows(loan_rows(10, seed=2), IDS, START + timedelta(minutes=5), job_id="zzz")
+    p.label(IDS, ["no"] * 10, START + timedelta(hours=2), by="record_id")
+    window = (START, START + timedelta(hours=3))
+    log = LabelledLog(p.store, "loans", window, record_id_days=7)
+    assert [job.job_id for job in log.jobs] == ["aaa"]
+    found = answers_to(p.store, "loans", "c3", *window)
+    assert [answer.job.job_id for answer in found] == ["zzz", "aaa"]
+
+
+def test_rows_that_are_no_evidence_have_their_labels_and_decide_nothing():
+    """A file that the model was trained on is measured by itself, and is no news of the champion."""
+    p = Production()
+    p.file_rows(loan_rows(10), IDS, START, is_evidence=False)
+    p.label(IDS, ["no"] * 10, START + timedelta(hours=2), by="record_id")
+    end = START + timedelta(hours=3)
+    log = LabelledLog(p.store, "loans", (START, end), record_id_days=7)
+    assert (log.of(p.reference, "v1").n, log.n_unmatched) == (0, 0)
+    assert [log.of(p.reference, "v1", job=job).n for job in log.jobs] == [10]
+    assert len(read_outputs(p.store, ("loans", "v1"), START, end, most=100)) == 0
+
+
+def test_probabilities_that_were_corrected_already_are_not_estimated_of_again():
+    """Class shares of corrected scores would be corrected twice."""
+    p = Production()
+    p.file_rows(loan_rows(10), IDS, START, is_corrected=True)
+    end = START + timedelta(hours=1)
+    assert len(read_outputs(p.store, ("loans", "v1"), START, end, most=100)) == 0
+
+
+def _two_ids(p):
+    """File two rows of a customer and a contract each; the contract of one is the other's id."""
+    answers = answers_of(loan_rows(2))
+    numbers = np.stack(
+        [record_numbers("loans", ["1001", "2002"]), record_numbers("loans", ["2002", "9"])], axis=1
+    )
+    job = FiledJob("j1", "j1.csv", "v1", START.isoformat(), is_evidence=True)
+    rows = FiledRows(
+        job, ("no", "yes"), ("customer", "contract"), numbers, np.array([2, 3]),
+        answers.outputs, np.asarray(answers.decided),
+    )  # fmt: skip
+    p.store.put(filed_rows_key("loans", hour_name(START), "j1", 0), rows.to_bytes())
+
+
+def _label_of(p, record_id, label, minutes, column=None):
+    at = START + timedelta(minutes=minutes)
+    filed = {"record_id": record_id, "label": label, **({"id_column": column} if column else {})}
+    body = json.dumps({"at": at.isoformat(), "labels": [filed]}).encode()
+    p.store.put(labels_key("loans", hour_name(at), f"l{minutes}"), body)
+
+
+def _labelled_lines(p):
+    log = LabelledLog(p.store, "loans", (START, START + timedelta(hours=3)), record_id_days=7)
+    return {answer.line: label for answer, label in log._joined}, log.n_unmatched
+
+
+@pytest.mark.parametrize(
+    ("column", "lines"), [("contract", {2}), ("customer", {3}), (None, {2, 3})]
+)
+def test_a_label_of_a_column_is_of_rows_with_its_id_there(column, lines):
+    """Without a column, of all rows that have the id anywhere."""
+    p = Production()
+    _two_ids(p)
+    _label_of(p, "2002", "yes", 30, column)
+    assert set(_labelled_lines(p)[0]) == lines
+
+
+def test_of_labels_by_two_ids_of_one_row_the_latest_counts_and_none_is_unmatched():
+    """By whichever id it came."""
+    p = Production()
+    _two_ids(p)
+    _label_of(p, "1001", "no", 10, "customer")
+    _label_of(p, "2002", "yes", 20, "contract")
+    assert _labelled_lines(p) == ({2: "yes"}, 0)
 
 
 def test_of_many_labelled_answers_a_seeded_sample_draws_the_interval():

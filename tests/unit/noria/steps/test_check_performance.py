@@ -256,3 +256,16 @@ def test_labels_that_leave_the_window_do_not_take_the_measure_with_them():
     report = _report(p, performance)
     assert (report.n_labels, report.jobs, report.changed_jobs) == (1, (measured,), ())
     assert _of_job(p) == measured
+
+
+def test_a_version_that_cannot_be_read_any_more_does_not_stop_the_check():
+    """Its files are measured no more; the champion is."""
+    p = Production()
+    at = _file_with_labels(p, 300)
+    rows = loan_rows(60, seed=3)
+    ids = [f"old-{number}" for number in range(60)]
+    p.file_rows(rows, ids, START, job_id="old", version="v0")
+    p.label(ids, ["no"] * 60, START + timedelta(hours=1), by="record_id")
+    _, performance, _ = decided(p, at)
+    report = _report(p, performance)
+    assert (report.n_labels, [job.job_id for job in report.jobs]) == (300, ["j1"])

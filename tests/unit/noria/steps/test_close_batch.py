@@ -509,3 +509,26 @@ def test_a_job_that_an_earlier_version_planned_has_no_filed_answers_and_ends_wel
     jobs.score(plan.job_id, 0)
     assert jobs.close().outcome == "BatchCompleted"
     assert not _said(jobs)
+
+
+def test_filed_answers_say_whether_their_rows_are_evidence_and_were_corrected():
+    """So that nothing is judged on training rows, nor corrected twice."""
+    watched = Jobs(is_watched=True)
+    watched.run(csv_file(500))
+    unwatched = Jobs(is_watched=True, monitored=False)
+    unwatched.run(csv_file(500))
+    corrected = _correcting(_graded(known=(0.5, 0.5)))
+    corrected.run(_doubtful(n_yes=30, n_no=470))
+    flags = [
+        {(rows.job.is_evidence, rows.job.is_corrected) for rows in _filed(jobs)}
+        for jobs in (watched, unwatched, corrected)
+    ]
+    assert flags == [{(True, False)}, {(False, False)}, {(False, True)}]
+
+
+def test_what_is_released_is_the_evidence_that_it_was_when_it_was_held():
+    """Its profile was filed then."""
+    jobs = Jobs(is_watched=True, on_drift="hold")
+    jobs.run(csv_file(500, n_values=2))
+    jobs.close(release="j1")
+    assert {rows.job.is_evidence for rows in _filed(jobs)} == {True}

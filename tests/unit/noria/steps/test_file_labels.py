@@ -1,9 +1,11 @@
 """Files of labels."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from noria.data.labels import ID_COLUMN
 from noria.data.versions import decode_rows
 from noria.records.codec import from_bytes
 from noria.records.labels import LabelsReport
@@ -32,9 +34,10 @@ class _Files:
             self.p.promote("v2", at=START)
         self.clock = FixedClock(START)
 
-    def put(self, name, body, key=None):
-        key = key or f"labels-inbox/loans/u1/{name}"
+    def put(self, name, body, at=START):
+        key = f"labels-inbox/loans/u1/{name}"
         self.p.store.put(key, body)
+        self.p.store.modified[key] = at
         return self.read(key)
 
     def read(self, key):
@@ -71,7 +74,8 @@ def test_labels_come_in_files_of_any_kind_under_the_names_people_have(name, body
     files = _Files()
     done = files.put(name, body)
     assert (done.outcome, done.n_labels, done.n_refused) == ("LabelsFiled", 2, 0)
-    assert files.filed == [{"record_id": "c1", "label": 1.5}, {"record_id": "c2", "label": 2.0}]
+    filed = [{k: v for k, v in label.items() if k != ID_COLUMN} for label in files.filed]
+    assert filed == [{"record_id": "c1", "label": 1.5}, {"record_id": "c2", "label": 2.0}]
     assert files.report.summary == "2 labels filed, 0 rows refused"
 
 
@@ -81,8 +85,36 @@ def test_a_row_may_name_the_answer_itself():
     files.put("l.csv", f"prediction_id,customer,label\n{ANSWER},c1,1\n,c2,2\n".encode())
     assert files.filed == [
         {"prediction_id": ANSWER, "label": 1.0},
-        {"record_id": "c2", "label": 2.0},
+        {"record_id": "c2", "label": 2.0, ID_COLUMN: "customer"},
     ]
+
+
+def test_a_label_keeps_the_column_that_its_id_stands_in():
+    """A contract may have the number of another row's customer."""
+    files = _Files()
+    files.put("l.csv", b"contract,label\n7,1\n")
+    files.put("l.csv", b"record_id,label\n7,1\n")
+    assert sorted(label.get(ID_COLUMN, "") for label in files.filed) == ["", "contract"]
+
+
+def test_labels_are_as_old_as_their_file_however_late_it_is_read():
+    """A doubled event must not outrank labels that came meanwhile."""
+    files = _Files()
+    files.put("l.csv", b"customer,label\nc1,1\n")
+    files.clock.at = START + timedelta(days=2)
+    before = dict(files.p.store.objects)
+    files.read("labels-inbox/loans/u1/l.csv")
+    after = files.p.store.objects
+    assert {k for k in after if k.startswith("labels/")} <= set(before)
+    (key,) = (k for k in after if k.startswith("labels/"))
+    assert json.loads(after[key])["at"] == START.isoformat()
+
+
+def test_a_file_whose_labels_are_all_to_come_is_no_fault():
+    """Nobody is told of it."""
+    done = _Files().put("l.csv", b"customer,label\nc1,\nc2,\n")
+    assert (done.outcome, done.n_labels) == ("LabelsFiled", 0)
+    assert "2 without a label yet" in done.summary
 
 
 def test_rows_that_cannot_be_filed_are_kept_with_their_reasons():
@@ -123,7 +155,8 @@ def test_personal_record_ids_are_filed_as_hashes():
     """As the log holds them."""
     files = _Files(private=["record_id"])
     files.put("l.csv", b"customer,label\nc1,1\n")
-    assert files.filed == [{"record_id": hashed_record_id("loans", "c1"), "label": 1.0}]
+    hashed = hashed_record_id("loans", "c1")
+    assert files.filed == [{"record_id": hashed, "label": 1.0, ID_COLUMN: "customer"}]
 
 
 @pytest.mark.parametrize(

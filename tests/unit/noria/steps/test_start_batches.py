@@ -71,7 +71,9 @@ def test_a_start_that_died_half_way_is_finished_by_the_next_one(monkeypatch):
     ("schedule", "is_one"),
     [("rate(1 day)", True), ("rate(12 hours)", True), ("cron(0 3 * * ? *)", True),
      ("cron(0/15 8-18 ? * MON-FRI *)", True), ("daily", False), ("rate(0 days)", False),
-     ("rate(1 week)", False), ("cron()", False), ("at(2026-01-01T00:00:00)", False)],
+     ("rate(1 week)", False), ("cron()", False), ("at(2026-01-01T00:00:00)", False),
+     ("cron(aaaaaaaaaaa)", False), ("cron(0 3 * * ?)", False), ("rate(1 days)", False),
+     ("rate(5 minute)", False), ("rate(10 minutes)", True)],
 )  # fmt: skip
 def test_a_schedule_is_one_that_eventbridge_takes(schedule, is_one):
     """Refused when the spec is loaded, not when it is deployed."""

@@ -1,13 +1,16 @@
 """The page of a check."""
 
+import gzip
 from dataclasses import replace
 from datetime import timedelta
 
 from noria.records.batch import BatchCounts, BatchOutcome
 from noria.records.codec import to_bytes
-from noria.storage.keys import OUTCOME, REPORT_HTML, batch_key
+from noria.storage.hashing import canonical_json
+from noria.storage.hours import hour_name
+from noria.storage.keys import OUTCOME, REPORT_HTML, batch_key, profile_key
 from tests.support.checks import drifting, whole_check
-from tests.support.production import START, Production, loan_rows
+from tests.support.production import START, Production, loan_rows, records_of
 
 
 def test_the_report_is_one_page_that_shows_then_and_now():
@@ -99,6 +102,19 @@ def test_requests_that_fail_or_wait_are_told_with_the_bound():
     assert slow.endswith("above 100 ms (alerts.max_latency_ms)")
     assert _service(latency_ms=150.0, max_latency_ms=200.0) is None
     assert len(_service(n_failed=11, latency_ms=150.0).split("; ")) == 2
+
+
+def test_rows_of_files_are_no_requests_that_were_answered():
+    """A file of 3,000 rows must not hide that half of the requests fail."""
+    p = Production()
+    p.log(loan_rows(100, seed=1), START)
+    p.log(loan_rows(100, seed=2), START, failed=True)
+    window = p.reference.of(records_of(loan_rows(3000, seed=3)))
+    window = replace(window, latency=p.reference.empty().latency)
+    body = gzip.compress(canonical_json(window.to_dict()))
+    p.store.put(profile_key("loans", "v1", hour_name(START), "batch-j1"), body)
+    *_, report = whole_check(p, START + timedelta(hours=1))
+    assert report.service.startswith("50.0% of 200 requests failed")
 
 
 def test_few_requests_say_nothing_of_the_service():

@@ -10,7 +10,8 @@ from typing import Any
 from noria.api.bodies import Given, Shown, invalid
 from noria.data.source_lists import passed_keys
 from noria.errors import (
-    ModelCorruptError,
+    AliasConflictError,
+    ModelError,
     ModelVersionNotFoundError,
     NoApprovalError,
     NoRunError,
@@ -34,6 +35,7 @@ from noria.storage.keys import APPROVAL, SOURCE_KEYS, inbox_prefix, run_key
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}")
 _HOWS = ("search", "refit", "recalibrate")
+_OF_CHECK = ("outcome", "health", "summary", "report", "training")
 _MOST_FILES, _REASON_CHARACTERS = 1000, 500
 
 
@@ -66,25 +68,27 @@ class Operator:
         Parameters
         ----------
         body : {"retrain"?: bool, "force"?: bool, "check_id"?: "…"}
-            Whether a training may follow where there is a reason, or reason or not. The same
-            `check_id` again is the same check.
+            Whether a training may follow where there is a reason, or reason or not. A `check_id`
+            that is there already starts nothing: the answer says how it stands.
         """
         given = _fields(body, ("retrain", "force", "check_id"))
         retrain, force = (_flag(given, name) for name in ("retrain", "force"))
         check_id = self._id(given, "check_id")
+        if found := self._known("Monitoring", project, ("check_id", check_id)):
+            return {"project": project, "check_id": check_id, **_standing(found)}
         message = {
             "project": project,
             "check_id": check_id,
             "may_retrain": retrain or force,
             "forced": force,
         }
-        self._start("Monitoring", project, ("check_id", check_id), message)
-        return {"project": project, "check_id": check_id}
+        self._ports.executions.start("Monitoring", check_id, message)
+        return {"project": project, "check_id": check_id, "status": "running"}
 
     def read_check(self, project: str, check_id: str) -> Shown:
         """Return how a check stands, and what it found; NoRunError where there is none."""
         found = self._read("Monitoring", project, check_id)
-        shown = {key: found.output.get(key) for key in ("outcome", "health", "summary", "report")}
+        shown = {key: found.output.get(key) for key in _OF_CHECK}
         return {"project": project, "check_id": check_id, **_standing(found), **_known(shown)}
 
     def start_training(self, project: str, body: Any) -> Shown:
@@ -94,7 +98,8 @@ class Operator:
         ----------
         body : {"how"?: "search", "refit" or "recalibrate", "files"?: ["…"], "run_id"?: "…"}
             `files` are names or keys of the inbox, by default all of them; a name stands for its
-            newest upload. The same `run_id` again continues that run.
+            newest upload. A `run_id` that is there already starts nothing: the answer says how it
+            stands.
         """
         given = _fields(body, ("how", "files", "run_id"))
         how = given.get("how", "search")
@@ -106,12 +111,15 @@ class Operator:
         champion = None if how == "search" else aliases.read(project).require_champion()
         keys = self._files(project, given.get("files"))
         run_id = self._id(given, "run_id")
+        if found := self._known("Training", project, ("run_id", run_id)):
+            return {"project": project, "run_id": run_id, **_standing(found)}
         passed = passed_keys(self._ports.artifacts, keys, run_key(project, run_id, SOURCE_KEYS))
         message: Shown = {"project": project, "source_keys": passed, "run_id": run_id}
         message |= {"refit_of": champion} if how == "refit" else {}
         message |= {"how": "recalibrate"} if how == "recalibrate" else {}
-        self._start("Training", project, ("run_id", run_id), message)
-        return {"project": project, "run_id": run_id, "how": how, "n_files": len(keys)}
+        self._ports.executions.start("Training", run_id, message)
+        shown = {"project": project, "run_id": run_id, "how": how, "n_files": len(keys)}
+        return shown | {"status": "running"}
 
     def read_training(self, project: str, run_id: str) -> Shown:
         """Return how a training stands, and how it ended; NoRunError where there is none."""
@@ -133,15 +141,25 @@ class Operator:
                 aliases=self._ports.aliases,
                 clock=self._ports.clock,
             )
-        except (ModelVersionNotFoundError, ModelCorruptError) as error:
+        except (ModelVersionNotFoundError, ModelError) as error:
             raise invalid("model_version", error.message) from error
         return _moved(record)
 
     def roll_back(self, project: str, body: Any, caller: str) -> Shown:
-        """Return to an earlier champion: {"to"?: "…", "reason"?: "…"}, by default the previous."""
-        given = _fields(body, ("to", "reason"))
+        """Leave a champion for an earlier one: {"from": "…", "to"?: "…", "reason"?: "…"}.
+
+        By default for the previous one. `from` is the champion that is to go: a request that is
+        sent again must not bring it back. AliasConflictError where another one serves.
+        """
+        given = _fields(body, ("from", "to", "reason"))
+        leaving = _text(given, "from")
         to = _text(given, "to") if "to" in given else None
         reason = _text(given, "reason") if "reason" in given else "rolled back over the API"
+        champion = self._ports.aliases.read(project).champion
+        if champion != leaving:
+            raise AliasConflictError(
+                f"{project}: {leaving} does not serve; the champion is {champion}", project=project
+            )
         try:
             record = roll_back(
                 project,
@@ -151,19 +169,20 @@ class Operator:
                 aliases=self._ports.aliases,
                 clock=self._ports.clock,
             )
-        except (ModelVersionNotFoundError, ModelCorruptError) as error:
+        except (ModelVersionNotFoundError, ModelError) as error:
             raise invalid("to", error.message) from error
         return _moved(record)
 
     def answer_approval(self, project: str, body: Any, caller: str) -> Shown:
-        """Approve or reject the rollout that waits: {"approve": true or false}.
+        """Approve or reject a rollout that waits: {"approve": true or false, "model_version": "…"}.
 
         Raises
         ------
         NoApprovalError
-            No rollout waits, or it waits no more.
+            No rollout of this version waits, or it waits no more.
         """
-        given = _fields(body, ("approve",))
+        given = _fields(body, ("approve", "model_version"))
+        version = _text(given, "model_version")
         if "approve" not in given:
             raise invalid("approve", "is required")
         is_approved = _flag(given, "approve")
@@ -171,17 +190,20 @@ class Operator:
         if stored is None:
             raise NoApprovalError(f"{project} has no pending approval")
         pending = from_bytes(PendingApproval, stored)
+        if pending.model_version != version:
+            raise NoApprovalError(f"{version} waits for no approval: {pending.model_version} does")
         if not self._ports.waiting.answer(pending.task_token, is_approved=is_approved, by=caller):
             raise NoApprovalError(
                 f"{pending.model_version} waits no more (until {pending.expires_at[:16]})"
             )
-        version = pending.model_version
         return {"project": project, "model_version": version, "approved": is_approved}
 
     def _files(self, project: str, names: Any) -> list[str]:
         """Return the keys of the inbox that are meant, in the order of their upload."""
-        found = sorted(
-            self._ports.artifacts.under(inbox_prefix(project)), key=lambda file: file.modified_at
+        files = self._ports.artifacts.under(inbox_prefix(project))
+        found = sorted(  # without what the console calls folders
+            (file for file in files if not file.key.endswith("/")),
+            key=lambda file: file.modified_at,
         )
         if names is None:
             keys = [file.key for file in found]
@@ -207,16 +229,13 @@ class Operator:
             raise invalid(name, "must be 1 to 60 letters, digits and dashes")
         return found
 
-    def _start(
-        self, machine: MachineName, project: str, name: tuple[str, str], message: Given
-    ) -> None:
-        """Start an execution, or find the one of that (field, id) that this project has started."""
+    def _known(self, machine: MachineName, project: str, name: tuple[str, str]) -> Execution | None:
+        """Return the run of a (field, id) that is there already; it must be this project's."""
         field, chosen = name
-        if self._ports.executions.start(machine, chosen, message):
-            return
         found = self._ports.executions.read(machine, chosen)
         if found is not None and found.project != project:
             raise invalid(field, "names a run of another project")
+        return found
 
     def _read(self, machine: MachineName, project: str, name: str) -> Execution:
         found = self._ports.executions.read(machine, name) if _ID.fullmatch(name) else None

@@ -14,6 +14,7 @@ from noria.storage.keys import labels_key
 
 MAX_ID_CHARACTERS = 100
 ID_KINDS = ("prediction_id", "record_id")
+ID_COLUMN = "id_column"  # of a filed label: which column its id stands in
 _SKEW = timedelta(hours=1)  # between the clocks of Noria and of whoever made up an id
 
 
@@ -73,6 +74,7 @@ def put_labels(
     Parameters
     ----------
     labels : sequence of {"prediction_id" or "record_id": "…", "label": class or value}
+        And `id_column`, where the id is one of a column: only rows with it there are meant.
     hashes_ids : bool
         Whether record ids are personal: their hashes are filed, as the log holds them.
     """

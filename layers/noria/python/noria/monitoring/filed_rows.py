@@ -55,6 +55,9 @@ class FiledJob(NamedTuple):
     filename: str
     model_version: str
     at: str  # when it was planned: UTC, ISO 8601
+    # Its rows say something of the champion: no try, no training rows, no file for the second time.
+    is_evidence: bool = False
+    is_corrected: bool = False  # its probabilities, for class shares that differ from training
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class FiledRows:
         Empty in a regression.
     numbers : array of shape (n, n_ids)
         Of the cells of the id columns, as `record_numbers` gives them: any of them names the row.
+    id_columns : tuple of str
+        Their names.
     lines : array of shape (n,)
         Of the file.
     outputs : array of shape (n, n_outputs)
@@ -78,6 +83,7 @@ class FiledRows:
 
     job: FiledJob
     classes: tuple[str, ...]
+    id_columns: tuple[str, ...]
     numbers: Numbers
     lines: NDArray[np.int64]
     outputs: Floats
@@ -89,7 +95,9 @@ class FiledRows:
         np.savez(
             out,
             allow_pickle=False,
-            job=np.array(self.job),
+            job=np.array(self.job[:4]),
+            flags=np.array([self.job.is_evidence, self.job.is_corrected]),
+            id_columns=np.array(self.id_columns, dtype=np.str_),
             classes=np.array(self.classes, dtype=np.str_),
             numbers=self.numbers,
             lines=self.lines,
@@ -103,8 +111,9 @@ class FiledRows:
         """Return what `to_bytes` wrote."""
         with np.load(BytesIO(body), allow_pickle=False) as parts:
             return cls(
-                FiledJob(*parts["job"].tolist()),
+                FiledJob(*parts["job"].tolist(), *parts["flags"].tolist()),
                 tuple(parts["classes"].tolist()),
+                tuple(parts["id_columns"].tolist()),
                 parts["numbers"],
                 parts["lines"],
                 parts["outputs"],

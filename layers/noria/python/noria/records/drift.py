@@ -109,6 +109,7 @@ class DriftReport:
     columns: Mapping[str, ThenAndNow]
     latency_ms: Mapping[str, float | None]  # quantiles of the long window
     n_failed: int  # requests that the version could not answer
+    n_answered: int = 0  # requests; rows of files are none
     confirmed: tuple[HeldFinding, ...] = ()
     suspected: tuple[HeldFinding, ...] = ()
     n_windows_needed: int = 2  # for what is not overwhelming

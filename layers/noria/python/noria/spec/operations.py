@@ -11,7 +11,9 @@ from noria.spec.section import Fraction, Section
 # 100, 2 more missing values of 100. A shift of 0.3 deviations has a KS distance of 0.12.
 _EFFECTS = {"ks": 0.08, "chi_square": 0.08, "term_shares": 0.04, "missing_share": 0.02}
 
-_SCHEDULE = r"^(rate\([1-9]\d{0,3} (minute|hour|day)s?\)|cron\([-\w*?,/#\s]{11,80}\))$"
+_CRON = r"[-\d*,/]+ [-\d*,/]+ [-\d*?,/LW]+ [-\w*,/]+ [-\w*?,/#]+ [-\d*,/]+"
+_RATE = r"1 (minute|hour|day)|([2-9]|[1-9]\d{1,3}) (minutes|hours|days)"
+_SCHEDULE = rf"^(rate\(({_RATE})\)|cron\({_CRON}\))$"
 _CONFIDENCE_STEP = 0.005  # of the bins in `noria.monitoring.reference`
 
 

@@ -143,6 +143,7 @@ class _Check:
             columns=then_and_now(self._reference.profile.columns, long.columns),
             latency_ms=quantiles(long.latency),
             n_failed=long.n_failed,
+            n_answered=long.latency.n,
             n_windows_needed=monitoring.windows_in_a_row,
         )
 

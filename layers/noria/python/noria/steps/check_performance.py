@@ -8,10 +8,12 @@ from math import isfinite
 
 from scipy.special import chdtrc
 
+from noria.errors import ModelError, RegistryError
 from noria.evaluation.decisions import decide, watched_metrics
 from noria.evaluation.metrics import Floats
 from noria.evaluation.prior_shift import EstimatedShares, estimated_shares
 from noria.inference.loading import load_model_version
+from noria.monitoring.labelled_log import LabelledLog, Outcomes
 from noria.monitoring.performance import (
     ShiftedAnswers,
     drop,
@@ -21,13 +23,7 @@ from noria.monitoring.performance import (
     outside_columns,
     realised,
 )
-from noria.monitoring.prediction_log import (
-    LabelledLog,
-    Outcomes,
-    read_outputs,
-    read_reference,
-    read_window,
-)
+from noria.monitoring.prediction_log import read_outputs, read_reference, read_window
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import Clock, ModelAliases, SearchableStore
@@ -174,8 +170,11 @@ def _measured_jobs(
     found, changed = list[JobPerformance](), list[str]()
     for job in log.jobs:
         version = job.model_version
-        if version not in references:
-            references[version] = read_reference(store, spec.name, version)
+        try:
+            if version not in references:
+                references[version] = read_reference(store, spec.name, version)
+        except (ModelError, RegistryError):
+            continue  # an old version that cannot be read must not stop the champion's check
         outcomes = log.of(references[version], version, job=job)
         measured = _measured(spec, references[version], outcomes, n_times=1)
         performance = JobPerformance(job.job_id, job.filename, version, outcomes.n, measured)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from noria.errors import AliasConflictError
+from noria.monitoring.labelled_log import LabelledLog
 from noria.monitoring.performance import realised
-from noria.monitoring.prediction_log import LabelledLog, read_reference, read_window
+from noria.monitoring.prediction_log import read_reference, read_window
 from noria.ports import Clock, ModelAliases, SearchableStore
 from noria.promotion.rollout import RolloutVerdict, judge
 from noria.records.performance import Performance

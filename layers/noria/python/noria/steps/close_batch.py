@@ -2,19 +2,18 @@
 
 import gzip
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
-from io import BufferedReader, RawIOBase
-from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 
+from noria.batch.filed import as_decided, filed_key
 from noria.batch.jobs import job_id_of
 from noria.batch.parquet import as_parquet
 from noria.batch.results import added_bins, class_counts, merged_counts, table_bytes
+from noria.batch.streams import joined
 from noria.batch.whole import decided_in, outputs_of, read_stream, whole_batch
 from noria.errors import ModelCorruptError
 from noria.monitoring.filed_rows import FiledRows
@@ -41,11 +40,12 @@ from noria.storage.keys import (
     OUTCOME,
     PLAN,
     REFUSED_SUFFIX,
+    batch_check_id,
     batch_key,
     batch_result_key,
     batch_values_prefix,
-    filed_rows_key,
     part_key,
+    profile_key,
 )
 
 _HEALTH: Mapping[DriftVerdict, Health] = {
@@ -219,9 +219,7 @@ class _Closing:
             counts, key, shift = self._decided(counts, whole, publish=not is_held)
         elif not is_held:
             key = self._results(self._bodies("answers"))
-            if self._plan.is_filed:
-                for number, body in enumerate(self._bodies("filed")):
-                    self._store.put(self._filed_key(number), body)
+            self._file_rows()
         if is_held:
             how = f"noria release {self._spec.name} {self._plan.job_id}"
             summary = f"{text}; the results are held back until: {how}"
@@ -300,6 +298,7 @@ class _Closing:
             n_rows=counts.n_answered,
             least=self._spec.monitoring.min_rows,
         )
+        is_corrected = whole.shift is not None and whole.shift.is_corrected
         found, head = list[tuple[dict[str, int], tuple[int, ...]]](), list[Row]()
 
         def bodies() -> Iterator[bytes]:
@@ -312,7 +311,7 @@ class _Closing:
                     class_counts(names, outputs_of(table, names), decided_in(table, names))
                 )
                 if publish and self._plan.is_filed:
-                    self._file_decided(number, table, names)
+                    self._file_part(number, table, is_corrected=is_corrected)
                 yield table_bytes(table, self._form, with_header=number == 0) if publish else b""
 
         key = None
@@ -325,18 +324,27 @@ class _Closing:
         counts = replace(counts, classes=classes, histogram=histogram, head=tuple(head))
         return counts, key, whole.shift
 
-    def _file_decided(self, number: int, table: pa.Table, classes: Sequence[str]) -> None:
-        """File a part's answers by record id, as the whole batch decides them."""
+    def _file_rows(self) -> None:
+        """File the answers by record id, for labels and whoever asks."""
+        if self._plan.is_filed:
+            for number in range(len(self._plan.parts)):
+                self._file_part(number)
+
+    def _file_part(
+        self, number: int, table: pa.Table | None = None, *, is_corrected: bool = False
+    ) -> None:
         key = part_key(self._spec.name, self._plan.job_id, "filed", number)
         rows = FiledRows.from_bytes(self._store.get(key))
-        places = np.searchsorted(table["line"].to_numpy(), rows.lines)
-        outputs, decided = outputs_of(table, classes), decided_in(table, classes)
-        rows = replace(rows, outputs=outputs[places], decided=decided[places])
-        self._store.put(self._filed_key(number), rows.to_bytes())
+        rows = rows if table is None else as_decided(rows, table)
+        job = rows.job._replace(is_evidence=self._is_evidence(), is_corrected=is_corrected)
+        self._store.put(filed_key(self._plan, number), replace(rows, job=job).to_bytes())
 
-    def _filed_key(self, number: int) -> str:
-        hour = hour_name(datetime.fromisoformat(self._plan.started_at))
-        return filed_rows_key(self._spec.name, hour, self._plan.job_id, number)
+    def _is_evidence(self) -> bool:
+        """Return whether the rows' profile is in the log, filed now or when they were held back."""
+        plan = self._plan
+        hour = hour_name(datetime.fromisoformat(plan.started_at))
+        version, chunk = str(plan.model_version), batch_check_id(plan.job_id)
+        return self._store.exists(profile_key(plan.project, version, hour, chunk))
 
     def _results(self, bodies: Iterator[bytes]) -> str:
         key = batch_result_key(self._spec.name, f"{self._stem()}.{self._form}")
@@ -371,30 +379,3 @@ class _Closing:
         if spread and not self._plan.limit:
             name = f"{self._plan.started_at}-{self._plan.job_id}.json"
             self._store.put(batch_values_prefix(self._spec.name) + name, to_bytes(spread))
-
-
-class _Joined(RawIOBase):
-    """Byte strings, one after another, as a stream; one of them is in memory."""
-
-    def __init__(self, bodies: Iterator[bytes]) -> None:
-        self._bodies, self._left = bodies, memoryview(b"")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what comes next; 0 at the end."""
-        while not self._left:
-            body = next(self._bodies, None)
-            if body is None:
-                return 0
-            self._left = memoryview(body)
-        size = min(len(buffer), len(self._left))
-        buffer[:size], self._left = self._left[:size], self._left[size:]
-        return size
-
-
-def joined(bodies: Iterator[bytes]) -> BinaryIO:
-    """Return byte strings as one stream that holds one of them at a time."""
-    return BufferedReader(_Joined(bodies), 1 << 20)

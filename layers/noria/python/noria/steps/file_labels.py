@@ -9,11 +9,11 @@ from typing import Any
 
 from noria.batch.files import RowsFile, opened_rows
 from noria.batch.reading import Records, read_part
-from noria.data.labels import ID_KINDS, put_labels, read_given_label
+from noria.data.labels import ID_COLUMN, ID_KINDS, put_labels, read_given_label
 from noria.data.targets import TargetReader
 from noria.errors import DatasetSchemaError, NoChampionError
 from noria.inference.loading import load_model_version
-from noria.ports import ArtifactStore, Clock, ModelAliases
+from noria.ports import Clock, ModelAliases, SearchableStore
 from noria.records.codec import to_bytes
 from noria.records.labels import LabelsEnd, LabelsReport
 from noria.records.prediction import Row
@@ -49,7 +49,7 @@ def file_labels(
     request: FileLabelsRequest,
     *,
     spec: ProjectSpec,
-    artifacts: ArtifactStore,
+    artifacts: SearchableStore,
     aliases: ModelAliases,
     clock: Clock,
 ) -> FileLabelsResult:
@@ -63,6 +63,8 @@ def file_labels(
     key, now = request.source_key, clock.now()
     found = _Found()
     fault: str | None = None
+    # Handled again later, a file must not outrank labels that came after it.
+    uploaded_at = next((f.modified_at for f in artifacts.under(key) if f.key == key), now)
     try:
         champion = aliases.read(spec.name).require_champion()
         predictor = load_model_version(artifacts, spec.name, champion)
@@ -74,7 +76,7 @@ def file_labels(
                     artifacts,
                     spec.name,
                     labels,
-                    now,
+                    uploaded_at,
                     hashes_ids="record_id" in predictor.private,
                 )
                 found.n_labels += len(labels)
@@ -131,7 +133,7 @@ def _said(found: _Found, fault: str | None) -> tuple[LabelsEnd, str]:
     if fault:
         filed = f"; {text}" if found.n_labels else ""
         return "LabelsRejected", f"{fault}{filed}"
-    if not found.n_labels:
+    if not found.n_labels and found.refused:
         return "LabelsRejected", text
     return ("LabelsRefused" if found.refused else "LabelsFiled"), text
 
@@ -156,7 +158,7 @@ class _Filing:
             for bad in records.bad:
                 self._found.refuse(bad.line, ("(record)", bad.reason), bad.cells)
             for line, row in _rows(records):
-                given = self._given(row)
+                given, column = self._given(row)
                 if reader.read(given[LABEL]) == (None, None):
                     self._found.n_unlabelled += 1
                     continue
@@ -164,7 +166,7 @@ class _Filing:
                 if reason:
                     self._found.refuse(line, ("(row)", reason), row)
                 else:
-                    ready.append({**given, LABEL: label})
+                    ready.append({**given, LABEL: label, **column})
             while len(ready) >= _FILED_AT_ONCE:
                 yield ready[:_FILED_AT_ONCE]
                 del ready[:_FILED_AT_ONCE]
@@ -178,16 +180,18 @@ class _Filing:
                 file=file.name,
             )
 
-    def _given(self, row: Mapping[str, str]) -> Row:
-        """Return a row as the API takes labels: what cannot be read is left out of it."""
+    def _given(self, row: Mapping[str, str]) -> tuple[Row, Row]:
+        """Return a row as the API takes labels, and the id column that it names.
+
+        What cannot be read is left out.
+        """
         label = next((row[name] for name in self._labels if name in row), None)
         name = next((name for name in self._ids if row.get(name)), None)
         if name is None:
-            return {LABEL: label}
-        return {
-            "prediction_id" if name == "prediction_id" else "record_id": row[name],
-            LABEL: label,
-        }
+            return {LABEL: label}, {}
+        if name in ID_KINDS:
+            return {name: row[name], LABEL: label}, {}
+        return {"record_id": row[name], LABEL: label}, {ID_COLUMN: name}
 
 
 def _rows(records: Records) -> Iterator[tuple[int, dict[str, str]]]:

@@ -131,7 +131,7 @@ def _overdue(spec: ProjectSpec, report: CheckReport) -> str | None:
 
 def _service(spec: ProjectSpec, drift: DriftReport) -> str | None:
     """Return what is wrong with how the window's requests were answered; None where nothing is."""
-    n_requests = drift.columns[PREDICTION].now.n + drift.n_failed
+    n_requests = drift.n_answered + drift.n_failed
     if drift.job_id is not None or n_requests < spec.monitoring.min_rows:
         return None
     faults, alerts = list[str](), spec.alerts
