@@ -111,7 +111,8 @@ def test_labels_are_as_old_as_their_file_however_late_it_is_read():
 
 
 def test_a_file_whose_labels_are_all_to_come_is_no_fault():
-    """Nobody is told of it."""
+    """Nobody is told of it; nor of a folder that the console made."""
+    assert _Files().put("", b"").outcome == "LabelsFiled"
     done = _Files().put("l.csv", b"customer,label\nc1,\nc2,\n")
     assert (done.outcome, done.n_labels) == ("LabelsFiled", 0)
     assert "2 without a label yet" in done.summary

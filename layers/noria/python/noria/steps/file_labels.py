@@ -13,6 +13,7 @@ from noria.data.labels import ID_COLUMN, ID_KINDS, put_labels, read_given_label
 from noria.data.targets import TargetReader
 from noria.errors import DatasetSchemaError, NoChampionError
 from noria.inference.loading import load_model_version
+from noria.inference.predictor import Predictor
 from noria.ports import Clock, ModelAliases, SearchableStore
 from noria.records.codec import to_bytes
 from noria.records.labels import LabelsEnd, LabelsReport
@@ -63,23 +64,11 @@ def file_labels(
     key, now = request.source_key, clock.now()
     found = _Found()
     fault: str | None = None
-    # Handled again later, a file must not outrank labels that came after it.
-    uploaded_at = next((f.modified_at for f in artifacts.under(key) if f.key == key), now)
     try:
         champion = aliases.read(spec.name).require_champion()
         predictor = load_model_version(artifacts, spec.name, champion)
-        filing = _Filing(spec, found, now)
-        name = key.rpartition("/")[2]
-        with opened_rows(lambda: artifacts.open(key), name, spec) as file:
-            for labels in filing.read(file, predictor.target):
-                put_labels(
-                    artifacts,
-                    spec.name,
-                    labels,
-                    uploaded_at,
-                    hashes_ids="record_id" in predictor.private,
-                )
-                found.n_labels += len(labels)
+        if not key.endswith("/"):  # what the console calls a folder holds nothing
+            _Filing(spec, artifacts, found, now).file(key, predictor)
     except (DatasetSchemaError, NoChampionError) as error:
         fault = error.message
     except KeyError:
@@ -139,15 +128,35 @@ def _said(found: _Found, fault: str | None) -> tuple[LabelsEnd, str]:
 
 
 class _Filing:
-    """Reads the rows of one file."""
+    """Files the labels of one file."""
 
-    def __init__(self, spec: ProjectSpec, found: _Found, now: datetime) -> None:
-        self._found, self._now = found, now
+    def __init__(
+        self, spec: ProjectSpec, artifacts: SearchableStore, found: _Found, now: datetime
+    ) -> None:
+        self._spec, self._artifacts, self._found, self._now = spec, artifacts, found, now
         target = spec.target
         self._labels = list(dict.fromkeys((LABEL, target.column, *target.aliases)))
         self._ids = list(dict.fromkeys((*ID_KINDS, *spec.id_columns)))
 
-    def read(self, file: RowsFile, reader: TargetReader) -> Iterator[list[Row]]:
+    def file(self, key: str, predictor: Predictor) -> None:
+        """File the labels of the rows, as of the file's upload.
+
+        Handled again later, a file must not outrank labels that came after it.
+        """
+        found = (file.modified_at for file in self._artifacts.under(key) if file.key == key)
+        uploaded_at, name = next(found, self._now), key.rpartition("/")[2]
+        with opened_rows(lambda: self._artifacts.open(key), name, self._spec) as rows:
+            for labels in self._read(rows, predictor.target):
+                put_labels(
+                    self._artifacts,
+                    self._spec.name,
+                    labels,
+                    uploaded_at,
+                    hashes_ids="record_id" in predictor.private,
+                )
+                self._found.n_labels += len(labels)
+
+    def _read(self, file: RowsFile, reader: TargetReader) -> Iterator[list[Row]]:
         """Yield the labels of a file, some thousand at a time."""
         if not file.layout.is_json:
             self._require(file, self._labels, "the label")
