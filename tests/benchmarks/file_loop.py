@@ -109,6 +109,7 @@ class _Files:
         w = self.world
         key = f"{labels_inbox_prefix(self.spec.name)}{name}.csv"
         w.artifacts.put(key, _as_csv([{_ID: row[_ID], _TARGET: row[_TARGET]} for row in rows]))
+        w.artifacts.modified[key] = w.clock.at
         return file_labels(
             FileLabelsRequest(self.spec.name, key),
             spec=self.spec, artifacts=w.artifacts, aliases=w.aliases, clock=w.clock,
