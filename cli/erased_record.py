@@ -26,7 +26,7 @@ from noria.batch.results import OUTPUTS, inert
 from noria.data.parsing import UNREAD_LINE, ByteBudget, is_json_lines, long_cells, read_records
 from noria.data.validation import ID
 from noria.errors import DatasetSchemaError
-from noria.monitoring.filed_rows import FiledRows, record_number
+from noria.monitoring.filed_rows import FiledRows, numbers_of
 from noria.records.batch import FileLayout
 from noria.spec.catalog import PARQUET, ROW_SUFFIXES
 from noria.spec.model import ProjectSpec
@@ -93,7 +93,7 @@ class Record:
     def without_rows(self, stream: BinaryIO, sieve: Sieve) -> None:
         """Take its rows out of the filed answers to a part of a batch."""
         rows = FiledRows.from_bytes(stream.read())
-        is_own = rows.named(record_number(self._spec.name, self._id))
+        is_own = rows.named(numbers_of(self._spec.name, self._id))
         sieve.n_removed = int(is_own.sum())
         sieve.keep_numbers(rows.at_rows(~is_own).to_bytes())
 

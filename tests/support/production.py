@@ -11,7 +11,7 @@ import numpy as np
 
 from noria.evaluation.metrics import Answers, measure
 from noria.features.text_signals import TextObserver
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
+from noria.monitoring.filed_rows import FiledJob, FiledRows, cell_numbers, private_numbers
 from noria.monitoring.reference import OutOfFoldFacts, Reference, as_answers, build_reference
 from noria.records.alias import Promotion, RolloutChange, RolloutMode
 from noria.records.codec import to_bytes
@@ -224,16 +224,18 @@ class Production:
         *,
         job_id: str = "j1",
         version: str = "v1",
+        are_private: bool = False,
         **job: bool,
     ) -> None:
         """File the answers to the rows of a batch, as its close does; `job` are its flags."""
+        numbers = private_numbers("loans", ids) if are_private else cell_numbers(ids)
         answers = answers_of(rows)
         flags = {"is_evidence": True, **job}
         filed = FiledRows(
             job=FiledJob(job_id, f"{job_id}.csv", version, at.isoformat(), **flags),
             classes=CLASSES,
             id_columns=("id",),
-            numbers=record_numbers("loans", ids)[:, np.newaxis],
+            numbers=numbers[:, np.newaxis],
             lines=np.arange(2, 2 + len(rows)),
             outputs=answers.outputs,
             decided=np.asarray(answers.decided),

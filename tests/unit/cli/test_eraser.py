@@ -18,7 +18,7 @@ import pytest
 from cli.erased_record import Record
 from cli.eraser import Eraser
 from noria.errors import StoreUnavailableError
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_number, record_numbers
+from noria.monitoring.filed_rows import FiledJob, FiledRows, cell_numbers, numbers_of, record_number
 from noria.records.batch import BatchCounts, BatchOutcome, BatchPlan, FileLayout, PlannedPart
 from noria.records.codec import from_bytes, to_bytes
 from noria.reporting.batch_report import render
@@ -101,7 +101,7 @@ def _filed_rows(*ids):
     """Return the answers to the rows of a file: of their ids only hashes."""
     n = len(ids)
     job = FiledJob("ended", "rows.csv", "v1", AT)
-    numbers = record_numbers("quick", ids)[:, np.newaxis]
+    numbers = cell_numbers(ids)[:, np.newaxis]
     shares = np.full((n, 2), 0.5)
     return FiledRows(
         job, ("a", "b"), ("number",), numbers, np.arange(n), shares, np.zeros(n, dtype=np.int64)
@@ -201,7 +201,7 @@ def _holding(target):
 def _is_filed(key, body):
     if not key.endswith(".npz") and "/filed/" not in key:
         return False
-    return bool(FiledRows.from_bytes(body).named(record_number("quick", MINE)).any())
+    return bool(FiledRows.from_bytes(body).named(numbers_of("quick", MINE)).any())
 
 
 def _rows_of_others(target):
@@ -245,7 +245,7 @@ def test_what_is_rewritten_keeps_its_form_and_its_other_rows(target):
     get = target.artifacts.get
     assert gzip.decompress(get("answers/quick/2026110100/a.jsonl.gz")) == _lines(LOGGED[1])
     rows = FiledRows.from_bytes(get(FILED_ROWS))
-    assert rows.named(record_number("quick", OTHER)).tolist() == [True]
+    assert rows.named([record_number(OTHER)]).tolist() == [True]
     labels = json.loads(get("labels/quick/2026110100/a.json"))
     assert labels == {**LABELS, "labels": [{"record_id": OTHER, "label": "b"}]}
     assert get("batch-results/quick/j.csv") == b"line,number,prediction\n3,INC-70,b\n"

@@ -18,7 +18,7 @@ from cli.target import HttpAnswer
 from cli.timeline import Timeline
 from cli.world import SimulationSettings, World
 from infra.config import SPECS
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
+from noria.monitoring.filed_rows import FiledJob, FiledRows, cell_numbers
 from noria.records.codec import to_bytes
 from noria.records.labels import LabelsReport
 from noria.spec.loader import load_spec
@@ -114,7 +114,7 @@ def test_what_was_said_of_a_record_is_shown_with_version_and_file(read, tmp_path
     """And as JSON with all outputs."""
     stage, at = read(outcome="LabelsFiled", summary=""), datetime.now(UTC)
     job = FiledJob("j1", "may.csv", "v1", at.isoformat())
-    numbers = record_numbers("tickets", ["INC7", "INC8"])[:, np.newaxis]
+    numbers = cell_numbers(["INC7", "INC8"])[:, np.newaxis]
     shares = np.array([[0.9, 0.1], [0.2, 0.8]])
     rows = FiledRows(
         job, ("a", "b"), ("number",), numbers, np.array([2, 3]), shares, np.array([0, 1])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from noria.data.versions import decode_rows, encode_rows
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
+from noria.monitoring.filed_rows import FiledJob, FiledRows, cell_numbers
 from noria.monitoring.labelled_log import LabelledLog
 from noria.monitoring.prediction_log import answers_to, read_outputs, read_window
 from noria.storage.hours import hour_name
@@ -166,6 +166,17 @@ def test_labels_find_the_rows_of_files_by_their_record_ids():
     assert log.of(p.reference, "v2").n == 0
 
 
+@pytest.mark.parametrize("ids", [IDS, [hashed_record_id("loans", i) for i in IDS]])
+def test_labels_find_rows_whose_ids_are_hashes_hashed_or_not(ids):
+    """As those of personal ids are, and those of all ids that an earlier version filed."""
+    p = Production()
+    p.file_rows(loan_rows(10), IDS, START, are_private=True)
+    p.label(ids, ["yes"] * 10, START + timedelta(hours=2), by="record_id")
+    assert _joined(p, START, START + timedelta(hours=4)).n == 10
+    end = START + timedelta(days=1)
+    assert [a.line for a in answers_to(p.store, "loans", ids[3], START, end)] == [5]
+
+
 def test_a_record_that_two_files_hold_counts_once_as_answered_last():
     """And where only requests count, not at all."""
     p = Production()
@@ -215,9 +226,7 @@ def test_probabilities_that_were_corrected_already_are_not_estimated_of_again():
 def _two_ids(p):
     """File two rows of a customer and a contract each; the contract of one is the other's id."""
     answers = answers_of(loan_rows(2))
-    numbers = np.stack(
-        [record_numbers("loans", ["1001", "2002"]), record_numbers("loans", ["2002", "9"])], axis=1
-    )
+    numbers = np.stack([cell_numbers(["1001", "2002"]), cell_numbers(["2002", "9"])], axis=1)
     job = FiledJob("j1", "j1.csv", "v1", START.isoformat(), is_evidence=True)
     rows = FiledRows(
         job, ("no", "yes"), ("customer", "contract"), numbers, np.array([2, 3]),

@@ -13,7 +13,7 @@ from noria.batch import whole
 from noria.data.versions import decode_rows
 from noria.errors import BatchCancelledError, ModelCorruptError
 from noria.inference.predictor import Predictor
-from noria.monitoring.filed_rows import FiledRows, record_number
+from noria.monitoring.filed_rows import FiledRows, numbers_of, private_numbers
 from noria.records.batch import BatchCheck, WholeDecision
 from noria.spec.model import BusinessValueSection
 from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
@@ -460,10 +460,22 @@ def test_the_answers_of_a_published_file_can_be_found_by_record_id():
     (second,) = [
         r.lines.tolist()
         for r in _filed(jobs)[1:2]
-        for r in [r.at_rows(r.named(record_number("p", "i120")))]
+        for r in [r.at_rows(r.named(numbers_of("p", "i120")))]
     ]
     assert second == [122]
     assert _filed(jobs)[0].job[:3] == ("j1", "rows.csv", "v1")
+
+
+def test_personal_ids_are_filed_as_hashes_of_the_project():
+    """Whoever has the id finds its row; of the bytes no id can be read, or told by its number."""
+    jobs = Jobs(bundle=tiny_bundle(private=["record_id"]))
+    jobs.run(csv_file(50))
+    (rows,) = _filed(jobs)
+    assert rows.numbers[7].tolist() == private_numbers("p", ["i7"]).tolist()
+    assert rows.at_rows(rows.named(numbers_of("p", "i7"))).lines.tolist() == [9]
+    plain = Jobs()
+    plain.run(csv_file(50))
+    assert not set(_filed(plain)[0].numbers.ravel()) & set(rows.numbers.ravel())
 
 
 @pytest.mark.parametrize("of", ["no ids", "a try", "rows without a cell"])

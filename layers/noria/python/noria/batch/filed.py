@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from noria.batch.reading import Records
 from noria.batch.whole import decided_in, outputs_of
 from noria.columnar.engine import BatchAnswers
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_numbers
+from noria.monitoring.filed_rows import FiledJob, FiledRows, Numbers, private_numbers, text_numbers
 from noria.records.batch import BatchPlan
 from noria.storage.hours import hour_name
 from noria.storage.keys import filed_rows_key
@@ -22,12 +23,23 @@ def filed_rows(
     id_columns: Sequence[str],
     records: Records,
     answers: BatchAnswers,
+    *,
+    are_private: bool,
 ) -> FiledRows:
-    """Return the answers to the rows that have an id, in the order of the file."""
+    """Return the answers to the rows that have an id, in the order of the file.
+
+    Parameters
+    ----------
+    are_private : bool
+        Whether record ids are personal: then nothing but their hashes is kept.
+    """
     places = pa.array(answers.places)
     n, names = len(places), [name for name in id_columns if name in records.cells]
     numbers = [
-        record_numbers(plan.project, records.cells[name].take(places).to_pylist()) for name in names
+        private_numbers(plan.project, records.cells[name].take(places).to_pylist())
+        if are_private
+        else _numbers(records.cells[name].take(places))
+        for name in names
     ]
     rows = FiledRows(
         job=FiledJob(plan.job_id, plan.filename, str(plan.model_version), plan.started_at),
@@ -39,6 +51,16 @@ def filed_rows(
         decided=answers.decided,
     )
     return rows.at_rows(np.any(rows.numbers != 0, axis=1))
+
+
+def _numbers(cells: Any) -> Numbers:
+    """Return the number of each cell of a column of texts; 0 of a missing one."""
+    if isinstance(cells, pa.ChunkedArray):
+        cells = cells.combine_chunks()
+    known = cells.fill_null("").cast(pa.large_string())
+    _, offsets, octets = known.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[known.offset : known.offset + len(known) + 1]
+    return text_numbers(np.frombuffer(octets or b"", dtype=np.uint8), ends)
 
 
 def filed_key(plan: BatchPlan, part: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from noria.data.labels import ID_COLUMN, ID_KINDS
 from noria.evaluation.metrics import Answers
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_number
+from noria.monitoring.filed_rows import FiledJob, FiledRows, numbers_of, record_number
 from noria.monitoring.prediction_log import KnownAnswer, answers_at, of_file, of_request
 from noria.monitoring.reference import Reference
 from noria.ports import SearchableStore
@@ -29,6 +29,14 @@ class _Key(NamedTuple):
     kind: str  # of id
     unit: str  # the id, as answers and labels are joined by it
     column: str | None  # of a file, that the id stands in; None: any
+
+
+class _Label(NamedTuple):
+    """The latest label of an id."""
+
+    at: str  # when it came
+    label: Any
+    given_id: str  # hashed or not, as it came
 
 
 class Outcomes(NamedTuple):
@@ -92,10 +100,11 @@ class LabelledLog:
         self._known, self._matched = self._labels(start, end), set[_Key]()
         self._by_unit: dict[tuple[str, str], list[_Key]] = defaultdict(list)
         self._by_number: dict[int, list[_Key]] = defaultdict(list)  # as the rows of files know them
-        for key in self._known:
+        for key, known in self._known.items():
             self._by_unit[key.kind, key.unit].append(key)
             if key.kind == "record_id":
-                self._by_number[record_number(project, key.unit)].append(key)
+                for number in numbers_of(project, known.given_id):
+                    self._by_number[number].append(key)
         oldest = end - timedelta(days=OLDEST_ANSWER_DAYS)
         hours = {hour for key in self._known for hour in _hours_of(key, oldest, end)}
         if self._by_number:
@@ -103,7 +112,7 @@ class LabelledLog:
         hours |= set(hours_between(start, end))  # answers that carry their label
         self._joined = self._join(sorted(hours), hour_name(start))
         late = (end - _MATCHED_WITHIN).isoformat()
-        left = [at for key, (at, _) in self._known.items() if key not in self._matched]
+        left = [known.at for key, known in self._known.items() if key not in self._matched]
         self.n_unmatched = sum(at <= late for at in left)
         self.n_waiting = len(left) - self.n_unmatched
 
@@ -152,9 +161,9 @@ class LabelledLog:
         answers = Answers(outputs.reshape(-1, len(place)), decided)
         return Outcomes(answers, truth, len(mine) - len(known))
 
-    def _labels(self, start: datetime, end: datetime) -> dict[_Key, tuple[str, Any]]:
-        """Return {what a label is of: (when it came, label)}, the latest of each."""
-        found: dict[_Key, tuple[str, Any]] = {}
+    def _labels(self, start: datetime, end: datetime) -> dict[_Key, _Label]:
+        """Return {what a label is of: the latest one}."""
+        found: dict[_Key, _Label] = {}
         for hour in hours_between(start, end):
             for item in self._store.under(labels_prefix(self._project, hour)):
                 document = json.loads(self._store.get(item.key))
@@ -162,8 +171,8 @@ class LabelledLog:
                     kind = next(name for name in ID_KINDS if name in label)
                     unit = self._joined_id(kind, label[kind])
                     key, at = _Key(kind, unit, label.get(ID_COLUMN)), document["at"]
-                    if key not in found or found[key][0] <= at:
-                        found[key] = (at, label["label"])
+                    if key not in found or found[key].at <= at:
+                        found[key] = _Label(at, label["label"], label[kind])
         return found
 
     def _join(self, hours: list[str], first: str) -> list[tuple[KnownAnswer, Any]]:
@@ -195,7 +204,7 @@ class LabelledLog:
             if keys:
                 label = self._latest(keys)
             if label is not None:
-                about = record_number(self._project, unit) if answer.record_id else unit
+                about = record_number(answer.record_id) if answer.record_id else unit
                 yield about, of_request(answer), label
 
     def _labelled_rows(self, key: str) -> Iterator[tuple[Any, KnownAnswer, Any]]:
@@ -218,7 +227,7 @@ class LabelledLog:
     def _latest(self, keys: list[_Key]) -> Any:
         """Return the latest of the labels of one answer; all of them have found theirs."""
         self._matched.update(keys)
-        return max((self._known[key] for key in keys), key=lambda found: found[0])[1]
+        return max((self._known[key] for key in keys), key=lambda known: known.at).label
 
     def _joined_id(self, kind: str, found: str) -> str:
         """Return an id as answers and labels are joined by it, hashed or not."""

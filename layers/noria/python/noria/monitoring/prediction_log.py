@@ -11,7 +11,7 @@ import numpy as np
 
 from noria.data.versions import decode_rows
 from noria.monitoring.baseline import read_baseline
-from noria.monitoring.filed_rows import FiledJob, FiledRows, record_number
+from noria.monitoring.filed_rows import FiledJob, FiledRows, numbers_of
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import ArtifactStore, SearchableStore
@@ -119,38 +119,33 @@ def read_outputs(
     for hour in reversed([*hours_between(start, end)]):
         if n_found >= most:
             break
-        answers = _answers_of(store, project, hour)
-        asked = [answer.outputs for answer in answers if answer.model_version == model_version]
-        filed = _rows_of(store, project, hour)
-        of_files = [
-            rows.outputs
-            for rows in filed
-            if rows.job.model_version == model_version
-            and rows.job.is_evidence
-            and not rows.job.is_corrected  # shares were estimated of them already
-        ]
-        found += [np.array(asked), *of_files] if asked else of_files
-        n_found += len(asked) + sum(map(len, of_files))
+        for item in store.under(answers_prefix(project, hour)):
+            outputs = (
+                _outputs_of_rows(FiledRows.from_bytes(store.get(item.key)), model_version)
+                if is_filed_rows(item.key)
+                else _outputs_of_requests(answers_at(store, item.key), model_version)
+            )
+            if len(outputs):
+                found.append(outputs)
+                n_found += len(outputs)
     return np.concatenate(found) if found else np.zeros((0, 0))
 
 
-def _answers_of(store: SearchableStore, project: str, hour: str) -> Iterator[FiledAnswer]:
-    for item in store.under(answers_prefix(project, hour)):
-        if not is_filed_rows(item.key):
-            yield from answers_at(store, item.key)
+def _outputs_of_requests(answers: Iterator[FiledAnswer], model_version: str) -> Any:
+    return np.array([a.outputs for a in answers if a.model_version == model_version])
+
+
+def _outputs_of_rows(rows: FiledRows, model_version: str) -> Any:
+    """Return outputs that are evidence; of corrected ones shares were estimated already."""
+    job = rows.job
+    counts = job.model_version == model_version and job.is_evidence and not job.is_corrected
+    return rows.outputs if counts else ()
 
 
 def answers_at(store: SearchableStore, key: str) -> Iterator[FiledAnswer]:
     """Yield the answers to requests that lie in one object."""
     for row in decode_rows(store.get(key)):
         yield FiledAnswer(**{**row, "outputs": tuple(row["outputs"])})
-
-
-def _rows_of(store: SearchableStore, project: str, hour: str) -> Iterator[FiledRows]:
-    """Yield the answers to the rows of files, a part of a file at a time."""
-    for item in store.under(answers_prefix(project, hour)):
-        if is_filed_rows(item.key):
-            yield FiledRows.from_bytes(store.get(item.key))
 
 
 @dataclass(frozen=True)
@@ -175,14 +170,14 @@ def answers_to(
     store: SearchableStore, project: str, record_id: str, start: datetime, end: datetime
 ) -> list[KnownAnswer]:
     """Return what was said of a record in whole hours that touch [start, end), oldest first."""
-    number, unit = record_number(project, record_id), joined_record_id(project, record_id)
+    numbers, unit = numbers_of(project, record_id), joined_record_id(project, record_id)
     hours, found = set(hours_between(start, end)), list[KnownAnswer]()
     for item in store.under(answers_root(project)):
         if hour_of_answers(item.key) not in hours:
             continue
         if is_filed_rows(item.key):
             rows = FiledRows.from_bytes(store.get(item.key))
-            found += of_file(rows, rows.named(number))
+            found += of_file(rows, rows.named(numbers))
             continue
         for answer in answers_at(store, item.key):
             if answer.record_id and joined_record_id(project, answer.record_id) == unit:

@@ -92,7 +92,14 @@ def score_part(
         body = gzip.compress(canonical_json(profile), mtime=0)
         artifacts.put(part_key(project, job_id, "profile", number), body)
     if plan.is_filed:
-        filed = filed_rows(plan, model.predictor.classes, ids, records, answers)
+        filed = filed_rows(
+            plan,
+            model.predictor.classes,
+            ids,
+            records,
+            answers,
+            are_private="record_id" in model.predictor.private,
+        )
         artifacts.put(part_key(project, job_id, "filed", number), filed.to_bytes())
     artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
     return ScorePartResult(counts.n_answered, counts.n_refused)

@@ -44,9 +44,13 @@ def joined_record_id(project: str, record_id: str) -> str:
     >>> joined_record_id("tickets", "INC-7") == joined_record_id("tickets", hashed) == hashed
     True
     """
+    return record_id if is_hashed(record_id) else hashed_record_id(project, record_id)
+
+
+def is_hashed(record_id: str) -> bool:
+    """Return whether a record id is a hash, as `hashed_record_id` makes them."""
     digits = record_id[1:]
-    is_hashed = record_id[:1] == "~" and len(digits) == 32 and set(digits) <= _HEX
-    return record_id if is_hashed else hashed_record_id(project, record_id)
+    return record_id[:1] == "~" and len(digits) == 32 and set(digits) <= _HEX
 
 
 def time_of(prediction_id: str) -> datetime | None:
