@@ -275,7 +275,7 @@ class Eraser:
         if summary in by_key:
             self._rewrite(summary, self._record.without_head_rows)
         # The input last: it tells which part it is.
-        for kind in ("answers", "filed", "refused", "joined", "input"):
+        for kind in ("answers", "filed", "shadow", "refused", "joined", "input"):
             key = part_key(self._spec.name, job, kind, number)
             if versions := by_key.get(key):
                 self._done.deleted.append(key)

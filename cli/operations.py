@@ -21,8 +21,10 @@ from cli.world import SimulationSettings
 from infra.config import LOCAL_STAGE as LOCAL
 from noria.monitoring.prediction_log import answers_to
 from noria.records.approval import PendingApproval
-from noria.records.codec import from_bytes
+from noria.records.codec import decode, from_bytes
 from noria.records.labels import LabelsReport
+from noria.records.probation import Probation
+from noria.reporting.words import probation_text
 from noria.storage.keys import (
     APPROVAL,
     CURRENT,
@@ -118,6 +120,9 @@ def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -
             current = json.loads(target.artifacts.get(monitoring_key(project, CURRENT)))
             body["jobs"] = current["performance"]["jobs"]
         show(as_json, body, lambda: table(title, columns, rows))
+        if body["probation"] and not as_json:
+            found = decode(Probation, body["probation"])
+            console.print(f"probation: {probation_text(found)}", markup=False)
         if body["jobs"] and not as_json:
             console.print(_jobs_table(body["jobs"], body["primary_metric"]))
 

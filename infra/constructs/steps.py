@@ -99,6 +99,7 @@ STEPS: dict[str, Step] = {
         ("dynamodb:GetItem",),
         is_heavy=True,
     ),
+    "end_probation": Step(("models/*",), (), _MOVES_ALIASES),
     "decide_retraining": Step(
         (
             "monitoring/*",

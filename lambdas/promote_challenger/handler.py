@@ -14,5 +14,9 @@ def lambda_handler(request: PromoteChallengerRequest) -> PromoteChallengerResult
     """Run the step on the data bucket and the alias table."""
     services = bootstrap()
     return promote_challenger(
-        request, artifacts=services.artifacts, aliases=services.aliases, clock=services.clock
+        request,
+        spec=services.spec(request.project),
+        artifacts=services.artifacts,
+        aliases=services.aliases,
+        clock=services.clock,
     )

@@ -24,6 +24,7 @@ from noria.spec.loader import parse_spec
 from noria.spec.model import ProjectSpec
 from noria.spec.operations import RolloutStep
 from noria.steps.advance_rollout import AdvanceRolloutRequest, advance_rollout
+from noria.steps.end_probation import EndProbationRequest, end_probation
 from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
 from noria.steps.revert_rollout import RevertRolloutRequest, revert_rollout
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
@@ -89,7 +90,9 @@ class _Schedule:
         self.depth = 0
         self.actors: list[Actor] = []
         for number in range(rng.choice([2, 3, 4])):
-            kind = rng.choice([self._training, self._rollout, self._rollout, self._person])
+            kind = rng.choice(
+                [self._training, self._rollout, self._rollout, self._person, self._check]
+            )
             # Each run has its version; people may take any.
             version = rng.choice(_VERSIONS) if kind == self._person else _VERSIONS[number + 1]
             self.actors.append(kind(f"actor{number}", version))
@@ -100,7 +103,8 @@ class _Schedule:
         while self.actors or self.late:
             self.step()
         record = self.aliases.read("p")
-        assert record.challenger is None, f"{record.challenger} is watched by nobody: {record}"
+        is_watched = record.challenger in (None, record.previous_champion)  # on probation
+        assert is_watched, f"{record.challenger} is watched by nobody: {record}"
 
     def step(self) -> None:
         """Let one actor do its next task, or a task that was given up commit."""
@@ -150,7 +154,9 @@ class _Schedule:
 
     def _promote(self, run_id: str, version: str, revision: int) -> Any:
         request = PromoteChallengerRequest("p", run_id, version, revision, "better")
-        return promote_challenger(request, artifacts=_STORE, aliases=self.ports, clock=_CLOCK)
+        return promote_challenger(
+            request, spec=_SPEC, artifacts=_STORE, aliases=self.ports, clock=_CLOCK
+        )
 
     def _training(self, run_id: str, version: str) -> Actor:
         """A run without a rollout: evaluate, then promote."""
@@ -226,6 +232,27 @@ class _Schedule:
             return
         self.tally.ends["person promoted"] += 1
 
+    def _check(self, check_id: str, _: str) -> Actor:
+        """`monitoring.asl.json`: the champion turns out to be worse than the one before."""
+        yield
+        version = str(self.aliases.read("p").champion)
+        yield
+        request = EndProbationRequest("p", check_id, version, "because")
+        do = partial(end_probation, request, artifacts=_STORE, aliases=self.ports, clock=_CLOCK)
+        try:
+            ended = self.task(do, retried=(AliasConflictError,))
+        except (AliasConflictError, StoreUnavailableError, _DiedError):
+            self.tally.ends["check failed"] += 1
+            return
+        changes = [
+            e
+            for e in self.aliases.history("p", limit=100)
+            if e.promotion_id == f"probation-{version}"
+        ]
+        assert len(changes) == ended.was_taken_back, f"told {ended}, written {changes}"
+        assert all(entry.replaced == version for entry in changes)
+        self.tally.ends["check took back" if changes else "check left"] += 1
+
     def _told_promoted(self, version: str, revision: int) -> None:
         entry = next(e for e in self.aliases.history("p", limit=100) if e.revision == revision)
         assert entry.model_version == version, f"told of {version}, written was {entry}"
@@ -290,7 +317,7 @@ def _store() -> MemoryArtifacts:
 
 def _spec() -> ProjectSpec:
     spec = parse_spec(SPEC, source="p.toml")
-    rollout = spec.rollout.model_copy(update={"steps": _STEPS})
+    rollout = spec.rollout.model_copy(update={"steps": _STEPS, "probation_hours": 24.0})
     return spec.model_copy(update={"rollout": rollout})
 
 

@@ -148,7 +148,13 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
         if is_write and "/models/" in json.dumps(statement["Resource"]):
             owners["models"].add(name.lower())
     wanted = {
-        "aliases": ("promotechallenger", "advancerollout", "revertrollout", "operate"),
+        "aliases": (
+            "promotechallenger",
+            "advancerollout",
+            "revertrollout",
+            "endprobation",
+            "operate",
+        ),
         "claims": ("raisealert", "notify"),
         "state": ("checkdrift", "checkbatch", "requestapproval"),
         "models": ("registermodelversion",),

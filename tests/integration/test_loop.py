@@ -237,6 +237,66 @@ def test_a_good_challenger_passes_every_step_and_is_promoted_once_it_is_approved
     assert (late.status, late.body["title"]) == (409, "No rollout waits for an approval")
 
 
+def _reversed(files):
+    """It ranks customers the other way round."""
+    document, arrays = unpack(files)
+    for name in ("coefficients", "intercepts"):
+        arrays[name] = type(arrays[name])("d", [-value for value in arrays[name]])
+    kept = {name: part for name, part in arrays.items() if not name.startswith("$")}
+    files |= pack(document, kept)
+
+
+def test_a_new_champion_that_is_worse_in_life_is_taken_back_and_told_once(target, champion):
+    """It had passed the gate; the one before answers the same requests, and labels compare both."""
+    record = target.aliases.read(PROJECT)
+    before, bad = record.champion, _register(target, record.champion, "worse", damage=_reversed)
+    now = datetime.now(UTC)
+    promotion = Promotion(
+        PROJECT, f"training-{bad}", bad, record.revision, "training", "r", "t", now.isoformat()
+    )
+    until = (now + timedelta(hours=72)).isoformat()
+    revision = target.aliases.apply(promotion).revision
+    target.aliases.apply(
+        RolloutChange(PROJECT, f"probation-of-{bad}", before, revision, "shadow", 1.0, "r", "t",
+                      now.isoformat(), until)
+    )  # fmt: skip
+    _eventually(lambda: _ask(target, 1).body["results"][0]["model_version"] == bad)
+    results = _ask(target, 100).body["results"]
+    ids = [result["prediction_id"] for result in results]
+    shares = [result["probabilities"]["yes"] for result in results]
+    middle = sorted(shares)[len(shares) // 2]
+    # What the champion before says is the truth: it ranks as the bad one does, the other way.
+    labels = [
+        {"prediction_id": key, "label": "yes" if share < middle else "no"}
+        for key, share in zip(ids, shares, strict=True)
+    ]
+    assert target.call("POST", f"/projects/{PROJECT}/feedback", {"labels": labels}).status == 200
+
+    def filed():
+        rows = [
+            row
+            for found in target.artifacts.under(f"answers/{PROJECT}/")
+            if found.key.endswith(".gz")
+            for row in decode_rows(target.artifacts.get(found.key))
+        ]
+        return {r["prediction_id"] for r in rows if r["model_version"] == before} >= set(ids)
+
+    _eventually(filed)
+    states = []
+    for number in range(2):
+        name = f"p{number}-{ids[0][:8]}"
+        end = follow_execution(
+            target, "MonitoringStateMachine", name, {"project": PROJECT, "may_retrain": False},
+            lambda state, *_: states.append(state),
+        )  # fmt: skip
+        assert end.status == "SUCCEEDED", end.output
+    assert target.aliases.read(PROJECT).champion == before
+    assert target.aliases.history(PROJECT)[0].promotion_id == f"probation-{bad}"
+    assert states.count("AnnounceTakenBack") == 1
+    probation = target.call("GET", f"/projects/{PROJECT}/monitoring/performance").body["probation"]
+    assert probation is None  # of the one that serves again
+
+
 def test_what_a_stream_had_not_taken_is_handed_over_from_the_queue(target, champion):
     """Once it takes records again; every line arrives."""
     queues = target.client("sqs").list_queues()["QueueUrls"]

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from noria.columnar.models import BatchModels
 from noria.monitoring.reference import OutOfFoldFacts, build_reference
-from noria.records.alias import Promotion
+from noria.records.alias import Promotion, RolloutChange
 from noria.records.batch import BatchCheck, BatchOutcome
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.dataset import DatasetManifest
@@ -103,6 +103,16 @@ class Jobs:
         revision = self.aliases.read("p").revision
         at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
         self.aliases.apply(Promotion("p", version, version, revision, "manual", "t", "t", at))
+
+    def put_on_probation(self, bundle: Mapping[str, bytes]) -> None:
+        """Make a version v2 champion, beside which v1 answers unseen."""
+        self.promote("v2", bundle)
+        revision, at = self.aliases.read("p").revision, self.clock.now()
+        until = (at + timedelta(days=2)).isoformat()
+        change = RolloutChange(
+            "p", "probation", "v1", revision, "shadow", 1.0, "r", "t", at.isoformat(), until
+        )
+        self.aliases.apply(change)
 
     def plan(
         self,

@@ -97,7 +97,7 @@ def run_training(
         name, run_id, model_version, evaluation.alias_revision, decision.summary
     )
     try:
-        promote_challenger(request, artifacts=artifacts, aliases=aliases, clock=clock)
+        promote_challenger(request, spec=spec, artifacts=artifacts, aliases=aliases, clock=clock)
     except AliasConflictError as error:
         return Run("ChampionKept", error.message, model_version, chosen)
     return Run("ChallengerPromoted", decision.summary, model_version, chosen)

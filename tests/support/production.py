@@ -191,15 +191,19 @@ class Production:
         answer: str | None = None,
         failed: bool = False,
         latency_ms: float = 2.0,
+        ids: Sequence[str] | None = None,
     ) -> list[str]:
-        """Write a chunk of the log, profile it, and return the prediction ids."""
+        """Write a chunk of the log, profile it, and return the prediction ids.
+
+        `ids` are those of requests that another version has answered already.
+        """
         records = []
-        for row in rows:
+        for number, row in enumerate(rows):
             share = probability(row)
             said = answer or ("yes" if share > 0.5 else "no")
             shares = {"no": 1.0 - share, "yes": share}
             record = PredictionRecord(
-                new_prediction_id(at),
+                ids[number] if ids else new_prediction_id(at),
                 version,
                 at.isoformat(),
                 answer=None if failed else Answer(said, max(shares.values()), shares),
@@ -240,7 +244,10 @@ class Production:
             outputs=answers.outputs,
             decided=np.asarray(answers.decided),
         )
-        self.store.put(filed_rows_key("loans", hour_name(at), job_id, 0), filed.to_bytes())
+        key = filed_rows_key(
+            "loans", hour_name(at), job_id, 0, is_shadow=flags.get("is_shadow", False)
+        )
+        self.store.put(key, filed.to_bytes())
 
     def label(
         self,

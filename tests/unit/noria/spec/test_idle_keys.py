@@ -67,6 +67,8 @@ def _with(text, line):
         ),
         (QUICK_TICKETS + UNWATCHED, 'batch.on_drift = "hold"', None),
         (QUICK_TICKETS + UNWATCHED, "batch.windows_in_a_row = 2", None),
+        (QUICK_TICKETS, "rollout.probation_risk = 0.05", "rollout.probation_hours = 24"),
+        (QUICK_TICKETS + OFF, "rollout.probation_hours = 24", None),
         (QUICK_TICKETS, "retraining.max_age_days = 3", 'retraining.on = ["age"]'),
         (QUICK_TICKETS, "retraining.min_new_rows = 3", 'retraining.on = ["new_rows"]'),
     ],

@@ -63,7 +63,7 @@ def _rolled_out(p):
                 revision = advance(q, step, revision).revision
         promote_challenger(
             PromoteChallengerRequest("loans", "run", "v2", revision if done < 3 else 3, "r"),
-            artifacts=q.store, aliases=q.aliases, clock=FixedClock(AT),
+            spec=q.spec, artifacts=q.store, aliases=q.aliases, clock=FixedClock(AT),
         )  # fmt: skip
         return True
 

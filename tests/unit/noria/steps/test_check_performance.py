@@ -1,5 +1,6 @@
 """Quality of the champion, with and without labels."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from noria.evaluation.metrics import measure
 from noria.records.codec import from_bytes
 from noria.records.performance import JobPerformance, PerformanceReport
+from noria.spec.operations import GateSection
 from tests.support.checks import decided, new_file, whole_check
 from tests.support.production import START, Production, answers_of, loan_rows
 from tests.support.trained import tiny_bundle
@@ -75,6 +77,28 @@ def test_decisions_are_judged_beside_a_ranking_that_holds(answer, verdict):
     assert not report.realised["roc_auc"].is_degraded
     assert report.worst == (None if answer is None else "f1_macro")
     assert report.realised["f1_macro"].confidence == pytest.approx(1 - 0.05 / 3)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "broken"), [(0.9, None, None), (0.9, "no", 0.7), (0.6, "no", None)]
+)
+def test_a_champion_that_keeps_its_bound_no_longer_is_degraded(reference, answer, broken):
+    """Surely below it, after test rows on which it was not: however much of a drop is allowed."""
+    bounds = (GateSection(metric="accuracy", min=0.7),)
+    p = Production(monitoring={"bounds": bounds, "max_drop": 0.6, "watch": ("accuracy",)})
+    p.reference = replace(p.reference, tested={**p.reference.tested, "accuracy": reference})
+    p.add_version("v2")
+    p.promote("v2", at=START)
+    rows, at = loan_rows(600, seed=78), START + timedelta(hours=1)
+    ids = p.log(rows, START + timedelta(minutes=5), answer=answer, version="v2")
+    p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5)], at)
+    new_file(p)
+    _, performance, decision = decided(p, at + timedelta(minutes=30))
+    found = _report(p, performance).realised["accuracy"]
+    assert (found.is_degraded, found.broken_bound) == (broken is not None, broken)
+    if broken:
+        assert "performance" in decision.codes
+        assert "beyond its bound 0.7" in decision.summary
 
 
 def test_probabilities_that_are_no_longer_true_degrade_the_model():

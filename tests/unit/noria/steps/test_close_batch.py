@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from noria.monitoring.filed_rows import FiledRows, numbers_of, private_numbers
 from noria.records.batch import BatchCheck, WholeDecision
 from noria.spec.model import BusinessValueSection
 from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
+from tests.support.fakes import FixedClock
 from tests.support.jobs import Jobs, csv_file
 from tests.support.trained import COLUMN, tiny_bundle
 
@@ -499,6 +501,49 @@ def test_a_file_decided_as_a_whole_is_filed_as_its_results_say():
             for row in jobs.answers(closed)
         }
         assert len(_said(jobs)) == 500
+
+
+def _by_version(jobs):
+    found = {}
+    for rows in _filed(jobs):
+        said = found.setdefault((rows.job.model_version, rows.job.is_shadow), {})
+        said |= dict(zip(rows.lines.tolist(), rows.outputs[:, 0].tolist(), strict=True))
+    return found
+
+
+def test_beside_a_champion_on_probation_the_one_before_answers_and_is_not_published():
+    """Labels compare both, row by row; the results and their counts are the champion's."""
+    jobs = Jobs()
+    jobs.put_on_probation(tiny_bundle({"coefficients": [3.0], "intercepts": [1.0]}))
+    closed = jobs.run(csv_file(250))
+    found = _by_version(jobs)
+    assert set(found) == {("v2", False), ("v1", True)}
+    assert found["v2", False][3] == 4.0
+    assert found["v1", True][3] == 3.0
+    assert len(found["v1", True]) == len(found["v2", False]) == 250
+    assert float(jobs.answers(closed)[1]["prediction"]) == 4.0
+    assert jobs.outcome().model_version == "v2"
+
+
+def test_a_champion_before_that_cannot_be_read_stops_no_batch():
+    """There is nothing to compare then."""
+    jobs = Jobs()
+    jobs.put_on_probation(tiny_bundle({"coefficients": [3.0], "intercepts": [1.0]}))
+    key = next(k for k in jobs.store.objects if k.startswith("models/p/v1/") and "bundle" in k)
+    jobs.store.objects[key] = b"broken"
+    assert jobs.run(csv_file(250)).outcome == "BatchCompleted"
+    assert set(_by_version(jobs)) == {("v2", False)}
+
+
+@pytest.mark.parametrize("why", ["over", "a try"])
+def test_without_a_probation_or_on_a_try_the_champion_before_is_not_asked(why):
+    """It would cost as much as the champion."""
+    jobs = Jobs()
+    jobs.put_on_probation(tiny_bundle())
+    if why == "over":
+        jobs.clock = FixedClock(jobs.clock.now() + timedelta(days=3))
+    jobs.run(csv_file(50), limit=None if why == "over" else 10)
+    assert not any("/shadow/" in key for key in jobs.store.objects)
 
 
 def test_what_is_held_back_is_filed_once_it_is_released():

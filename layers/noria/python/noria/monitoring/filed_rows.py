@@ -126,6 +126,7 @@ class FiledJob(NamedTuple):
     # Its rows say something of the champion: no try, no training rows, no file for the second time.
     is_evidence: bool = False
     is_corrected: bool = False  # its probabilities, for class shares that differ from training
+    is_shadow: bool = False  # by the champion before, beside one on probation; not published
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class FiledRows:
             out,
             allow_pickle=False,
             job=np.array(self.job[:4]),
-            flags=np.array([self.job.is_evidence, self.job.is_corrected]),
+            flags=np.array(self.job[4:]),
             id_columns=np.array(self.id_columns, dtype=np.str_),
             classes=np.array(self.classes, dtype=np.str_),
             numbers=self.numbers,

@@ -39,6 +39,14 @@ class _Label(NamedTuple):
     given_id: str  # hashed or not, as it came
 
 
+class LabelledPair(NamedTuple):
+    """What two model versions said of the same request, or of the same row of a file."""
+
+    champion: KnownAnswer
+    previous: KnownAnswer
+    label: Any
+
+
 class Outcomes(NamedTuple):
     """Labelled answers of one model version."""
 
@@ -120,7 +128,8 @@ class LabelledLog:
     def jobs(self) -> list[FiledJob]:
         """The batch jobs that labels are of, oldest first."""
         return sorted(
-            {a.job for a, _ in self._joined if a.job}, key=lambda job: (job.at, job.job_id)
+            {a.job for a, _ in self._joined.values() if a.job and not a.job.is_shadow},
+            key=lambda job: (job.at, job.job_id),
         )
 
     def of(
@@ -143,7 +152,7 @@ class LabelledLog:
         """
         mine = [
             (answer, label)
-            for answer, label in self._joined
+            for answer, label in self._joined.values()
             if answer.model_version == model_version
             and (since is None or (answer.at is not None and answer.at >= since))
             and _counts(answer, job)
@@ -161,6 +170,25 @@ class LabelledLog:
         answers = Answers(outputs.reshape(-1, len(place)), decided)
         return Outcomes(answers, truth, len(mine) - len(known))
 
+    def pairs(self, versions: tuple[str, str], since: datetime) -> list[LabelledPair]:
+        """Return the labelled rows that two versions answered, by the time of the answers.
+
+        Parameters
+        ----------
+        versions : (champion, champion before)
+        since : datetime
+            Only rows that were answered from then on.
+        """
+        champion, previous = versions
+        found = []
+        for (about, version), (answer, label) in self._joined.items():
+            other = self._joined.get((about, previous)) if version == champion else None
+            if other is None or not _is_same(answer, other[0]) or answer.time < since:
+                continue
+            if _counts(answer, None) and _is_readable(label, answer):
+                found.append(LabelledPair(answer, other[0], label))
+        return sorted(found, key=lambda pair: (pair.champion.time, pair.champion.line or 0))
+
     def _labels(self, start: datetime, end: datetime) -> dict[_Key, _Label]:
         """Return {what a label is of: the latest one}."""
         found: dict[_Key, _Label] = {}
@@ -175,7 +203,8 @@ class LabelledLog:
                         found[key] = _Label(at, label["label"], label[kind])
         return found
 
-    def _join(self, hours: list[str], first: str) -> list[tuple[KnownAnswer, Any]]:
+    def _join(self, hours: list[str], first: str) -> dict[tuple[Any, str], tuple[KnownAnswer, Any]]:
+        """Return {(what it is about, model version): (its latest answer, label)}."""
         joined: dict[tuple[Any, str], tuple[KnownAnswer, Any]] = {}
         for hour in hours:
             for item in self._store.under(answers_prefix(self._project, hour)):
@@ -188,7 +217,7 @@ class LabelledLog:
                     before = joined.get((unit, known.model_version))
                     if before is None or before[0].time <= known.time:
                         joined[unit, known.model_version] = (known, label)
-        return list(joined.values())
+        return joined
 
     def _labelled_requests(
         self, key: str, *, carries_labels: bool
@@ -238,6 +267,18 @@ def _counts(answer: KnownAnswer, job: FiledJob | None) -> bool:
     if job is not None:
         return answer.job == job
     return answer.job is None or answer.job.is_evidence
+
+
+def _is_same(one: KnownAnswer, other: KnownAnswer) -> bool:
+    """Return whether two answers are to the same request, or to the same row of the same file."""
+    if one.job is None or other.job is None:
+        return one.prediction_id is not None and one.prediction_id == other.prediction_id
+    return (one.job.job_id, one.line) == (other.job.job_id, other.line)
+
+
+def _is_readable(label: Any, answer: KnownAnswer) -> bool:
+    """Return whether a label is of the task: a value of a regression must be a number."""
+    return isinstance(answer.prediction, str) or _is_number(label)
 
 
 def _hours_of(key: _Key, oldest: datetime, end: datetime) -> list[str]:

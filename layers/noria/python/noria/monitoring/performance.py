@@ -100,9 +100,38 @@ def judged(found: Performance, max_drop: float, *, alarms: float = _ALARMS) -> P
     half = seems - at_least
     if found.n_reference:
         half *= sqrt(1.0 + found.n_rows / found.n_reference)
-    outside = (1.0 - found.confidence) / 2.0
-    half *= _NORMAL.inv_cdf(1.0 - outside * alarms / _ALARMS) / _NORMAL.inv_cdf(1.0 - outside)
+    half *= _widened(found, alarms)
     return replace(found, is_degraded=seems > max_drop and seems > half)
+
+
+def bounded(
+    found: Performance, least: float | None, most: float | None, *, alarms: float = _ALARMS
+) -> Performance:
+    """Return a performance as degraded where it kept an absolute bound once and surely does not.
+
+    Parameters
+    ----------
+    least, most : float or None
+        Inclusive. A bound that the model never kept says nothing of a change.
+    alarms : float
+        As `judged` takes it.
+    """
+    ratio = _widened(found, alarms)
+    high = found.value + ratio * (found.high - found.value)
+    low = found.value - ratio * (found.value - found.low)
+    for bound, is_broken in (
+        (least, least is not None and high < least <= found.reference),
+        (most, most is not None and low > most >= found.reference),
+    ):
+        if is_broken:
+            return replace(found, is_degraded=True, broken_bound=bound)
+    return found
+
+
+def _widened(found: Performance, alarms: float) -> float:
+    """Return how many times as wide the interval is under another share of chance."""
+    outside = (1.0 - found.confidence) / 2.0
+    return _NORMAL.inv_cdf(1.0 - outside * alarms / _ALARMS) / _NORMAL.inv_cdf(1.0 - outside)
 
 
 def realised(

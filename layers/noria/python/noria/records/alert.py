@@ -113,6 +113,11 @@ EVENTS: Mapping[str, Event] = {
         "the rollout was reverted",
         "The champion answers all requests. The reason says what the challenger did.",
     ),
+    "ChampionTakenBack": Event(
+        "error",
+        "the new champion was taken back",
+        "The champion before serves again. See what the labels say: noria performance {project}",
+    ),
     "ApprovalExpired": Event(
         "warning", "the approval has expired", "The champion stays: noria promote {project} VERSION"
     ),

@@ -47,6 +47,11 @@ class AliasRecord(NamedTuple):
             return False
         return self.rollout_until is None or now <= datetime.fromisoformat(self.rollout_until)
 
+    def is_on_probation(self, now: datetime) -> bool:
+        """Return whether the champion before answers beside the champion, shown to nobody."""
+        is_shadow = self.rollout_mode == "shadow" and self.challenger == self.previous_champion
+        return is_shadow and self.is_rolling_out(now)
+
 
 class Promotion(NamedTuple):
     """The request to make one model version champion; it ends any rollout."""

@@ -100,6 +100,8 @@ class BatchPlan:
     unmatched: Mapping[str, int] = field(default_factory=dict)  # rows without a match, by pattern
     form: ResultFormat | None = None  # of the results; None: an earlier version planned it
     is_filed: bool = False  # its answers can be found by record id
+    # The champion before, where the model is on probation: its answers are filed, not published.
+    shadow_version: str | None = None
 
 
 @dataclass(frozen=True)

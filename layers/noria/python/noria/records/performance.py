@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from noria.records.probation import Probation
+
 CALIBRATION = "calibration_error"  # the metric with a remedy of its own
 # "untrusted": an estimate without labels, of inputs that lie outside training.
 PerformanceVerdict = Literal["good", "degraded", "insufficient_data", "untrusted"]
@@ -23,6 +25,7 @@ class Performance:
     confidence: float = 0.95  # of the interval; of several that are judged, corrected
     is_degraded: bool = False
     n_reference: int = 0  # rows of the reference; 0: not known, it counts as exact
+    broken_bound: float | None = None  # of monitoring.bounds, that it surely keeps no longer
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class PerformanceReport:
     outside: tuple[str, ...] = ()  # columns with many values outside training
     jobs: tuple[JobPerformance, ...] = ()  # batches that labels are of, oldest first
     changed_jobs: tuple[str, ...] = ()  # those that labels have come for since the last check
+    probation: Probation | None = None  # of a new champion
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
         """Return each watched metric that is degraded, with the retraining trigger's name.

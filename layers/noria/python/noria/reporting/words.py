@@ -12,6 +12,7 @@ from noria.records.evaluation import (
     SliceComparison,
 )
 from noria.records.performance import Performance, PerformanceReport
+from noria.records.probation import Probation
 from noria.records.training import Selection
 
 _ENDS = {
@@ -137,12 +138,24 @@ def _quality(performance: PerformanceReport) -> str:
     return "too few labels came to measure quality"
 
 
+def probation_text(found: Probation) -> str:
+    """Return what labels say of a champion on probation, in one line."""
+    said = f"{found.n_pairs:,} labelled {found.counted}"
+    verdict = "is surely worse than" if found.is_worse else "is held against"
+    return (
+        f"champion {found.champion} {verdict} {found.previous}, which answered the same rows: "
+        f"mean difference of losses {found.mean_difference:+.4f} on {said} ({found.metric}), "
+        f"evidence {found.evidence:,.3g} of {found.needed:,.0f}"
+    )
+
+
 def performance_text(found: Performance) -> str:
     """Return a performance in one line: what it was, what it is, how sure that is."""
     how = "estimated without labels" if found.is_estimated else "measured on labels"
     return (
         f"{found.metric} {found.reference:.4f} → {found.value:.4f} "
         f"[{found.low:.4f}, {found.high:.4f}], {how}, n = {found.n_rows}"
+        + ("" if found.broken_bound is None else f", beyond its bound {found.broken_bound:g}")
     )
 
 

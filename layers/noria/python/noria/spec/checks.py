@@ -1,6 +1,6 @@
 """Whether a spec agrees with itself: columns, tasks, candidates and metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -18,10 +18,10 @@ from noria.spec.idle_keys import idle_keys
 from noria.spec.model import (
     TWO_CLASS_RULES,
     CandidateSection,
-    GateSection,
     ProjectSpec,
     SearchRange,
 )
+from noria.spec.operations import GateSection
 
 _MOST_OF_A_GRID = 500  # combinations, as trials of another search
 
@@ -248,22 +248,31 @@ def _metric_faults(spec: ProjectSpec) -> Iterator[str]:
     allowed = sorted(name for name, entry in METRICS.items() if task in entry.tasks)
     named = [("evaluation.primary_metric", evaluation.primary_metric)]
     named += [("evaluation.metrics", metric) for metric in evaluation.metrics]
-    named += [("promotion.gates", gate.metric) for gate in spec.promotion.gates]
+    gates = {"promotion.gates": spec.promotion.gates, "monitoring.bounds": spec.monitoring.bounds}
+    named += [(where, gate.metric) for where, found in gates.items() for gate in found]
     named += [("monitoring.watch", metric) for metric in spec.monitoring.watch]
     for where, metric in named:
         if metric not in allowed:
             yield f"{where}: unknown metric '{metric}' for {task}; allowed: {allowed}"
-    for index, gate in enumerate(spec.promotion.gates):
-        if gate.metric in allowed:
-            yield from _gate_faults(f"promotion.gates.{index}", gate, METRICS[gate.metric])
+    for where, found in gates.items():
+        yield from _bound_faults(where, found, allowed)
     if evaluation.primary_metric in allowed:
         yield from _margin_faults(spec, METRICS[evaluation.primary_metric])
-    for metric in {evaluation.primary_metric, *(g.metric for g in spec.promotion.gates)}:
+    decisive = (gate.metric for found in gates.values() for gate in found)
+    for metric in {evaluation.primary_metric, *decisive}:
         if metric not in evaluation.metrics:
             yield f"evaluation.metrics: must list '{metric}', which decides"
     for index, feature in enumerate(spec.features):
         if isinstance(feature, TextFeature) and feature.compatible and feature.clean == ():
             yield f"features.{index}: compatible = true needs cleaning steps"
+
+
+def _bound_faults(
+    where: str, gates: Sequence[GateSection], allowed: Sequence[str]
+) -> Iterator[str]:
+    for index, gate in enumerate(gates):
+        if gate.metric in allowed:
+            yield from _gate_faults(f"{where}.{index}", gate, METRICS[gate.metric])
 
 
 def _gate_faults(where: str, gate: GateSection, entry: MetricEntry) -> Iterator[str]:

@@ -54,6 +54,18 @@ NEEDS = (
         "a candidate with a space",
         lambda s: s.search.kind == "none" or any(c.space for c in s.candidates),
     ),
+    Need(
+        "rollout",
+        ("probation_risk",),
+        "probation_hours above 0",
+        lambda s: s.rollout.probation_hours > 0.0,
+    ),
+    Need(
+        "rollout",
+        ("probation_hours",),
+        "monitoring.enabled: checks hold the new champion against the one before",
+        lambda s: s.monitoring.enabled,
+    ),
     Need("dataset", ("max_levels",), "dataset.infer", lambda s: s.dataset.infer),
     Need(
         "monitoring",

@@ -12,6 +12,7 @@ from noria.spec.features import Derivation, Feature, derived_from
 from noria.spec.operations import (
     AlertsSection,
     BatchSection,
+    GateSection,
     MonitoringSection,
     RetrainingSection,
     RolloutSection,
@@ -290,20 +291,6 @@ class EvaluationSection(Section):
     confidence: Fraction = 0.95
     min_test_rows: int = Field(default=30, ge=10)
     slices: tuple[str, ...] = ()  # category columns whose levels are reported on their own
-
-
-class GateSection(Section):
-    """An absolute bound a challenger must meet on the test rows, inclusive."""
-
-    metric: str
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _has_a_bound(self) -> "GateSection":
-        if self.min is None and self.max is None:
-            raise ValueError("a gate needs min, max or both")
-        return self
 
 
 class PromotionSection(Section):

@@ -17,6 +17,20 @@ _SCHEDULE = rf"^(rate\(({_RATE})\)|cron\({_CRON}\))$"
 _CONFIDENCE_STEP = 0.005  # of the bins in `noria.monitoring.reference`
 
 
+class GateSection(Section):
+    """An absolute bound on a metric, inclusive: of a challenger on the test rows, or in life."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> "GateSection":
+        if self.min is None and self.max is None:
+            raise ValueError("a gate needs min, max or both")
+        return self
+
+
 class ThresholdsSection(Section):
     """Where the rules that `monitoring.rules` names break: table `[monitoring.thresholds]`.
 
@@ -73,6 +87,9 @@ class MonitoringSection(Section):
     # Metrics that are judged on labels. Default: the primary one, the one that decisions are
     # judged by, and the calibration error; of a regression rmse and mae.
     watch: tuple[str, ...] = ()
+    # Absolute bounds on metrics of labels: a champion that kept one on its test rows, and surely
+    # keeps it no longer, is degraded, however little it has dropped.
+    bounds: tuple[GateSection, ...] = ()
     # Of the values of a column that lie outside training: above it, estimates are not trusted.
     max_outside_fraction: Fraction = 0.1
 
@@ -176,6 +193,10 @@ class RolloutSection(Section):
     max_latency_ms: float = Field(default=100.0, gt=0.0)  # below it no ratio matters
     approval: Literal["none", "required"] = "none"
     approval_hours: float = Field(default=24.0, gt=0.0, le=720.0)
+    # After a promotion by evidence the champion before answers beside the new one, shown to nobody.
+    # Where labels say that the new one is surely worse, the one before serves again. 0: none.
+    probation_hours: float = Field(default=0.0, ge=0.0, le=720.0)
+    probation_risk: Fraction = 0.01  # of taking back a champion that is no worse, in one probation
 
 
 class AlertsSection(Section):

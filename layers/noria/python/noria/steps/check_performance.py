@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import isfinite
+from math import ceil, isfinite
 
 from scipy.special import chdtrc
 
@@ -16,6 +16,7 @@ from noria.inference.loading import load_model_version
 from noria.monitoring.labelled_log import LabelledLog, Outcomes
 from noria.monitoring.performance import (
     ShiftedAnswers,
+    bounded,
     drop,
     estimated,
     judged,
@@ -24,9 +25,11 @@ from noria.monitoring.performance import (
     realised,
 )
 from noria.monitoring.prediction_log import read_outputs, read_reference, read_window
+from noria.monitoring.probation import judged_probation, probation_window
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import Clock, ModelAliases, SearchableStore
+from noria.records.alias import AliasRecord
 from noria.records.codec import from_bytes, to_bytes
 from noria.records.performance import (
     ClassShares,
@@ -35,6 +38,8 @@ from noria.records.performance import (
     PerformanceReport,
     PerformanceVerdict,
 )
+from noria.records.probation import Probation
+from noria.reporting.words import probation_text
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import PERFORMANCE, batch_key, check_key
 
@@ -62,6 +67,7 @@ class CheckPerformanceResult:
     estimated_verdict: PerformanceVerdict  # without
     n_labels: int
     performance_key: str
+    worse_than_before: str | None = None  # why the champion is to be taken back; None: it is not
 
 
 def check_performance(
@@ -75,8 +81,9 @@ def check_performance(
     """Measure the champion on the labels of the last hours, and estimate it without.
 
     Reads labels, the answers they belong to and the profiles of the log; writes the check's
-    `performance.json`, and one beside each batch that labels are of. Rows without a label are left out: neither right nor wrong. Fewer labels
-    than `monitoring.min_labels` are "insufficient_data", never "good".
+    `performance.json`, and one beside each batch that labels are of. Rows without a label are left
+    out: neither right nor wrong. Fewer labels than `monitoring.min_labels` are
+    "insufficient_data", never "good". A champion on probation is held against the one before.
     """
     record = aliases.read(spec.name)
     champion = record.require_champion()
@@ -97,6 +104,7 @@ def check_performance(
     shifted = _shifted(spec, store, (champion, window.n_rows), outputs, shares)
     guessed, outside = _guessed(spec, reference, window, shifted)
     jobs, changed_jobs = _measured_jobs(spec, store, log)
+    probation = _probation(spec, store, record, reference, at)
     report = PerformanceReport(
         project=spec.name,
         model_version=champion,
@@ -108,10 +116,7 @@ def check_performance(
         n_recent_labels=newest.n,
         is_surely_good=newest.n >= monitoring.min_labels
         and _is_surely_good(spec, measured, recent),
-        has_collapsed=any(
-            part.is_degraded and drop(part)[0] >= _COLLAPSE * monitoring.max_drop
-            for part in (*measured.values(), *recent.values())
-        ),
+        has_collapsed=_has_collapsed(spec, measured, recent),
         class_shares=None if shares is None else _class_shares(reference, shares),
         n_unmatched_labels=log.n_unmatched,
         n_waiting_labels=log.n_waiting,
@@ -124,16 +129,38 @@ def check_performance(
         outside=tuple(outside),
         jobs=jobs,
         changed_jobs=changed_jobs,
+        probation=probation,
     )
     key = check_key(spec.name, request.check_id, PERFORMANCE)
     store.put(key, to_bytes(report))
-    return CheckPerformanceResult(report.verdict, report.estimated_verdict, outcomes.n, key)
+    worse = probation_text(probation) if probation and probation.is_worse else None
+    return CheckPerformanceResult(report.verdict, report.estimated_verdict, outcomes.n, key, worse)
 
 
 def _labelled(spec: ProjectSpec, store: SearchableStore, at: datetime) -> LabelledLog:
     monitoring = spec.monitoring
     window = (at - timedelta(hours=monitoring.label_hours), at)
     return LabelledLog(store, spec.name, window, record_id_days=monitoring.record_id_days)
+
+
+def _probation(
+    spec: ProjectSpec,
+    store: SearchableStore,
+    record: AliasRecord,
+    reference: Reference,
+    at: datetime,
+) -> Probation | None:
+    """Hold a champion on probation against the one before, also while labels still come in."""
+    window = probation_window(spec, record)
+    if window is None or at > window[1] + timedelta(hours=spec.monitoring.label_hours):
+        return None
+    try:
+        previous = read_reference(store, spec.name, str(record.previous_champion))
+    except (ModelError, RegistryError):
+        return None  # what cannot be read cannot serve again either
+    n_days = ceil((at - window[0]) / timedelta(days=1))
+    log = LabelledLog(store, spec.name, (window[0], at), record_id_days=n_days)
+    return judged_probation(spec, record, log, (reference, previous), window)
 
 
 def _measured(
@@ -156,7 +183,12 @@ def _measured(
         )
         for name in names
     }
-    return _judged(spec, measured)
+    measured = _judged(spec, measured)
+    for gate in spec.monitoring.bounds:
+        if gate.metric in measured:
+            found = bounded(measured[gate.metric], gate.min, gate.max, alarms=_ALARMS)
+            measured[gate.metric] = found
+    return measured
 
 
 def _measured_jobs(
@@ -284,6 +316,14 @@ def _is_surely_good(
         return False
     watched = [part for name, part in measured.items() if name in watched_metrics(spec)]
     return all(largest_drop(part) <= spec.monitoring.max_drop for part in watched)
+
+
+def _has_collapsed(
+    spec: ProjectSpec, measured: Mapping[str, Performance], recent: Mapping[str, Performance]
+) -> bool:
+    """Return whether a watched metric has dropped by far more than is allowed."""
+    parts = [part for found in (measured, recent) for part in found.values() if part.is_degraded]
+    return any(drop(part)[0] >= _COLLAPSE * spec.monitoring.max_drop for part in parts)
 
 
 def _worst(found: Mapping[str, Performance]) -> str | None:

@@ -3,6 +3,7 @@
 import gzip
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
@@ -338,6 +339,14 @@ class _Closing:
         rows = rows if table is None else as_decided(rows, table)
         job = rows.job._replace(is_evidence=self._is_evidence(), is_corrected=is_corrected)
         self._store.put(filed_key(self._plan, number), replace(rows, job=job).to_bytes())
+        if self._plan.shadow_version:
+            self._file_shadow(number)
+
+    def _file_shadow(self, number: int) -> None:
+        """File what the champion before said of a part, as evidence of the probation alone."""
+        key = part_key(self._spec.name, self._plan.job_id, "shadow", number)
+        with suppress(KeyError):  # it could not be read
+            self._store.put(filed_key(self._plan, number, is_shadow=True), self._store.get(key))
 
     def _is_evidence(self) -> bool:
         """Return whether the rows' profile is in the log, filed now or when they were held back."""

@@ -93,9 +93,11 @@ def plan_batch(
         limit=requested[1].limit if requested else None,
     )
     try:
-        champion = aliases.read(spec.name).require_champion()
+        record = aliases.read(spec.name)
         named = requested[1].tables if requested else ()
-        plan = _Planning(spec, store, plan, named).run(champion)
+        plan = _Planning(spec, store, plan, named).run(record.require_champion())
+        if plan.is_filed and record.is_on_probation(clock.now()):
+            plan = replace(plan, shadow_version=record.challenger)
     except (DatasetSchemaError, NoChampionError) as error:
         plan = replace(plan, reasons=(error.message,))
     # A slower attempt of this execution may have been first, and its parts be scored already.

@@ -1,11 +1,14 @@
 """Make the challenger the champion, in one transaction, unless the alias moved meanwhile."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from noria.errors import AliasConflictError
 from noria.inference.loading import verified_manifest
 from noria.ports import ArtifactStore, Clock, ModelAliases
-from noria.records.alias import Promotion
+from noria.records.alias import AliasRecord, Promotion, RolloutChange
+from noria.spec.model import ProjectSpec
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,12 @@ class PromoteChallengerResult:
 def promote_challenger(
     request: PromoteChallengerRequest,
     *,
+    spec: ProjectSpec,
     artifacts: ArtifactStore,
     aliases: ModelAliases,
     clock: Clock,
 ) -> PromoteChallengerResult:
-    """Move the champion alias to a version whose files are all intact.
+    """Move the champion alias to a version whose files are all intact, and begin its probation.
 
     The promotion id is the version's, so a retried step promotes once.
 
@@ -67,8 +71,29 @@ def promote_challenger(
             project=request.project,
             champion=record.champion,
         )
+    if spec.rollout.probation_hours and record.previous_champion:
+        with suppress(AliasConflictError):  # it serves; who has moved the alias since decides
+            record = aliases.apply(_probation(spec, record, request.run_id))
     return PromoteChallengerResult(
         champion=request.model_version,
         replaced=record.previous_champion,
         revision=record.revision,
+    )
+
+
+def _probation(spec: ProjectSpec, record: AliasRecord, actor: str) -> RolloutChange:
+    """Return what lets the champion before answer beside the new one, shown to nobody."""
+    start = datetime.fromisoformat(str(record.promoted_at))
+    return RolloutChange(
+        project=record.project,
+        promotion_id=f"probation-of-{record.champion}",
+        model_version=str(record.previous_champion),
+        expected_revision=record.revision,
+        mode="shadow",
+        fraction=1.0,
+        reason=f"probation of {record.champion}: the champion before answers beside it, unseen",
+        actor=actor,
+        at=start.isoformat(),
+        until=(start + timedelta(hours=spec.rollout.probation_hours)).isoformat(),
+        manifest=record.previous_manifest,
     )

@@ -1,6 +1,7 @@
 """Score one part of a batch; the same part again gives the same bytes."""
 
 import gzip
+from contextlib import suppress
 from dataclasses import dataclass
 
 from noria.batch.filed import filed_rows
@@ -16,8 +17,9 @@ from noria.batch.results import (
     with_inputs,
 )
 from noria.batch.whole import read_stream
+from noria.columnar.engine import BatchPredictor
 from noria.columnar.models import BatchModels
-from noria.errors import BatchCancelledError, SettingsError
+from noria.errors import BatchCancelledError, ModelError, RegistryError, SettingsError
 from noria.ports import ArtifactStore
 from noria.records.batch import BatchPlan
 from noria.records.codec import from_bytes, to_bytes
@@ -63,6 +65,7 @@ def score_part(
     if plan.model_version is None or plan.layout is None:
         raise SettingsError(f"batch job {job_id} was refused; there is nothing to score")
     model = models.get(project, plan.model_version)
+    shadow = _shadow(plan, models)
     ids, layout = spec.id_columns, plan.layout
     inputs = layout.header or tuple(model.predictor.columns) if spec.batch.include_inputs else ()
     body = artifacts.get(part_key(project, job_id, "input", number))
@@ -70,7 +73,7 @@ def score_part(
         Part(plan.parts[number].first_line, body),
         layout,
         [*model.predictor.columns, *_keys(plan, spec)],
-        (*ids, *inputs),
+        (*ids, *inputs, *(shadow.predictor.columns if shadow else ())),
     )
     if plan.tables:
         joined = read_stream(artifacts.get(part_key(project, job_id, "joined", number)))
@@ -92,17 +95,21 @@ def score_part(
         body = gzip.compress(canonical_json(profile), mtime=0)
         artifacts.put(part_key(project, job_id, "profile", number), body)
     if plan.is_filed:
-        filed = filed_rows(
-            plan,
-            model.predictor.classes,
-            ids,
-            records,
-            answers,
-            are_private="record_id" in model.predictor.private,
-        )
+        filed = filed_rows(plan, model.predictor, ids, records, answers)
         artifacts.put(part_key(project, job_id, "filed", number), filed.to_bytes())
+    if shadow:
+        others = shadow.answer(records.cells, len(records.lines))
+        filed = filed_rows(plan, shadow.predictor, ids, records, others, is_shadow=True)
+        artifacts.put(part_key(project, job_id, "shadow", number), filed.to_bytes())
     artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
     return ScorePartResult(counts.n_answered, counts.n_refused)
+
+
+def _shadow(plan: BatchPlan, models: BatchModels) -> BatchPredictor | None:
+    """Return the champion before, while the plan's model is on probation and it can be read."""
+    with suppress(ModelError, RegistryError):  # a model that serves nobody stops no batch
+        return models.get(plan.project, plan.shadow_version) if plan.shadow_version else None
+    return None
 
 
 def _keys(plan: BatchPlan, spec: ProjectSpec) -> list[str]:

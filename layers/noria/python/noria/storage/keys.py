@@ -117,9 +117,12 @@ def answers_key(project: str, hour: str, chunk: str) -> str:
     return f"{answers_prefix(project, hour)}{chunk}.jsonl.gz"
 
 
-def filed_rows_key(project: str, hour: str, job_id: str, part: int) -> str:
+def filed_rows_key(
+    project: str, hour: str, job_id: str, part: int, *, is_shadow: bool = False
+) -> str:
     """Return the answers to one part of a batch of an hour, kept beside those of the log."""
-    return f"{answers_prefix(project, hour)}{batch_check_id(job_id)}-{part:06d}{_FILED_ROWS}"
+    name = f"{batch_check_id(job_id)}-{part:06d}{'-shadow' if is_shadow else ''}"
+    return f"{answers_prefix(project, hour)}{name}{_FILED_ROWS}"
 
 
 def is_filed_rows(key: str) -> bool:
@@ -180,7 +183,7 @@ def batch_key(project: str, job_id: str, name: str) -> str:
 def part_key(project: str, job_id: str, kind: str, number: int) -> str:
     """Return a part of a job: `input`, `joined`, `answers`, `refused`, `profile`, `summary`.
 
-    And `filed`: its answers by record id.
+    And `filed`: its answers by record id; `shadow`: those of the champion before.
     """
     return batch_key(project, job_id, f"{kind}/{number:06d}")
 
