@@ -119,6 +119,13 @@ def test_the_twin_holds_the_numbers_of_the_page(hostile):
         assert f"{candidate['cv_mean']:.4f}" in text
     assert _HOSTILE in twin["performance"]["confusion"]["classes"]
     assert sum(map(sum, twin["performance"]["confusion"]["counts"])) == twin["n_test"]
+    for candidate in twin["selection"]["candidates"]:
+        metrics = candidate["cv_metrics"]
+        assert set(metrics) == set(candidate["training_metrics"]) <= set(twin["metrics"])
+        assert metrics["f1_weighted"] == pytest.approx(candidate["cv_mean"])
+        assert candidate["training_metrics"]["accuracy"] >= metrics["accuracy"]
+    assert twin["shuffled"]["short_description"] > 0
+    assert "swarms" not in twin
     shares = [row["mean_contribution"] for row in twin["importance"]]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0
@@ -132,8 +139,10 @@ def test_a_regression_is_reported_with_residuals(housing):
     page = _Page(_html(artifacts, spec))
     assert page.open == []
     assert any("what is left" in picture["alt"] for picture in page.pictures)
+    assert any("a dot a row" in picture["alt"] for picture in page.pictures)
     twin = json.loads(artifacts.get("reports/housing/run/report.json"))
     assert twin["profile"]["columns"]
+    assert twin["shuffled"]["LSTAT"] > 0
 
 
 class _Sink:
@@ -163,7 +172,7 @@ def test_every_candidate_goes_to_the_tracking_server_with_its_files(hostile):
     facts, params, metrics, files = sink.logged[hostile[2].candidate]
     assert facts["is_challenger"]
     assert params
-    assert {"cv_f1_weighted", "test_accuracy"} <= set(metrics)
+    assert {"cv_f1_weighted", "cv_accuracy", "training_accuracy", "test_accuracy"} <= set(metrics)
     assert {"report.html", "report.json", "bundle.json", "arrays.bin", "result.json"} == set(files)
 
 

@@ -7,7 +7,7 @@ from noria.api.checks import last_check, set_baseline
 from noria.errors import InvalidInputError, NoChampionError, NoCheckError
 from tests.support.checks import drifting, whole_check
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
-from tests.support.production import START, Production
+from tests.support.production import START, Production, loan_rows
 
 
 def test_before_the_first_check_it_is_said_how_to_make_one():
@@ -59,6 +59,24 @@ def test_the_api_shows_the_last_check():
     assert last_check(p.store, "loans", "features")["features"]["x"]["drift_detected"]
     assert "realised" in last_check(p.store, "loans", "performance")
     json.dumps(drift, allow_nan=False)
+
+
+def test_the_last_answers_are_shown_without_whom_and_what_they_were_given():
+    """The newest first, at most ten, with the mean latency and since when the champion serves."""
+    p = Production()
+    p.log(loan_rows(30, seed=1), START, latency_ms=2.0)
+    newest = START + timedelta(minutes=30)
+    p.log(loan_rows(1, seed=2), newest, answer="yes", latency_ms=5.0)
+    p.log(loan_rows(1, seed=3), newest, version="v2")
+    whole_check(p, START + timedelta(hours=1))
+    shown = last_check(p.store, "loans", "metrics")
+    assert len(shown["last_answers"]) == 10
+    first = shown["last_answers"][0]
+    assert set(first) == {"at", "prediction", "confidence", "latency_ms"}
+    assert (first["at"], first["prediction"], first["latency_ms"]) == (newest.isoformat(), "yes", 5)
+    assert shown["latency_ms"]["mean"] == pytest.approx((30 * 2.0 + 5.0) / 31)
+    assert shown["champion_since"] == START.isoformat()
+    assert "last_answers" not in last_check(p.store, "loans", "performance")
 
 
 def test_earlier_days_are_shown_in_numbers():

@@ -58,11 +58,13 @@ def last_check(
         "report_key": report.report_key,
     }
     if part == "metrics":
-        return {**shown, **report.metrics}
+        last = [encode(answer) for answer in report.performance.last_answers]
+        return {**shown, **report.metrics, "last_answers": last}
     if part == "performance":
         # Who has a user key is not told of the files of others.
-        performance = replace(report.performance, jobs=(), changed_jobs=())
-        return {**shown, **encode(performance), "n_jobs": len(report.performance.jobs)}
+        found = encode(replace(report.performance, jobs=(), changed_jobs=()))
+        del found["last_answers"]  # they are in the metrics
+        return {**shown, **found, "n_jobs": len(report.performance.jobs)}
     if part == "features":
         version = report.drift.model_version
         threshold = _threshold(query["threshold"]) if "threshold" in query else None

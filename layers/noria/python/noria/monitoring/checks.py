@@ -132,6 +132,11 @@ def quantiles(profile: NumberProfile) -> dict[str, float | None]:
     return {f"p{int(100 * q)}": profile.shown_quantile(q) for q in _QUANTILES}
 
 
+def latencies(profile: NumberProfile) -> dict[str, float | None]:
+    """Return what is shown of latencies in ms: their quantiles, and their mean."""
+    return {**quantiles(profile), "mean": profile.mean if profile.n else None}
+
+
 def _summary(profile: ColumnProfile) -> ColumnSummary:
     if isinstance(profile, NumberProfile):
         return ColumnSummary(

@@ -16,6 +16,7 @@ from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
 from noria.ports import ArtifactStore, SearchableStore
 from noria.records.filed_answer import FiledAnswer
+from noria.records.performance import LastAnswer
 from noria.registry.versions import read_files
 from noria.storage.hours import hours_between
 from noria.storage.ids import joined_record_id, time_of
@@ -129,6 +130,37 @@ def read_outputs(
                 found.append(outputs)
                 n_found += len(outputs)
     return np.concatenate(found) if found else np.zeros((0, 0))
+
+
+def last_answers(
+    store: SearchableStore,
+    subject: tuple[str, str],
+    start: datetime,
+    end: datetime,
+    *,
+    most: int = 10,
+) -> tuple[LastAnswer, ...]:
+    """Return a model version's newest answers to requests, the newest first; as `read_outputs`."""
+    project, model_version = subject
+    found = list[FiledAnswer]()
+    for hour in reversed([*hours_between(start, end)]):
+        if len(found) >= most:
+            break
+        for item in store.under(answers_prefix(project, hour)):
+            if not is_filed_rows(item.key):
+                answers = answers_at(store, item.key)
+                found += [a for a in answers if a.model_version == model_version]
+    timed = [(at, a) for a in found if (at := time_of(a.prediction_id))]
+    newest = sorted(timed, key=lambda pair: (pair[0], pair[1].prediction_id))[-most:]
+    return tuple(
+        LastAnswer(
+            at=at.isoformat(),
+            prediction=answer.prediction,
+            confidence=max(answer.outputs) if isinstance(answer.prediction, str) else None,
+            latency_ms=answer.latency_ms,
+        )
+        for at, answer in reversed(newest)
+    )
 
 
 def _outputs_of_requests(answers: Iterator[FiledAnswer], model_version: str) -> Any:

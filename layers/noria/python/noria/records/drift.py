@@ -107,7 +107,7 @@ class DriftReport:
     short_window_hours: int
     windows: Windows
     columns: Mapping[str, ThenAndNow]
-    latency_ms: Mapping[str, float | None]  # quantiles of the long window
+    latency_ms: Mapping[str, float | None]  # quantiles and mean of the long window
     n_failed: int  # requests that the version could not answer
     n_answered: int = 0  # requests; rows of files are none
     confirmed: tuple[HeldFinding, ...] = ()

@@ -13,3 +13,4 @@ class FiledAnswer:
     outputs: tuple[float, ...]  # probabilities in the order of the classes, or the one value
     record_id: str | None = None
     true_label: str | float | None = None  # where the request carried it
+    latency_ms: float | None = None  # inside predict

@@ -50,6 +50,16 @@ class JobPerformance:
 
 
 @dataclass(frozen=True)
+class LastAnswer:
+    """One of the newest answers to requests, without what it was asked and by whom."""
+
+    at: str  # UTC, ISO 8601
+    prediction: str | float
+    confidence: float | None  # of a classification
+    latency_ms: float | None
+
+
+@dataclass(frozen=True)
 class PerformanceReport:
     """One performance check of one champion (`performance.json`)."""
 
@@ -79,6 +89,8 @@ class PerformanceReport:
     jobs: tuple[JobPerformance, ...] = ()  # batches that labels are of, oldest first
     changed_jobs: tuple[str, ...] = ()  # those that labels have come for since the last check
     probation: Probation | None = None  # of a new champion
+    champion_since: str | None = None  # UTC, ISO 8601
+    last_answers: tuple[LastAnswer, ...] = ()  # of the champion, the newest first
 
     def degraded(self) -> tuple[tuple[str, Performance], ...]:
         """Return each watched metric that is degraded, with the retraining trigger's name.

@@ -1,7 +1,7 @@
 """The report of a training run, before it is drawn (`report.json`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from noria.records.codec import encode
@@ -58,6 +58,15 @@ class FeatureImportance:
 
 
 @dataclass(frozen=True)
+class FeatureSwarm:
+    """The contributions of one feature to single rows, with its values there."""
+
+    feature: str
+    contributions: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class TrainingReport:
     """One run, whole."""
 
@@ -72,11 +81,14 @@ class TrainingReport:
     profile: Mapping[str, Any]  # of the training rows, of `noria.reporting.profile`
     validation: ValidationReport
     lineage: Mapping[str, str | int]
+    # By how much the primary metric gets worse when a column is shuffled among training rows.
+    shuffled: Mapping[str, float] = field(default_factory=dict)
+    swarms: tuple[FeatureSwarm, ...] = ()  # of the features that matter most; drawn, not stored
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON data; single rows of a regression stay in the picture."""
         shown = {**encode(self), **encode(self.evaluation)}
-        del shown["evaluation"]
+        del shown["evaluation"], shown["swarms"]
         performance = shown["performance"]
         for name in ("truth", "predicted"):
             del performance[name]

@@ -104,6 +104,11 @@ class CandidateResult:
     # Model version whose calibration and decision alone were learned anew.
     recalibrated_from: str | None = None
     prior_shift: PriorShiftCheck | None = None  # where the spec asks for a correction
+    # Every metric of the spec: means over the folds, and on the rows that it was fitted on.
+    cv_metrics: Mapping[str, float] = field(default_factory=dict)
+    training_metrics: Mapping[str, float] = field(default_factory=dict)
+    # What a tree model says of its features: kind (gain, weight, cover) -> feature -> value.
+    importances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

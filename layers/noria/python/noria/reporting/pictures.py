@@ -14,7 +14,7 @@ from noria.records.check import CheckSummary
 from noria.records.drift import ThenAndNow
 from noria.records.evaluation import Comparison
 from noria.records.performance import Performance
-from noria.records.report import ReliabilityBin
+from noria.records.report import FeatureSwarm, ReliabilityBin
 from noria.records.training import CandidateResult
 
 INK, LINE, ACCENT, MUTED = "#1b2733", "#c9d3dc", "#0b6e99", "#8fa3b3"
@@ -162,6 +162,38 @@ def bars(values: Mapping[str, float], label: str) -> str:
         axes.set_axisbelow(True)
 
     return _drawn(0.8 + 0.24 * len(values), draw)
+
+
+def swarms(found: Sequence[FeatureSwarm], label: str) -> str:
+    """Draw what features add to single rows, a dot a row: dark where the value is high."""
+
+    def draw(axes: Axes) -> None:
+        for place, swarm in enumerate(reversed(found)):
+            values, size = np.array(swarm.values), np.array(swarm.contributions)
+            ranks = np.searchsorted(np.sort(values), values) / max(len(values) - 1, 1)
+            axes.scatter(
+                size, place + _spread(size), c=ranks, cmap="cividis_r", s=7, vmin=0.0, vmax=1.0,
+                linewidths=0,
+            )  # fmt: skip
+        axes.set_yticks(range(len(found)), [short(swarm.feature) for swarm in reversed(found)])
+        axes.axvline(0.0, color=MUTED, linewidth=0.8)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+
+    return _drawn(0.9 + 0.36 * len(found), draw)
+
+
+def _spread(values: Any) -> Any:
+    """Return how far each dot of a row steps aside so that equal ones do not hide each other."""
+    bins = np.histogram_bin_edges(values, 60)
+    places = np.digitize(values, bins)
+    aside = np.zeros(len(values))
+    for number in np.unique(places):
+        rows = np.flatnonzero(places == number)
+        steps = (np.arange(len(rows)) + 1) // 2 * np.where(np.arange(len(rows)) % 2, 1, -1)
+        aside[rows] = steps * min(0.05, 0.8 / max(len(rows), 1))
+    return aside
 
 
 def shares(counts: Sequence[int], label: str) -> str:

@@ -102,6 +102,8 @@ def _pictures(report: TrainingReport) -> Iterator[tuple[str, str]]:
     if report.importance:
         top = {part.feature: part.mean_contribution for part in report.importance[:15]}
         yield "importance", pictures.bars(top, f"mean |contribution|, {report.scale}")
+    if report.swarms:
+        yield "swarms", pictures.swarms(report.swarms, f"contribution, {report.scale}")
     yield from _profile_pictures(report.profile)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from noria.errors import ModelCorruptError, SettingsError
-from noria.monitoring.checks import checked_window, of_inputs, quantiles, then_and_now
+from noria.monitoring.checks import checked_window, latencies, of_inputs, then_and_now
 from noria.monitoring.evidence import (
     Observation,
     Policy,
@@ -163,7 +163,7 @@ class _Checking:
             short_window_hours=monitoring.short_window_hours,
             windows=Windows(short=CheckedWindow(0, is_sufficient=False), long=checked),
             columns=then_and_now(self._reference.profile.columns, window.columns),
-            latency_ms=quantiles(window.latency),
+            latency_ms=latencies(window.latency),
             n_failed=window.n_failed,
             n_windows_needed=self._spec.batch.windows_in_a_row,
             job_id=self._plan.job_id,

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from noria.monitoring.checks import checked_window, quantiles, then_and_now
+from noria.monitoring.checks import checked_window, latencies, then_and_now
 from noria.monitoring.evidence import Policy, accumulated, judged_report, observations
 from noria.monitoring.prediction_log import read_chunks, usual_reference
 from noria.monitoring.suspicions import of_version, update_suspicions
@@ -141,7 +141,7 @@ class _Check:
                 *(checked_window(self._spec, self._reference, window) for window in (short, long))
             ),
             columns=then_and_now(self._reference.profile.columns, long.columns),
-            latency_ms=quantiles(long.latency),
+            latency_ms=latencies(long.latency),
             n_failed=long.n_failed,
             n_answered=long.latency.n,
             n_windows_needed=monitoring.windows_in_a_row,

@@ -24,7 +24,7 @@ from noria.monitoring.performance import (
     outside_columns,
     realised,
 )
-from noria.monitoring.prediction_log import read_outputs, read_reference, read_window
+from noria.monitoring.prediction_log import last_answers, read_outputs, read_reference, read_window
 from noria.monitoring.probation import judged_probation, probation_window
 from noria.monitoring.reference import Reference
 from noria.monitoring.window import WindowProfile
@@ -130,6 +130,8 @@ def check_performance(
         jobs=jobs,
         changed_jobs=changed_jobs,
         probation=probation,
+        champion_since=record.promoted_at,
+        last_answers=last_answers(store, (spec.name, champion), start, at),
     )
     key = check_key(spec.name, request.check_id, PERFORMANCE)
     store.put(key, to_bytes(report))

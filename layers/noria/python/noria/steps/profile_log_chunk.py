@@ -91,6 +91,7 @@ def _answers(reference: Reference, records: list[PredictionRecord]) -> Iterator[
             outputs=tuple(outputs),
             record_id=record.record_id,
             true_label=record.true_label,
+            latency_ms=record.latency_ms,
         )
 
 

@@ -65,6 +65,7 @@ from noria.training.contracts import (
 )
 from noria.training.cross_validation import CrossValidation, Fold, OutOfFold
 from noria.training.estimators import FittedModel, fit, raw_scores
+from noria.training.importance import own_importances
 from noria.training.search import ParameterSearch
 from noria.training.usual_answers import usual_answers
 
@@ -165,6 +166,9 @@ def train_candidate(
         subject=subject,
         code=dict(code),
         prior_shift=held_out.prior_shift,
+        cv_metrics=validation.metrics(held_out),
+        training_metrics=validation.training_metrics(model, held_out, run.all()),
+        importances=own_importances(model.estimator, run.feature_names()),
     )
     run.put(RESULT, to_bytes(result))
     return TrainCandidateResult(candidate.name, metric, result.cv_mean, len(end.trials))
@@ -240,8 +244,14 @@ class _Run:
             for number in range(self._spec.evaluation.folds)
         ]
 
-    def all_rows(self) -> Matrix:
-        return self._matrix(ALL_ROWS, -1)
+    def all(self) -> tuple[Matrix, Any]:
+        """Return the features and targets of all rows."""
+        return self._matrix(ALL_ROWS, -1), self.targets["y"]
+
+    def feature_names(self) -> list[str]:
+        """Return the names of the features that the candidate is fitted on."""
+        names = self._view.names()
+        return names if self._kept is None else [names[place] for place in self._kept[-1]]
 
     def _matrix(self, name: str, fold: int) -> Matrix:
         return self._selected(matrix_from_bytes(self.get(name)), fold)
@@ -257,7 +267,7 @@ class _Run:
             self.candidate,
             self._spec.project.task,
             held_out.params,
-            (self.all_rows(), self.targets["y"]),
+            self.all(),
             seed=self._spec.search.seed,
             is_log=self._spec.fits_logarithm,
         )
@@ -349,7 +359,7 @@ class _Run:
             self.candidate,
             self._spec.project.task,
             held_out,
-            (self.all_rows(), self.targets["y"]),
+            self.all(),
             n_classes=len(self.classes),
             seed=self._spec.search.seed,
             is_log=self._spec.fits_logarithm,

@@ -159,6 +159,7 @@ def _metrics(drift: DriftReport, performance: PerformanceReport) -> dict[str, Me
         "total_predictions": predicted.n,
         "latency_ms": drift.latency_ms,
         "n_failed": drift.n_failed,
+        "champion_since": performance.champion_since,
         "total_labeled": performance.n_labels,
     }
     if predicted.levels is not None:

@@ -1,5 +1,6 @@
 """Write what a run found as a report for people, with its JSON twin; and to a tracking server."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -15,7 +16,13 @@ from noria.features.derive import Deriver
 from noria.inference.loading import SERVING_FILES, load_candidate
 from noria.ports import ArtifactStore, MetricSink
 from noria.records.codec import from_bytes
-from noria.records.report import FeatureImportance, HeldOutPerformance, TrainingReport
+from noria.records.prediction import Row
+from noria.records.report import (
+    FeatureImportance,
+    FeatureSwarm,
+    HeldOutPerformance,
+    TrainingReport,
+)
 from noria.records.training import CandidateResult
 from noria.reporting.profile import profile
 from noria.reporting.training_report import performance, render
@@ -32,8 +39,10 @@ from noria.storage.keys import (
     report_key,
     run_key,
 )
+from noria.training.importance import shuffled_columns
 
 _EXPLAINED_ROWS = 200  # enough for a mean; trees take milliseconds each
+_SWARMS = 10  # features whose contributions are drawn row by row
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,15 @@ def write_training_report(
     return WriteTrainingReportResult(key, _tracked(request, spec, artifacts, sink))
 
 
+@dataclass(frozen=True)
+class _Explained:
+    """What the model's scores of some training rows are made of."""
+
+    importance: tuple[FeatureImportance, ...] = ()
+    swarms: tuple[FeatureSwarm, ...] = ()
+    n_rows: int = 0
+
+
 class _Run:
     """The run's artifacts, gathered."""
 
@@ -97,7 +115,7 @@ class _Run:
             raise ModelCorruptError(f"{project}: dataset {version} has no validation report")
         derive = Deriver({n: d.model_dump(mode="json") for n, d in self._spec.derived.items()})
         extended = [derive.extended(row) for row in self._rows]
-        importance, n_explained = self._importance()
+        explained = self._explained()
         key = candidate_key(project, run_id, self._request.candidate, RESULT)
         result = from_bytes(CandidateResult, self._artifacts.get(key))
         lineage: dict[str, str | int] = {
@@ -114,12 +132,14 @@ class _Run:
             decision=read_decision(self._artifacts, project, run_id),
             selection=read_selection(self._artifacts, project, run_id),
             performance=self._performance(),
-            importance=importance,
-            n_explained=n_explained,
+            importance=explained.importance,
+            n_explained=explained.n_rows,
             scale=self._predictor.explainer.scale,
             profile=profile(extended, [row[TARGET] for row in self._rows], self._spec),
             validation=validation,
             lineage=lineage | {f"code: {name}": v for name, v in result.code.items()},
+            shuffled=self._shuffled(),
+            swarms=explained.swarms,
         )
 
     def _performance(self) -> HeldOutPerformance:
@@ -133,26 +153,52 @@ class _Run:
         classes += [f"(not in training {n + 1})" for n in range(unseen)]
         return performance(answers, truth, classes)
 
-    def _importance(self) -> tuple[tuple[FeatureImportance, ...], int]:
+    def _explained(self) -> _Explained:
         """Return the features by their mean |contribution| to the decided class's score."""
         if self._predictor.model.form == "kernel":
-            return (), 0
+            return _Explained()
         step = max(1, len(self._rows) // _EXPLAINED_ROWS)
-        rows, totals = self._rows[::step], np.zeros(self._view.width)
-        for row in rows:
-            features = self._view.transform(row)
-            output = (
-                self._predictor.decide(self._predictor.score(row)) if self._predictor.classes else 0
-            )
-            single = self._predictor.model.n_outputs == 1
-            for i, share in self._predictor.explainer.shares(
-                features, 0 if single else output
-            ).items():
+        rows = self._rows[::step]
+        features = [self._view.transform(row) for row in rows]
+        shares = [
+            self._predictor.explainer.shares(part, self._output(row))
+            for row, part in zip(rows, features, strict=True)
+        ]
+        totals = np.zeros(self._view.width)
+        for found in shares:
+            for i, share in found.items():
                 totals[i] += abs(share) / len(rows)
         names = self._view.names()
         order = sorted(np.flatnonzero(totals).tolist(), key=lambda i: (-totals[i], i))
-        found = tuple(FeatureImportance(names[i], float(totals[i])) for i in order[:50])
-        return found, len(rows)
+        swarms = [
+            FeatureSwarm(
+                names[i],
+                tuple(found.get(i, 0.0) for found in shares),
+                tuple(part.get(i, 0.0) for part in features),
+            )
+            for i in order[:_SWARMS]
+        ]
+        importance = [FeatureImportance(names[i], float(totals[i])) for i in order[:50]]
+        return _Explained(tuple(importance), tuple(swarms), len(rows))
+
+    def _output(self, row: Row) -> int:
+        """Return which output of the model a row is decided by."""
+        if self._predictor.model.n_outputs == 1 or not self._predictor.classes:
+            return 0
+        return self._predictor.decide(self._predictor.score(row))
+
+    def _shuffled(self) -> Mapping[str, float]:
+        """Return what each column is worth to the primary metric, on rows that were trained on."""
+        targets = [row[TARGET] for row in self._rows]
+        classes = list(self._predictor.classes)
+        truth = np.array([classes.index(t) for t in targets] if classes else targets)
+        return shuffled_columns(
+            self._predictor,
+            self._rows,
+            truth,
+            self._spec.evaluation.primary_metric,
+            list(self._predictor.columns),
+        )
 
 
 def _tracked(
@@ -175,7 +221,9 @@ def _tracked(
                 "algorithm": candidate.algorithm,
                 "is_challenger": is_challenger,
             }
-            metrics = {f"cv_{selection.metric}": candidate.cv_mean}
+            found = {**candidate.cv_metrics, selection.metric: candidate.cv_mean}
+            metrics = {f"cv_{name}": value for name, value in found.items()}
+            metrics |= {f"training_{n}": value for n, value in candidate.training_metrics.items()}
             files = {
                 name: artifacts.get(
                     candidate_key(spec.name, request.run_id, candidate.candidate, name)

@@ -16,7 +16,7 @@ from noria.records.training import Params, PriorShiftCheck
 from noria.spec.model import CandidateSection, ProjectSpec
 from noria.training.calibration import Calibration, fit_calibration, no_calibration
 from noria.training.decisions import learned_decision, most_probable
-from noria.training.estimators import ABSENT_CLASS, fit, raw_scores
+from noria.training.estimators import ABSENT_CLASS, FittedModel, fit, raw_scores
 from noria.training.prior_shift import corrected_decision
 from noria.training.search import Report
 
@@ -99,6 +99,34 @@ class CrossValidation:
         if rounds:
             final["n_estimators"] = round(sum(rounds) / len(rounds))
         return OutOfFold(calibration, decision, parts, scores, final, check)
+
+    def metrics(self, held_out: OutOfFold) -> dict[str, float]:
+        """Return every metric of the spec as its mean over the folds."""
+        return {
+            name: float(
+                np.mean(
+                    [
+                        measure(name, fold.y_score, part)
+                        for fold, part in zip(self._folds, held_out.answers, strict=True)
+                    ]
+                )
+            )
+            for name in self._spec.evaluation.metrics
+        }
+
+    def training_metrics(
+        self, model: FittedModel, held_out: OutOfFold, rows: tuple[Matrix, Any]
+    ) -> dict[str, float]:
+        """Return every metric on the (features, targets) that the final model was fitted on.
+
+        Far better than over the folds: the model knows its rows by heart.
+        """
+        raw = raw_scores(model, rows[0], self._n_classes)
+        answers = Answers(raw, None)
+        if self._n_classes:
+            shares = held_out.calibration.probabilities(raw)
+            answers = decide(shares, held_out.decision._replace(share=None))
+        return {name: measure(name, rows[1], answers) for name in self._spec.evaluation.metrics}
 
     def _answers(
         self, raw: Floats, truth: Any
