@@ -8,7 +8,7 @@ import re
 import string
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -21,8 +21,11 @@ _BRACKETS = re.compile(r"\[.*?\]")
 _URLS = re.compile(r"https?://\S+|www\.\S+")
 _TAGS = re.compile(r"<.*?>+")
 _DIGIT_WORDS = re.compile(r"\b[^\W\d]*+\d\w*")  # possessive: linear on any text
+_DIGIT = re.compile(r"\d")
 _NON_ASCII = re.compile(r"[^\x00-\x7F]+")
-_MARKS = str.maketrans(dict.fromkeys(string.punctuation + "¿¡«»“”‘’…–—·", " "))
+_PUNCTUATION = string.punctuation + "¿¡«»“”‘’…–—·"
+_MARKS = str.maketrans(dict.fromkeys(_PUNCTUATION, " "))
+_MARK = re.compile(f"[{re.escape(_PUNCTUATION)}]")
 _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 
 _MOST_MARKS = 30  # combining marks in a row
@@ -73,11 +76,13 @@ class TextPreparer:
 
     def tokens(self, text: str) -> list[str]:
         """Return the cleaned, filtered and stemmed tokens of one text."""
-        words: Iterable[str] = self._cleaned(text).split()
+        words = self._cleaned(text).split()
         if "non_alphabetic" in self._clean:
-            words = (word for word in words if word.isalpha())
-        stop, stem = self._stop_words, self._stem
-        return [stem(word) for word in words if word not in stop]
+            words = [word for word in words if word.isalpha()]
+        if stop := self._stop_words:
+            words = [word for word in words if word not in stop]
+        stem = self._stem
+        return words if stem is str else [stem(word) for word in words]
 
     def _cleaned(self, text: str) -> str:
         if not self._compatible:
@@ -87,12 +92,12 @@ class TextPreparer:
             text = pattern.sub(by, text)
         if "brackets" in self._clean:
             text = _without_pairs(text, _BRACKETS, "]")
-        if "urls" in self._clean:
+        if "urls" in self._clean and ("://" in text or "www." in text):
             text = _URLS.sub("", text)
         if "tags" in self._clean:
             text = _without_pairs(text, _TAGS, ">")
-        text = text.translate(_MARKS_JOINED if self._compatible else _MARKS)
-        if "digit_words" in self._clean:
+        text = text.translate(_MARKS_JOINED) if self._compatible else _without_marks(text)
+        if "digit_words" in self._clean and _DIGIT.search(text):
             text = _DIGIT_WORDS.sub("", text)
         return _NON_ASCII.sub("", text) if self._compatible else text
 
@@ -129,6 +134,11 @@ def composed(text: str) -> str:
     if text.isascii():
         return text
     return unicodedata.normalize("NFC", _LONG_RUN.sub(_without_many_marks, text))
+
+
+def _without_marks(text: str) -> str:
+    """Return a text with blanks for punctuation: by a table where that is fast, else one by one."""
+    return text.translate(_MARKS) if text.isascii() else _MARK.sub(" ", text)
 
 
 def _without_many_marks(run: re.Match[str]) -> str:

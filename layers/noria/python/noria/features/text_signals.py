@@ -16,18 +16,23 @@ MAX_WATCHED = 300  # words a column
 _MIN_TEXTS, _MIN_SHARE = 10, 0.01
 # A word with an @ inside: r"\S+@\S+", which tries every start again and takes quadratic time.
 ADDRESS = r"(?<!\S)\S[^\s@]*+@\S+"
-_CLEANING = TextPreparer(
-    {
-        "columns": [],
-        "clean": ["urls", "digit_words", "non_alphabetic"],
-        "replace": [[ADDRESS, " "]],
-        "stop_words": [],
-        "stemming": "none",
-        "compatible": False,
-        "analyzer": "word",
-        "ngrams": [1, 1],
-    }
-)
+_SETTINGS = {
+    "columns": [],
+    "clean": ["urls", "digit_words", "non_alphabetic"],
+    "replace": [],
+    "stop_words": [],
+    "stemming": "none",
+    "compatible": False,
+    "analyzer": "word",
+    "ngrams": [1, 1],
+}
+_PLAIN = TextPreparer(_SETTINGS)
+_WITH_ADDRESSES = TextPreparer({**_SETTINGS, "replace": [[ADDRESS, " "]]})
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the words of a text that may be watched; few texts have an address."""
+    return (_WITH_ADDRESSES if "@" in text else _PLAIN).tokens(text)
 
 
 def watched_words(texts: Iterable[str]) -> list[str]:
@@ -42,7 +47,7 @@ def watched_words(texts: Iterable[str]) -> list[str]:
     n_all = 0
     for text in texts:
         n_all += 1
-        counts.update(set(_CLEANING.tokens(text)))
+        counts.update(set(_tokens(text)))
     least = max(_MIN_TEXTS, _MIN_SHARE * n_all)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [word for word, n_texts in ordered[:MAX_WATCHED] if n_texts >= least]
@@ -80,12 +85,12 @@ class TextObserver:
         for column, places in self._watched.items():
             text = row.get(column)
             if isinstance(text, str) and text:
-                words = _CLEANING.tokens(text)
-                n_known = sum(word in places for word in words)
+                words = _tokens(text)
+                known = [places[word] for word in words if word in places]
                 found[column] = TextSignals(
                     characters=len(text),
                     words=len(words),
-                    rare=1.0 - n_known / len(words) if words else 0.0,
-                    terms=tuple(sorted({places[word] for word in words if word in places})),
+                    rare=1.0 - len(known) / len(words) if words else 0.0,
+                    terms=tuple(sorted(set(known))),
                 )
         return found

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from math import ceil, frexp, ldexp, log2
 from typing import Any, Literal, NamedTuple, Self
 
@@ -216,11 +217,10 @@ class TermProfile:
 
     @classmethod
     def of(cls, terms: tuple[str, ...], values: Sequence[Any]) -> Self:
-        """Return the profile of lists of places; None counts as missing."""
-        counts = np.zeros(len(terms), dtype=np.int64)
+        """Return the profile of lists of places, each once in a list; None counts as missing."""
         known = [value for value in values if value is not None]
-        for places in known:
-            counts[list(places)] += 1
+        places = np.fromiter(chain.from_iterable(known), dtype=np.int64)
+        counts = np.bincount(places, minlength=len(terms)).astype(np.int64)
         return cls(terms, counts, len(known), len(values) - len(known))
 
     def add(self, other: "TermProfile") -> None:
