@@ -9,13 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import analysis, batch, doctor, erasure, operations, promotions, restoration
+from cli import (
+    analysis,
+    batch,
+    doctor,
+    erasure,
+    features,
+    operations,
+    promotions,
+    restoration,
+)
 from cli import demo as demo_module
 from cli.display import alerts_line, console, explanation_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import Source, champion_to_refit, new_run_id, run_training, upload
+from cli.training import Source, champion_to_refit, named_sources, new_run_id, run_training, upload
 from infra.config import LOCAL_STAGE as LOCAL
 from infra.config import SPECS
 from infra.local.deploy import deploy
@@ -54,6 +63,7 @@ batch.register(app)
 analysis.register(app)
 doctor.register(app)
 erasure.register(app)
+features.register(app)
 restoration.register(app)
 
 
@@ -159,6 +169,10 @@ def train(
     run_id: Annotated[
         str | None, typer.Option(help="Continue this run: the same id does nothing twice.")
     ] = None,
+    from_features: Annotated[
+        str | None,
+        typer.Option(help="Train on the features of this run of `noria features`.", metavar="RUN"),
+    ] = None,
     refit: Annotated[
         bool, typer.Option(help="Use the parameters that the champion's run found; no search.")
     ] = False,
@@ -180,21 +194,25 @@ def train(
     """
     with told():
         target = Target(stage)
-        if not data and stage != LOCAL:
-            raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
-        sources = _sources(checked(project), data)
-        spec = load_spec(SPECS / f"{project}.toml")
+        spec = load_spec(SPECS / f"{checked(project)}.toml")
         refit_of = champion_to_refit(target, spec, refit=refit, recalibrate=recalibrate)
-        keys = upload(target, project, sources)
-        run = run_id or new_run_id()
+        if from_features:
+            run, names = from_features, [f"the features of run {from_features}"]
+            keys = _keys_of_features(target, project, from_features, data, run_id)
+        else:
+            if not data and stage != LOCAL:
+                raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
+            sources = _sources(project, data)
+            names, run = [name for name, _ in sources], run_id or new_run_id()
+            keys = upload(target, project, sources)
 
         def follow(state: str, what: str, seconds: float) -> None:
             if what == "finished" and not as_json:
                 console.print(f"  {state:<22}{seconds:7.1f} s")
 
         if not as_json:
-            console.print(f"run {run} on {', '.join(name for name, _ in sources)}")
-            if not data and project in NOTES:
+            console.print(f"run {run} on {', '.join(names)}")
+            if not data and not from_features and project in NOTES:
                 console.print(f"note: {NOTES[project]}", markup=False)
             console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
         end = run_training(
@@ -269,16 +287,20 @@ def _show_candidates(target: Target, project: str, run: str) -> None:
         console.print(f"could not be fitted: {failed}", markup=False)
 
 
+def _keys_of_features(
+    target: Target, project: str, run: str, data: list[Path] | None, run_id: str | None
+) -> list[str]:
+    if data or run_id:
+        raise ValueError(
+            "--from-features names the run and its rows: leave out --data and --run-id"
+        )
+    return features.sources_of_features(target, project, run)
+
+
 def _sources(project: str, data: list[Path] | None) -> list[Source]:
     if not data:
         return [*sample_files(project)]
-    return [(path.name, _readable(path)) for path in data]
-
-
-def _readable(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
-    return path
+    return named_sources(data)
 
 
 @app.command()

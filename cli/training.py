@@ -40,6 +40,14 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{secrets.token_hex(2)}"
 
 
+def named_sources(paths: Sequence[Path]) -> list[Source]:
+    """Return source files by name; ValueError for one that is not there."""
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such file")
+    return [(path.name, path) for path in paths]
+
+
 def upload(target: Target, project: str, sources: Sequence[Source]) -> list[str]:
     """Put source files into the inbox and return their keys; equal content is one object."""
     keys = []

@@ -74,6 +74,18 @@ def test_a_search_that_was_cut_off_goes_on_and_ends_with_the_same_bytes():
     assert _files(cut) == _files(whole)
 
 
+def test_a_candidate_may_search_in_its_own_way():
+    """Every value of its grid, where the project searches nothing."""
+    spec = quick_tickets()
+    own = spec.search.model_copy(update={"kind": "grid"})
+    changes = {"params": {}, "space": {"C": (0.1, 1.0, 10.0)}, "search": own}
+    logistic = spec.candidates[0].model_copy(update=changes)
+    spec = spec.model_copy(update={"candidates": (logistic,)})
+    assert spec.search.kind == "none"
+    artifacts = MemoryArtifacts()
+    assert _train(artifacts, spec, _prepared(artifacts, spec)).n_trials == 3
+
+
 def test_a_finished_candidate_is_not_trained_again():
     """A run that is started again keeps what it has."""
     spec, store = _spec(), _Store()

@@ -140,6 +140,14 @@ def test_a_regression_is_reported_with_residuals(housing):
     assert page.open == []
     assert any("what is left" in picture["alt"] for picture in page.pictures)
     assert any("a dot a row" in picture["alt"] for picture in page.pictures)
+    shown = json.loads(artifacts.get("reports/housing/run/report.json"))["pipeline"]
+    boxes = {
+        stage["name"]: {part["name"]: part["what"] for part in stage["parts"]} for stage in shown
+    }
+    assert [*boxes] == ["columns", "derived columns", "features", "model", "answer"]
+    assert boxes["derived columns"]["rooms_by_distance"] == "product of RM, DIS"
+    assert boxes["features"]["squares"].startswith("polynomial of RM, LSTAT, PTRATIO: ")
+    assert "ridge: alpha = 1.0" in boxes["model"]["ridge"]
     twin = json.loads(artifacts.get("reports/housing/run/report.json"))
     assert twin["profile"]["columns"]
     assert twin["shuffled"]["LSTAT"] > 0

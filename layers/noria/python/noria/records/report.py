@@ -67,6 +67,22 @@ class FeatureSwarm:
 
 
 @dataclass(frozen=True)
+class PipelinePart:
+    """One box of the fitted pipeline."""
+
+    name: str
+    what: str  # in a few words: columns that it reads, how many features it gives
+
+
+@dataclass(frozen=True)
+class PipelineStage:
+    """The boxes of the pipeline that come at the same place, from the columns to the answer."""
+
+    name: str
+    parts: tuple[PipelinePart, ...]
+
+
+@dataclass(frozen=True)
 class TrainingReport:
     """One run, whole."""
 
@@ -83,6 +99,7 @@ class TrainingReport:
     lineage: Mapping[str, str | int]
     # By how much the primary metric gets worse when a column is shuffled among training rows.
     shuffled: Mapping[str, float] = field(default_factory=dict)
+    pipeline: tuple[PipelineStage, ...] = ()
     swarms: tuple[FeatureSwarm, ...] = ()  # of the features that matter most; drawn, not stored
 
     def to_dict(self) -> dict[str, object]:

@@ -197,7 +197,8 @@ def _candidate_faults(spec: ProjectSpec) -> Iterator[str]:
             yield f"{where}: '{key}' is in params and in space; keep one"
         if leaves_gaps and not entry.accepts_missing:
             yield f"{where}.algorithm: '{candidate.algorithm}' needs imputed numbers"
-        yield from _space_faults(candidate, spec.search.kind, where)
+        yield from _space_faults(candidate, spec.search_of(candidate).kind, where)
+        yield from _own_search_faults(candidate, where)
         if candidate.resample == "smote" and task == "regression":
             yield f"{where}.resample: 'smote' needs classes"
     yield from _selection_faults(spec)
@@ -217,6 +218,20 @@ def _space_faults(candidate: CandidateSection, kind: str, where: str) -> Iterato
     n = prod(len(values) for values in candidate.space.values() if isinstance(values, tuple))
     if not ranges and n > _MOST_OF_A_GRID:
         yield f"{where}.space: {n:,} combinations; a grid may have {_MOST_OF_A_GRID}"
+
+
+def _own_search_faults(candidate: CandidateSection, where: str) -> Iterator[str]:
+    """Yield the settings of a candidate's own search that nothing reads."""
+    if candidate.search is None:
+        return
+    if not candidate.space:
+        yield f"{where}.search: has no effect here, it needs a space; leave it out"
+    if candidate.search.kind not in ("random", "tpe"):
+        for key in sorted(candidate.search.model_fields_set & {"trials", "seed"}):
+            yield (
+                f"{where}.search.{key}: has no effect here, it needs kind = 'random' or 'tpe'; "
+                "leave it out"
+            )
 
 
 def _searched(candidate: CandidateSection) -> dict[str, list[Any]]:

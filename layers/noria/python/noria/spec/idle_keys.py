@@ -51,8 +51,8 @@ NEEDS = (
     Need(
         "search",
         ("kind",),
-        "a candidate with a space",
-        lambda s: s.search.kind == "none" or any(c.space for c in s.candidates),
+        "a candidate with a space, and no search of its own",
+        lambda s: s.search.kind == "none" or any(c.space and not c.search for c in s.candidates),
     ),
     Need(
         "rollout",

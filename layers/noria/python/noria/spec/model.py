@@ -168,6 +168,16 @@ class SearchRange(Section):
         return self
 
 
+class SearchSection(Section):
+    """How candidates look for parameters."""
+
+    kind: Literal["none", "random", "tpe", "grid"] = "none"  # "grid": all of the listed values
+    trials: int = Field(default=10, ge=1, le=500)  # per candidate
+    seed: int = 42
+    prune: bool = True  # give up a trial that is behind after a fold
+    max_seconds: float = Field(default=600.0, gt=0.0)  # per candidate; no trial starts later
+
+
 class CandidateSection(Section):
     """One algorithm with fixed parameters and, optionally, a space to search."""
 
@@ -177,16 +187,7 @@ class CandidateSection(Section):
     space: dict[str, SearchRange | tuple[Any, ...]] = Field(default_factory=dict)
     selection: Name | None = None  # of `selections`
     resample: Literal["none", "smote"] = "none"  # of the rows a fold is fitted on, never others
-
-
-class SearchSection(Section):
-    """How candidates look for parameters."""
-
-    kind: Literal["none", "random", "tpe", "grid"] = "none"  # "grid": all of the listed values
-    trials: int = Field(default=10, ge=1, le=500)  # per candidate
-    seed: int = 42
-    prune: bool = True  # give up a trial that is behind after a fold
-    max_seconds: float = Field(default=600.0, gt=0.0)  # per candidate; no trial starts later
+    search: SearchSection | None = None  # of its own, instead of the project's
 
 
 class CalibrationSection(Section):
@@ -346,6 +347,10 @@ class ProjectSpec(Section):
     def name(self) -> str:
         """The project's name."""
         return self.project.name
+
+    def search_of(self, candidate: CandidateSection) -> SearchSection:
+        """Return how a candidate looks for parameters: its own way, else the project's."""
+        return candidate.search or self.search
 
     @property
     def fits_logarithm(self) -> bool:

@@ -134,7 +134,7 @@ def train_candidate(
     started = clock.now()
     search = ParameterSearch(
         candidate,
-        spec.search,
+        spec.search_of(candidate),
         greater_is_better=METRICS[metric].greater_is_better,
         seconds=lambda: (clock.now() - started).total_seconds(),
     )

@@ -39,6 +39,7 @@ from noria.storage.keys import (
     report_key,
     run_key,
 )
+from noria.training.diagram import pipeline_of
 from noria.training.importance import shuffled_columns
 
 _EXPLAINED_ROWS = 200  # enough for a mean; trees take milliseconds each
@@ -139,6 +140,7 @@ class _Run:
             validation=validation,
             lineage=lineage | {f"code: {name}": v for name, v in result.code.items()},
             shuffled=self._shuffled(),
+            pipeline=pipeline_of(self._predictor, result),
             swarms=explained.swarms,
         )
 

@@ -1,0 +1,189 @@
+"""Work in stages: rows to features, written layer by layer, and a training that starts from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import typer
+
+from cli.display import console, table
+from cli.shared import Json, Project, Stage, checked, show, told
+from cli.target import Target
+from cli.training import named_sources, new_run_id, upload
+from infra.config import LOCAL_STAGE as LOCAL
+from infra.config import SPECS
+from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
+from noria.data.validation import TARGET
+from noria.data.versions import decode_rows, read_dataset_manifest, read_rows
+from noria.features.matrix import Matrix
+from noria.features.matrix import from_bytes as matrix_from_bytes
+from noria.features.view import FeatureView
+from noria.records.codec import from_bytes
+from noria.records.prediction import Row
+from noria.records.training import FittedFeatures
+from noria.spec.loader import load_spec
+from noria.storage.keys import (
+    ALL_ROWS,
+    FEATURE_VIEW,
+    FITTED,
+    PRIMARY_LAYER,
+    QUARANTINED,
+    TRAIN,
+    quarantine_key,
+    run_key,
+)
+
+
+class Layer(NamedTuple):
+    """One layer, written."""
+
+    name: str
+    n_rows: int
+    n_columns: int
+    path: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command()(features)
+
+
+def features(
+    project: Project,
+    data: Annotated[
+        list[Path],
+        typer.Option(help="CSV or JSON lines, .gz allowed; repeat for several files."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder that the layers are written to.")
+    ] = Path("features"),
+    stage: Stage = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Turn rows into features as a training does, and write each layer as Parquet.
+
+    Needs no champion and trains nothing. The layers are those of the training rows: accepted, with
+    derived columns, as a feature matrix; and the records that were refused, with their reasons.
+    Rows that are held out for the comparison stay unread. To train on what was computed:
+    noria train PROJECT --from-features RUN
+    """
+    # Its learners take seconds to import, and no other command needs them.
+    from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
+    from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
+
+    with told():
+        target, run = Target(stage), new_run_id()
+        spec = load_spec(SPECS / f"{checked(project)}.toml")
+        keys = upload(target, project, named_sources(data))
+        here: dict[str, Any] = {"spec": spec, "artifacts": target.artifacts}
+
+        def tell(text: str) -> None:
+            if not as_json:
+                console.print(text, markup=False)
+
+        tell(f"run {run}: reading and splitting the rows")
+        prepared = prepare_dataset(
+            PrepareDatasetRequest(project, run, tuple(keys)), aliases=target.aliases, **here
+        )
+        if prepared.dataset_version is None:
+            raise ValueError(
+                "the rows cannot be trained on: "
+                f"{'; '.join(prepared.reasons)}; refused records: {prepared.report_key}"
+            )
+        tell(f"{prepared.n_train:,} training rows; fitting features, fold by fold")
+        fit_feature_views(FitFeatureViewsRequest(project, run, prepared.dataset_version), **here)
+        layers = _Layers(target, project, run, prepared.dataset_version, output).write()
+        shown = {"run_id": run, "layers": [layer._asdict() for layer in layers]}
+        columns = ("layer", "rows", "columns", "file")
+        show(as_json, shown, lambda: table(f"{project}: layers of run {run}", columns, layers))
+        tell(f"train on them: noria train {project} --from-features {run}")
+
+
+def sources_of_features(target: Target, project: str, run_id: str) -> list[str]:
+    """Return the files that a run's features were computed of.
+
+    Raises
+    ------
+    ValueError
+        There are no such features.
+    """
+    try:
+        body = target.artifacts.get(run_key(project, run_id, FITTED))
+    except KeyError as error:
+        raise ValueError(f"run '{run_id}' of {project} has no features: noria features") from error
+    version = from_bytes(FittedFeatures, body).dataset_version
+    manifest = read_dataset_manifest(target.artifacts, project, version)
+    return [*manifest.offered]
+
+
+class _Layers:
+    """The layers of one run."""
+
+    def __init__(
+        self, target: Target, project: str, run_id: str, version: str, folder: Path
+    ) -> None:
+        self._store, self._project, self._run_id = target.artifacts, project, run_id
+        self._version, self._folder = version, folder
+
+    def write(self) -> list[Layer]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        refused = self._store.get(quarantine_key(self._project, self._run_id, QUARANTINED))
+        accepted = read_rows(self._store, self._project, self._version, TRAIN)
+        derived = decode_rows(self._get(PRIMARY_LAYER))
+        names, matrix = self._features()
+        targets = [row[TARGET] for row in accepted]
+        return [
+            self._written("01_accepted", _of_rows(accepted)),
+            self._written("01_refused", _of_refused(decode_rows(refused))),
+            self._written("02_derived", _of_rows(derived)),
+            self._written("03_features", _of_matrix(names, matrix, targets)),
+        ]
+
+    def _get(self, name: str) -> bytes:
+        return self._store.get(run_key(self._project, self._run_id, name))
+
+    def _features(self) -> tuple[list[str], Matrix]:
+        files = {name: self._get(f"{FEATURE_VIEW}/{name}") for name in (BUNDLE_FILE, ARRAYS_FILE)}
+        view = FeatureView(unpack(files)[0]["feature_view"])
+        return view.names(), matrix_from_bytes(self._get(ALL_ROWS))
+
+    def _written(self, name: str, found: pa.Table) -> Layer:
+        path = self._folder / f"{name}.parquet"
+        pyarrow.parquet.write_table(found, path, compression="zstd")
+        return Layer(name, found.num_rows, found.num_columns, str(path))
+
+
+def _of_rows(rows: Sequence[Row]) -> pa.Table:
+    return pa.Table.from_pylist([{_shown(k): v for k, v in row.items()} for row in rows])
+
+
+def _shown(column: str) -> str:
+    """Return a column's name: the target's own is reserved inside Noria."""
+    return "target" if column == TARGET else column
+
+
+def _of_refused(records: Sequence[Row]) -> pa.Table:
+    schema = pa.schema({"file": pa.string(), "line": pa.int64(), "reasons": pa.list_(pa.string())})
+    rows = [{name: record.get(name) for name in schema.names} for record in records]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _of_matrix(names: list[str], matrix: Matrix, targets: list[Any]) -> pa.Table:
+    """Return a column a feature; of a sparse matrix, whose columns are terms, an entry a row."""
+    if isinstance(matrix, np.ndarray):
+        columns = {name: pa.array(matrix[:, place]) for place, name in enumerate(names)}
+        return pa.table({**columns, "target": pa.array(targets)})
+    entries = matrix.tocoo()
+    return pa.table(
+        {
+            "row": pa.array(entries.row.astype(np.int64)),
+            "feature": pa.DictionaryArray.from_arrays(
+                pa.array(entries.col.astype(np.int32)), pa.array(names)
+            ),
+            "value": pa.array(entries.data),
+            "target": pa.array(targets).take(pa.array(entries.row.astype(np.int64))),
+        }
+    )
