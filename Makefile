@@ -40,12 +40,12 @@ $(SETUP): $(REQUIREMENTS) Makefile
 	@touch $@
 
 # Spark (450 MB) is for Glue jobs on this machine and their tests; without Java they skip.
-# The layer of MLflow is for stages that track there, and for its tests; layers of both
+# The layers of MLflow and of word vectors are for stages that use them, and for tests; layers of both
 # architectures are for the test of their size, the second JSONata engine for state machines.
 $(SPARK): $(SETUP) requirements-spark.txt tests/statemachines/engine/package-lock.json
 	@rm -rf $(ENGINE) && cp -r tests/statemachines/engine $(ENGINE) && npm ci --prefix $(ENGINE) --silent
 	@$(BIN)/python -m infra.bundling --architecture arm64 --architecture x86_64 \
-	  training_runtime serving_runtime report_runtime batch_runtime tracking_runtime
+	  training_runtime serving_runtime report_runtime batch_runtime tracking_runtime embedding_runtime
 	@if command -v java >/dev/null; then \
 	  echo "installing Spark (half a minute, once)"; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.txt; \
@@ -133,7 +133,7 @@ fuzz: $(SETUP) ## Hostile events, bundles, files, schedules of the registry: bui
 lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	@lock() { uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate "$$@"; }; \
 	lock requirements.in -o requirements.txt; \
-	for layer in training serving report batch tracking; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
+	for layer in training serving report batch tracking embedding; do lock -c requirements.txt layers/$${layer}_runtime/requirements.in \
 	  -o layers/$${layer}_runtime/requirements.txt; done; \
 	lock -c requirements.txt -c layers/training_runtime/requirements.txt requirements-dev.in -o $(REQUIREMENTS); \
 	lock requirements-spark.in -o requirements-spark.txt; \

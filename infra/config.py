@@ -187,11 +187,20 @@ def chat_is_wanted() -> bool:
     return any(_section(name, "alerts").get("channels") for name in project_names())
 
 
+def embedding_is_wanted() -> bool:
+    """Return whether a project's spec has a feature of kind "embedding"."""
+    specs = (_spec(name) for name in project_names())
+    return any(part.get("kind") == "embedding" for spec in specs for part in spec["features"])
+
+
 def _section(project: str, name: str) -> dict[str, Any]:
     """Return a table of a project's spec as it is written, without the spec's defaults."""
-    spec = tomllib.loads((SPECS / f"{project}.toml").read_text(encoding="utf-8"))
-    section: dict[str, Any] = spec.get(name, {})
+    section: dict[str, Any] = _spec(project).get(name, {})
     return section
+
+
+def _spec(project: str) -> dict[str, Any]:
+    return tomllib.loads((SPECS / f"{project}.toml").read_text(encoding="utf-8"))
 
 
 def project_names() -> list[str]:

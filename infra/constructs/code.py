@@ -20,6 +20,7 @@ LAYERS = (
     "report_runtime",
     "batch_runtime",
     "tracking_runtime",
+    "embedding_runtime",
 )
 RUNTIME = lambda_.Runtime(f"python{PYTHON_VERSION}", lambda_.RuntimeFamily.PYTHON)
 ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
@@ -53,9 +54,16 @@ class Layers(Construct):
     """The layers functions choose from."""
 
     def __init__(
-        self, scope: Construct, name: str, *, architecture: Architecture, tracking: bool
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        architecture: Architecture,
+        tracking: bool,
+        embedding: bool,
     ) -> None:
         super().__init__(scope, name)
+        unused = {"tracking_runtime": not tracking, "embedding_runtime": not embedding}
         self._layers = {
             layer: lambda_.LayerVersion(
                 self,
@@ -66,7 +74,7 @@ class Layers(Construct):
                 description=f"Noria layer {layer}",
             )
             for layer in LAYERS
-            if tracking or layer != "tracking_runtime"
+            if not unused.get(layer)
         }
 
     def of(self, *names: str) -> list[lambda_.LayerVersion]:

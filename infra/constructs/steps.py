@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import ROOT, Deployment
+from infra.config import ROOT, Deployment, embedding_is_wanted
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow
 from infra.stacks.storage import StorageStack
@@ -27,6 +27,7 @@ class Step(NamedTuple):
     layer: str = "training_runtime"
     disk_mb: int = 512
     publishes: bool = False  # alerts
+    is_embedding: bool = False  # it reads word vectors, where a spec names them
     is_scoring: bool = False  # many at once: one full core each
     state: tuple[str, ...] = ()  # DynamoDB actions on the project's state
 
@@ -53,7 +54,9 @@ STEPS: dict[str, Step] = {
         is_heavy=True,
         disk_mb=_JOIN_DISK_MB,
     ),
-    "fit_feature_views": Step((*_TRAIN_ROWS, "runs/*"), ("runs/*",), is_heavy=True),
+    "fit_feature_views": Step(
+        (*_TRAIN_ROWS, "runs/*"), ("runs/*",), is_heavy=True, is_embedding=True
+    ),
     "train_candidate": Step((*_TRAIN_ROWS, "runs/*", "models/*"), ("runs/*",), is_heavy=True),
     "recalibrate_champion": Step(
         (*_TRAIN_ROWS, "runs/*", "models/*"),
@@ -267,6 +270,8 @@ def _runtime(step: Step, deployment: Deployment, seconds: int) -> Runtime:
     layers: tuple[str, ...] = (step.layer,)
     if step.layer == "report_runtime" and deployment.mlflow_tracking_uri:
         layers += ("tracking_runtime",)
+    if step.is_embedding and embedding_is_wanted():
+        layers += ("embedding_runtime",)
     if step.is_heavy:
         return Runtime(layers, deployment.training_memory_mb, seconds, step.disk_mb)
     if step.is_scoring:

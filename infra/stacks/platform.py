@@ -7,7 +7,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.bundling import code_version
-from infra.config import Deployment, project_names
+from infra.config import Deployment, embedding_is_wanted, project_names
 from infra.constructs.alerting import Alerts
 from infra.constructs.code import Layers
 from infra.constructs.glue_jobs import GlueJobs
@@ -42,6 +42,7 @@ class PlatformStack(Stack):
             "Layers",
             architecture=deployment.architecture,
             tracking=deployment.mlflow_tracking_uri is not None,
+            embedding=embedding_is_wanted(),
         )
         self._alerts = Alerts(self, "Alerts", deployment=deployment)
         self._common: dict[str, Any] = {

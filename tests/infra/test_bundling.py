@@ -49,6 +49,9 @@ def test_every_layer_leaves_a_tenth_of_lambdas_limit_free(architecture, tmp_path
     ours = sum(sizes[name] for name in COMMON)
     functions = {name: ours + sizes[name] for name in LAYERS if name not in COMMON}
     functions["tracking_runtime"] += sizes["report_runtime"]
+    # Beside the training layer, for one function of projects that ask for it: it just fits.
+    with_vectors = functions.pop("embedding_runtime") + sizes["training_runtime"]
+    assert with_vectors < 0.99 * bundling.MAX_UNZIPPED_BYTES
     limit = 0.9 * bundling.MAX_UNZIPPED_BYTES
     assert {name: size for name, size in functions.items() if size > limit} == {}
     assert len(functions) == 5
@@ -87,6 +90,13 @@ def test_reports_and_tracking_run_on_their_layers_alone(built):
     tracked = [*layers, built / "tracking_runtime"]
     assert bundling.require_size(tracked, bundling.MAX_UNZIPPED_BYTES) > 100_000_000
     _imports(tracked, "from mlflow import MlflowClient; import noria_aws.aws.mlflow_sink")
+
+
+def test_word_vectors_are_read_from_their_layer(built):
+    """With their weights: nothing is fetched."""
+    layers = [built / name for name in (*COMMON, "training_runtime", "embedding_runtime")]
+    read = "from noria.features.word_vectors import word_vectors as w; assert w(['hola']).any()"
+    _imports(layers, read)
 
 
 def test_batches_run_on_their_layer_alone_with_the_kernel(built):

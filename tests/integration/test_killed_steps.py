@@ -50,7 +50,9 @@ def test_a_run_whose_steps_are_killed_one_after_another_leaves_nothing_half_and_
     assert version in _versions(target, run_id)
     record = target.aliases.read(PROJECT)
     assert (record.champion, record.previous_champion) == (version, champion)
-    assert record.revision == before.revision + 1
+    # One promotion, and what begins the probation.
+    kinds = [entry.kind for entry in target.aliases.history(PROJECT)]
+    assert kinds[: record.revision - before.revision] == ["shadow", "training"]
     again = train(target, files, run_id=run_id)
     assert again.output == {**end.output, "report": again.output["report"]}
     assert again.output["report"]

@@ -287,12 +287,12 @@ def test_a_new_champion_that_is_worse_in_life_is_taken_back_and_told_once(target
         name = f"p{number}-{ids[0][:8]}"
         end = follow_execution(
             target, "MonitoringStateMachine", name, {"project": PROJECT, "may_retrain": False},
-            lambda state, *_: states.append(state),
+            lambda state, what, _: states.append((state, what)),
         )  # fmt: skip
         assert end.status == "SUCCEEDED", end.output
     assert target.aliases.read(PROJECT).champion == before
     assert target.aliases.history(PROJECT)[0].promotion_id == f"probation-{bad}"
-    assert states.count("AnnounceTakenBack") == 1
+    assert states.count(("AnnounceTakenBack", "finished")) == 1
     probation = target.call("GET", f"/projects/{PROJECT}/monitoring/performance").body["probation"]
     assert probation is None  # of the one that serves again
 

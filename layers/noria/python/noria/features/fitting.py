@@ -2,12 +2,15 @@
 
 import statistics
 import sys
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from itertools import combinations, combinations_with_replacement
 from math import log
 from typing import Any
+
+import numpy as np
 
 from noria.features.blocks import BLOCKS, TermWeights, hashed_counts
 from noria.features.derive import Deriver
@@ -27,6 +30,7 @@ from noria.spec.features import (
 )
 from noria.spec.model import ProjectSpec
 
+_HALF = 0.02  # of the rows: a word that so many have counts half
 _CONSTANT = 10 * sys.float_info.epsilon  # a spread this small is rounding, not information
 _POSITIVE_SHARE = 0.9  # "positive" levels: above this share of the positive values is the top
 MISSING_LEVEL = "(missing)"
@@ -103,7 +107,7 @@ def _settings(feature: Feature) -> Fitted:
     if isinstance(feature, NumericFeature | GroupFeature):
         return base | {"by": feature.by}
     if isinstance(feature, EmbeddingFeature):
-        return base | {"model": feature.model, "dimensions": feature.dimensions}
+        return base | {**_WORDS, "dimensions": feature.dimensions}
     if not isinstance(feature, TextFeature):
         return base
     return base | {
@@ -122,6 +126,16 @@ def _settings(feature: Feature) -> Fitted:
     }
 
 
+# How a text becomes the words that an embedding is looked up by.
+_WORDS: Fitted = {
+    "clean": ["non_alphabetic", "tags", "urls"],
+    "replace": [],
+    "stop_words": [],
+    "stemming": "none",
+    "compatible": False,
+    "analyzer": "word",
+    "ngrams": [1, 1],
+}
 # What a block's constructor reads of what it will learn.
 _UNLEARNED: Fitted = dict.fromkeys(
     ("fill", "levels", "shares", "edges", "overall", "base", "powers", "center", "scale"), ()
@@ -129,7 +143,7 @@ _UNLEARNED: Fitted = dict.fromkeys(
 
 
 def _preparer(settings: Fitted) -> Callable[[Row], Any]:
-    if settings["kind"] in ("text", "reduced_text"):
+    if settings["kind"] in ("text", "reduced_text", "embedding"):
         return TextPreparer(settings).prepare
     return BLOCKS[settings["kind"]]({**_UNLEARNED, **settings}).prepare
 
@@ -318,8 +332,28 @@ def _fit_polynomial(feature: PolynomialFeature, fixed: Fitted, rows: Sequence[li
     return {"base": base, "powers": powers}
 
 
-def _fit_embedding(feature: EmbeddingFeature, fixed: Fitted, rows: Sequence[Any]) -> Fitted:
-    return {}
+def _fit_embedding(feature: EmbeddingFeature, fixed: Fitted, rows: Sequence[list[str]]) -> Fitted:
+    """Return the words of the most rows with their vectors, reduced to the rows' directions.
+
+    A word counts by a / (a + its share of the rows): frequent ones say little.
+
+    References
+    ----------
+    S. Arora, Y. Liang, T. Ma, "A simple but tough-to-beat baseline for sentence embeddings", ICLR
+    2017; a is larger than theirs, as the share is of texts, not of words.
+    """
+    from noria.features.word_vectors import projected, word_vectors  # reads a package of its own
+
+    documents: Counter[str] = Counter()
+    for words in rows:
+        documents.update(set(words))
+    frequent = sorted(documents, key=lambda word: (-documents[word], word))
+    kept = sorted(frequent[: feature.max_features])
+    place = {word: number for number, word in enumerate(kept)}
+    weights = [_HALF / (_HALF + documents[word] / len(rows)) for word in kept]
+    known = [[place[word] for word in words if word in place] for words in rows]
+    vectors, centre = projected(known, word_vectors(kept), np.array(weights), feature.dimensions)
+    return {"terms": kept, "weights": array("d", weights), "vectors": vectors, "centre": centre}
 
 
 _LEARNERS: dict[str, Callable[[Any, Fitted, Sequence[Any]], Fitted]] = {

@@ -11,6 +11,7 @@ from noria.spec.features import (
     DERIVATION_TYPES,
     EVERY,
     FEATURE_TAKES,
+    EmbeddingFeature,
     NumericFeature,
     TextFeature,
 )
@@ -33,6 +34,7 @@ def contradictions(spec: ProjectSpec) -> Iterator[str]:
     yield from _task_faults(spec)
     yield from _decision_faults(spec)
     yield from _split_faults(spec)
+    yield from _backend_faults(spec)
     yield from _candidate_faults(spec)
     yield from _metric_faults(spec)
     yield from idle_keys(spec)
@@ -150,6 +152,17 @@ def _decision_faults(spec: ProjectSpec) -> Iterator[str]:
         yield "decision.prior_shift: needs calibrated probabilities (calibration.method)"
     if decision.prior_shift == "correct" and spec.postprocess:
         yield "decision.prior_shift: business values are of uncorrected probabilities"
+
+
+def _backend_faults(spec: ProjectSpec) -> Iterator[str]:
+    """Yield the features that Glue's machines have no packages for."""
+    if spec.training.backend == "glue":
+        for index, feature in enumerate(spec.features):
+            if isinstance(feature, EmbeddingFeature):
+                yield (
+                    f"features.{index}.kind: 'embedding' has its word vectors on Lambda only; use "
+                    "training.backend = 'lambda' or 'sagemaker'"
+                )
 
 
 def _split_faults(spec: ProjectSpec) -> Iterator[str]:

@@ -132,13 +132,18 @@ class PolynomialFeature(Section):
 
 
 class EmbeddingFeature(Section):
-    """Leading dimensions of a sentence embedding; its model must be installed with the functions."""
+    """Meaning of texts by word vectors that were learned on 16 languages, Spanish and English too.
+
+    The weighted mean of the words' vectors on the directions in which the training rows differ
+    most. The words that training rows have, with their vectors, are part of the serving bundle:
+    predict needs nothing else. A word that no training row has says nothing.
+    """
 
     name: Name
     kind: Literal["embedding"]
     columns: Columns
-    model: str = "paraphrase-albert-small-v2"
-    dimensions: int = Field(default=50, ge=1, le=4096)
+    dimensions: int = Field(default=50, ge=1, le=512)
+    max_features: int = Field(default=20_000, ge=1, le=100_000)  # words, those of the most rows
     scale: Scale = "none"
 
 
