@@ -20,7 +20,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files rights fuzz lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-probation bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files rights fuzz lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -123,6 +123,9 @@ bench-files: $(SETUP) ## A bank's campaigns as files, month by month, with the l
 
 bench-joins: $(SETUP) ## Join a million reviews in bounded memory: build/joins.json
 	@$(BIN)/python -m tests.benchmarks.joins
+
+bench-probation: $(SETUP) ## New champions that are worse or not: taken back, and how soon: build/probation.json
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.probation
 
 rights: $(SETUP) ## What roles grant and the integration tests of the last run never used
 	@$(BIN)/python -m tests.support.rights

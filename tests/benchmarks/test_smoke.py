@@ -96,6 +96,16 @@ def test_estimates_write_how_many_windows_are_covered():
     assert all(0.0 <= result["covered"] <= 1.0 for result in found)
 
 
+def test_probation_writes_both_rules_for_each_loss():
+    """Taken back, and after how many hours."""
+    found = _run("probation", "probation.json")
+    assert {"points", "rule", "share", "median_hours", "n"} == set(found[0])
+    assert len(found) == 12
+    by = {(one["points"], one["rule"]): one["share"] for one in found}
+    assert by[5.0, "evidence"] == 1.0
+    assert by[-2.0, "evidence"] == 0.0
+
+
 def test_training_writes_both_sides_of_a_search():
     """CPU seconds and the best score of each."""
     found = _run("training", "training.json")
@@ -135,6 +145,7 @@ def test_every_benchmark_has_a_smoke():
         "scale",
         "texts",
         "file_loop",
+        "probation",
         "load",  # in tests/integration/test_wheel.py: it needs a deployed stage
     }
     helpers = {

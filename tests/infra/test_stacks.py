@@ -9,7 +9,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Annotations, Match
 
 from infra.config import ROOT, project_names, read_deployment
-from infra.constructs import sagemaker_training
+from infra.constructs import sagemaker_training, steps
 from infra.constructs.prediction_log import PredictionLogStreams
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
@@ -500,6 +500,19 @@ def test_without_an_image_no_project_may_train_on_sagemaker(platform, monkeypatc
     storage = StorageStack(app, "storage", deployment=deployment)
     with pytest.raises(ValueError, match=r"loans.*noria:sagemaker_image"):
         PlatformStack(app, "platform", deployment=deployment, storage=storage)
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_word_vectors_come_where_a_spec_names_an_embedding(is_wanted, monkeypatch):
+    """To the one function that reads them; nobody else pays for 33 MB."""
+    monkeypatch.setattr(steps, "embedding_is_wanted", lambda: is_wanted)
+    deployment = read_deployment({})
+    having = {
+        name
+        for name, step in steps.STEPS.items()
+        if "embedding_runtime" in steps._runtime(step, deployment, 60).layers
+    }
+    assert having == ({"fit_feature_views"} if is_wanted else set())
 
 
 def test_the_access_log_names_the_key_by_its_id(platform):
