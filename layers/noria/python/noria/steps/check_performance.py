@@ -88,12 +88,12 @@ def check_performance(
     record = aliases.read(spec.name)
     champion = record.require_champion()
     at = datetime.fromisoformat(request.at) if request.at else clock.now()
-    promoted_at = datetime.fromisoformat(str(record.promoted_at))
     reference = read_reference(store, spec.name, champion)
     monitoring = spec.monitoring
     log = _labelled(spec, store, at)
     outcomes = log.of(reference, champion)
-    start = max(at - timedelta(hours=monitoring.window_hours), promoted_at)
+    window_start = at - timedelta(hours=monitoring.window_hours)
+    start = max(window_start, datetime.fromisoformat(str(record.promoted_at)))
     newest = log.of(reference, champion, since=start)
     has_others = monitoring.min_labels <= newest.n < outcomes.n
     measured = _measured(spec, reference, outcomes, n_times=1 + has_others)
@@ -135,8 +135,15 @@ def check_performance(
     )
     key = check_key(spec.name, request.check_id, PERFORMANCE)
     store.put(key, to_bytes(report))
-    worse = probation_text(probation) if probation and probation.is_worse else None
-    return CheckPerformanceResult(report.verdict, report.estimated_verdict, outcomes.n, key, worse)
+    return _result(report, key)
+
+
+def _result(report: PerformanceReport, key: str) -> CheckPerformanceResult:
+    found = report.probation
+    worse = probation_text(found) if found and found.is_worse else None
+    return CheckPerformanceResult(
+        report.verdict, report.estimated_verdict, report.n_labels, key, worse
+    )
 
 
 def _labelled(spec: ProjectSpec, store: SearchableStore, at: datetime) -> LabelledLog:

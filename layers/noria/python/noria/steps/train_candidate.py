@@ -145,11 +145,7 @@ def train_candidate(
     end = search.run(validation.evaluate, earlier=run.earlier_trials(subject), keep=keep)
     held_out = validation.out_of_fold(end.best.params)
     model = run.fitted(held_out)
-    for name, body in run.bundle(model, held_out).items():
-        run.put(name, body)
-    run.put(GOLDEN, run.golden(model, held_out))
-    run.put(OUT_OF_FOLD, run.out_of_fold(held_out))
-    run.put(REFERENCE, run.reference(held_out))
+    run.write(model, held_out)
     result = CandidateResult(
         candidate=candidate.name,
         algorithm=candidate.algorithm,
@@ -271,6 +267,14 @@ class _Run:
             seed=self._spec.search.seed,
             is_log=self._spec.fits_logarithm,
         )
+
+    def write(self, model: FittedModel, held_out: OutOfFold) -> None:
+        """Write what serves and monitors the candidate, and what proves it."""
+        for name, body in self.bundle(model, held_out).items():
+            self.put(name, body)
+        self.put(GOLDEN, self.golden(model, held_out))
+        self.put(OUT_OF_FOLD, self.out_of_fold(held_out))
+        self.put(REFERENCE, self.reference(held_out))
 
     def bundle(self, fitted: FittedModel, held_out: OutOfFold) -> dict[str, bytes]:
         kept = self._kept[-1] if self._kept is not None else range(self._view.width)
