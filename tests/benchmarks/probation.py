@@ -8,6 +8,7 @@ done: the interval of the difference at the same risk, looked at every hour.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,8 @@ def measured(points: float) -> list[TakenBack]:
         rng = np.random.default_rng([int(10 * (points + 10)), number])
         worse = (_DISAGREE + points / 100.0) / 2.0
         shares = [worse, _DISAGREE - worse, 1.0 - _DISAGREE]
-        differences = rng.choice([1.0, -1.0, 0.0], _HOURS * _LABELS_AN_HOUR, p=shares)
+        sides = np.array([1.0, -1.0, 0.0])
+        differences: Floats = rng.choice(sides, _HOURS * _LABELS_AN_HOUR, p=shares)
         for rule, is_broken in zip(ends, (_evidence, _intervals), strict=True):
             ends[rule].append(_first(is_broken, differences))
     return [
@@ -86,7 +88,7 @@ def _evidence(seen: Floats) -> bool:
 
 
 def _intervals(seen: Floats) -> bool:
-    half = _QUANTILE * float(seen.std(ddof=1)) / np.sqrt(len(seen))
+    half = _QUANTILE * float(seen.std(ddof=1)) / sqrt(len(seen))
     return float(seen.mean()) > half
 
 

@@ -9,6 +9,7 @@ import pytest
 from noria.evaluation.metrics import measure
 from noria.records.codec import from_bytes
 from noria.records.performance import JobPerformance, PerformanceReport
+from noria.reporting.words import performance_text
 from noria.spec.operations import GateSection
 from tests.support.checks import decided, new_file, whole_check
 from tests.support.production import START, Production, answers_of, loan_rows
@@ -92,13 +93,12 @@ def test_a_champion_that_keeps_its_bound_no_longer_is_degraded(reference, answer
     rows, at = loan_rows(600, seed=78), START + timedelta(hours=1)
     ids = p.log(rows, START + timedelta(minutes=5), answer=answer, version="v2")
     p.label(ids, ["yes" if t else "no" for t in p.truth(rows, seed=5)], at)
-    new_file(p)
-    _, performance, decision = decided(p, at + timedelta(minutes=30))
-    found = _report(p, performance).realised["accuracy"]
+    _, performance, _ = decided(p, at + timedelta(minutes=30))
+    report = _report(p, performance)
+    found = report.realised["accuracy"]
     assert (found.is_degraded, found.broken_bound) == (broken is not None, broken)
-    if broken:
-        assert "performance" in decision.codes
-        assert "beyond its bound 0.7" in decision.summary
+    assert (("performance", found) in report.degraded()) == (broken is not None)
+    assert performance_text(found).endswith("beyond its bound 0.7") == (broken is not None)
 
 
 def test_probabilities_that_are_no_longer_true_degrade_the_model():

@@ -92,8 +92,7 @@ def check_performance(
     monitoring = spec.monitoring
     log = _labelled(spec, store, at)
     outcomes = log.of(reference, champion)
-    window_start = at - timedelta(hours=monitoring.window_hours)
-    start = max(window_start, datetime.fromisoformat(str(record.promoted_at)))
+    start = _start(spec, record, at)
     newest = log.of(reference, champion, since=start)
     has_others = monitoring.min_labels <= newest.n < outcomes.n
     measured = _measured(spec, reference, outcomes, n_times=1 + has_others)
@@ -144,6 +143,12 @@ def _result(report: PerformanceReport, key: str) -> CheckPerformanceResult:
     return CheckPerformanceResult(
         report.verdict, report.estimated_verdict, report.n_labels, key, worse
     )
+
+
+def _start(spec: ProjectSpec, record: AliasRecord, at: datetime) -> datetime:
+    """Return the beginning of the long window: not before the champion was promoted."""
+    promoted_at = datetime.fromisoformat(str(record.promoted_at))
+    return max(at - timedelta(hours=spec.monitoring.window_hours), promoted_at)
 
 
 def _labelled(spec: ProjectSpec, store: SearchableStore, at: datetime) -> LabelledLog:
