@@ -63,6 +63,13 @@ def test_a_worse_champion_is_seen_and_the_one_before_serves_again():
     assert p.aliases.history("loans")[0].kind == "rollback"
 
 
+def test_the_risk_says_how_much_evidence_is_needed():
+    """The same labels: enough for one in a hundred, too few for one in a billion billions."""
+    p = _promoted(probation_risk=1e-18)
+    said, probation = _checked(p, _answer(p))
+    assert (said, probation.needed) == (None, pytest.approx(1e18))
+
+
 def test_a_champion_that_answers_as_the_one_before_stays():
     """The evidence is there to read."""
     p = _promoted()

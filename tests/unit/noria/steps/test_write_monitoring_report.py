@@ -51,6 +51,14 @@ def test_the_first_line_says_what_is_suspected_and_never_that_all_is_well():
     assert later.overdue == end.isoformat()
 
 
+def test_how_long_a_suspicion_may_wait_is_a_key_of_the_spec():
+    """It is told after that."""
+    p = Production(monitoring={"suspicion_hours": 2.0})
+    end = p.hours(4, shift=0.3)
+    found = [whole_check(p, end + timedelta(hours=hours))[3].overdue for hours in (0, 1, 3)]
+    assert found == [None, None, end.isoformat()]
+
+
 def test_the_first_line_of_a_healthy_model_says_so():
     """Nothing to do."""
     p = Production()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from noria.data.targets import TargetReader
-from noria.training.contracts import label_contract
+from noria.training.contracts import label_contract, max_gaps
 
 
 def _read(spec, targets, label):
@@ -32,3 +32,14 @@ def test_classes_have_no_bounds(tickets):
     """Their numbers are names."""
     contract = label_contract(tickets, np.array([0, 1, 2]))
     assert (contract.min, contract.max) == (None, None)
+
+
+def test_a_row_may_have_as_many_gaps_as_the_spec_says_or_training_had(housing):
+    """Of 13 columns a tenth is one; a training row with three gaps allows three."""
+    names = [name for name, column in housing.dataset.columns.items() if not column.optional]
+    whole = dict.fromkeys(housing.dataset.columns, 1.0)
+    few = housing.dataset.model_copy(update={"max_missing_fraction": 0.1})
+    spec = housing.model_copy(update={"dataset": few})
+    assert max_gaps(spec, [whole]) == int(0.1 * len(names))
+    assert max_gaps(housing, [whole]) == int(0.5 * len(names))
+    assert max_gaps(spec, [whole, whole | dict.fromkeys(names[:3])]) == 3
