@@ -149,3 +149,32 @@ def test_a_run_of_marks_is_cut_where_streams_of_unicode_are():
     assert composed("a" + marks + "b") == composed("a" + marks[:30] + "b")
     assert composed("😀" * 100 + "…" * 100) == "😀" * 100 + "…" * 100
     assert composed("a" + marks[:30]) == unicodedata.normalize("NFC", "a" + marks[:30])
+
+
+_CLEANINGS = [(), ("urls", "digit_words", "non_alphabetic"), ("brackets", "urls", "tags"),
+              ("brackets", "urls", "tags", "digit_words", "non_alphabetic")]  # fmt: skip
+_PIECES = st.sampled_from(
+    ["a", "Σ", "ΟΔΟΣ", "[", "]", "<", ">", "http://x.es", "www.", "\n", "\r", "\x1e", "\x85", " ",
+     "7", "x9y", "¿", "ñ", "n\u0303", "\u0301" * 40, "İ", "-", "\x00", "..."]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("clean", _CLEANINGS)
+@pytest.mark.parametrize("compatible", [False, True])
+@given(texts=st.lists(st.one_of(st.text(max_size=40), st.lists(_PIECES).map("".join)), max_size=6))
+def test_many_texts_have_the_tokens_that_each_has_alone(clean, compatible, texts):
+    """What stands between them lets no step look across: not a tag, an address or a last sigma."""
+    preparer = TextPreparer(
+        {"columns": [], "clean": clean, "replace": [], "stop_words": ["a"], "stemming": "spanish",
+         "compatible": compatible, "analyzer": "word", "ngrams": [1, 1]}
+    )  # fmt: skip
+    assert preparer.token_lists(texts) == [preparer.tokens(text) for text in texts]
+
+
+def test_a_specs_own_replacements_see_one_text_at_a_time():
+    """An anchor is the text's, not the column's."""
+    preparer = TextPreparer(
+        {"columns": [], "clean": [], "replace": [["^re ", ""]], "stop_words": [],
+         "stemming": "none", "compatible": False, "analyzer": "word", "ngrams": [1, 1]}
+    )  # fmt: skip
+    assert preparer.token_lists(["re uno", "re dos"]) == [["uno"], ["dos"]]

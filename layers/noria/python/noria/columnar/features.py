@@ -4,7 +4,7 @@ Numbers, levels and weighted terms have a fast way; every other block runs its o
 hold what is answered from them equal to the row path's answers, on hostile rows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -151,7 +151,6 @@ class _Terms:
     def __init__(self, data: Data) -> None:
         self._columns: list[str] = data["columns"]
         self._preparer = TextPreparer(data)
-        self._prepare = self._preparer.prepare
         self._of_tokens = data["analyzer"] == "char_wb"  # parts of one token at a time
         self._of_token: dict[str, list[int]] = {}
         self._index = {term: position for position, term in enumerate(data["terms"])}
@@ -163,35 +162,40 @@ class _Terms:
     def entries(self, columns: Columns, places: range, has_words: NDArray[np.bool_]) -> _Entries:
         """Return the weighted terms of some rows; mark those that have words at all."""
         found, sizes = list[int](), np.zeros(len(places), dtype=np.int64)
-        texts = [columns.texts[name] for name in self._columns]
+        texts = [self._token_lists(columns, name, places) for name in self._columns]
         for number, place in enumerate(places):
             if columns.doubtful[place]:
                 continue
-            row = {name: text[place] for name, text in zip(self._columns, texts, strict=True)}
+            tokens = [token for part in texts for token in part[number]]
             before = len(found)
-            if self._of_tokens:
-                has_words[number] |= self._add_by_token(row, found)
-            elif grams := self._prepare(row):
+            if tokens:
                 has_words[number] = True
-                index = self._index
-                found += [index[gram] for gram in grams if gram in index]
+                self._add(tokens, found)
             sizes[number] = len(found) - before
         return self._weighted(np.array(found, dtype=np.int64), sizes)
 
-    def _add_by_token(self, row: Mapping[str, str | None], found: list[int]) -> bool:
-        """Add the terms of each token, found once per process: most words come again."""
-        has_words, known = False, self._of_token
-        for name in self._columns:
-            for token in self._preparer.tokens(row[name] or ""):
-                has_words = True
-                terms = known.get(token)
-                if terms is None:
-                    index, grams = self._index, self._preparer.grams([token])
-                    terms = [index[gram] for gram in grams if gram in index]
-                    if len(known) < _MOST_TOKENS:
-                        known[token] = terms
-                found += terms
-        return has_words
+    def _token_lists(self, columns: Columns, name: str, places: range) -> list[list[str]]:
+        """Return the tokens of a column's texts; doubtful rows have none, as if missing."""
+        texts, doubtful = columns.texts[name], columns.doubtful
+        return self._preparer.token_lists(
+            ["" if doubtful[place] else texts[place] or "" for place in places]
+        )
+
+    def _add(self, tokens: list[str], found: list[int]) -> None:
+        """Add the terms of a row's tokens."""
+        index = self._index
+        if not self._of_tokens:
+            found += [index[gram] for gram in self._preparer.grams(tokens) if gram in index]
+            return
+        known = self._of_token
+        for token in tokens:  # each once per process: most words come again
+            terms = known.get(token)
+            if terms is None:
+                grams = self._preparer.grams([token])
+                terms = [index[gram] for gram in grams if gram in index]
+                if len(known) < _MOST_TOKENS:
+                    known[token] = terms
+            found += terms
 
     def _weighted(self, found: NDArray[np.int64], sizes: NDArray[np.int64]) -> _Entries:
         row_of = np.repeat(np.arange(len(sizes)), sizes)

@@ -66,10 +66,8 @@ class AnswersProfiler:
         sources = [s for s in self._reference.sources.values() if isinstance(s, TextSource)]
         for name in {source.column for source in sources}:
             texts = answers.columns.texts[name]
-            seen = [
-                self._predictor.observer.observe({name: texts[i]}).get(name)
-                for i in answers.places.tolist()
-            ]
+            wanted = [texts[i] for i in answers.places.tolist()]
+            seen = self._predictor.observer.observe_many(name, wanted)
             for source in sources:
                 if source.column == name:
                     signals[source] = [found and getattr(found, source.part) for found in seen]

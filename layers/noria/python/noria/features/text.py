@@ -28,6 +28,7 @@ _MARKS = str.maketrans(dict.fromkeys(_PUNCTUATION, " "))
 _MARK = re.compile(f"[{re.escape(_PUNCTUATION)}]")
 _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 
+_BETWEEN = "\x1e"  # the record separator: white space in Unicode, in no text that people write
 _MOST_MARKS = 30  # combining marks in a row
 _LONG_RUN = re.compile(rf"[^\x00-\x7F\w\s]{{{_MOST_MARKS + 1},}}")  # marks are no part of words
 
@@ -76,8 +77,23 @@ class TextPreparer:
 
     def tokens(self, text: str) -> list[str]:
         """Return the cleaned, filtered and stemmed tokens of one text."""
-        words = self._cleaned(text).split()
-        if "non_alphabetic" in self._clean:
+        return self._filtered(self._cleaned(text))
+
+    def token_lists(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return `tokens` of many texts: cleaned as one, which takes a third of the time.
+
+        A sign between them that is a blank to every step keeps them apart; a text that holds it,
+        or a spec's own replacements, which may look across it, go text by text.
+        """
+        if self._replace or any(_BETWEEN in text for text in texts):
+            return [self.tokens(text) for text in texts]
+        together = self._cleaned(f"{_BETWEEN}\n".join(texts))
+        return [self._filtered(part) for part in together.split(_BETWEEN)] if texts else []
+
+    def _filtered(self, cleaned: str) -> list[str]:
+        """Return the tokens of a cleaned text."""
+        words = cleaned.split()
+        if "non_alphabetic" in self._clean and not "".join(words).isalpha():
             words = [word for word in words if word.isalpha()]
         if stop := self._stop_words:
             words = [word for word in words if word not in stop]

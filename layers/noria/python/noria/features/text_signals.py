@@ -85,12 +85,24 @@ class TextObserver:
         for column, places in self._watched.items():
             text = row.get(column)
             if isinstance(text, str) and text:
-                words = _tokens(text)
-                known = [places[word] for word in words if word in places]
-                found[column] = TextSignals(
-                    characters=len(text),
-                    words=len(words),
-                    rare=1.0 - len(known) / len(words) if words else 0.0,
-                    terms=tuple(sorted(set(known))),
-                )
+                found[column] = _signals(text, _tokens(text), places)
         return found
+
+    def observe_many(self, column: str, texts: Sequence[str | None]) -> list[TextSignals | None]:
+        """Return the signals of many texts of one column; None where there is none."""
+        places = self._watched[column]
+        plain = _PLAIN.token_lists([text if text and "@" not in text else "" for text in texts])
+        return [
+            _signals(text, _tokens(text) if "@" in text else words, places) if text else None
+            for text, words in zip(texts, plain, strict=True)
+        ]
+
+
+def _signals(text: str, words: Sequence[str], places: Mapping[str, int]) -> TextSignals:
+    known = [places[word] for word in words if word in places]
+    return TextSignals(
+        characters=len(text),
+        words=len(words),
+        rare=1.0 - len(known) / len(words) if words else 0.0,
+        terms=tuple(sorted(set(known))),
+    )
