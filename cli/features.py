@@ -102,20 +102,26 @@ def features(
         tell(f"train on them: noria train {project} --from-features {run}")
 
 
-def sources_of_features(target: Target, project: str, run_id: str) -> list[str]:
+def sources_of_features(target: Target, project: str, run_id: str, spec_sha256: str) -> list[str]:
     """Return the files that a run's features were computed of.
 
     Raises
     ------
     ValueError
-        There are no such features.
+        There are no such features, or they are of another spec, or their files are gone.
     """
     try:
         body = target.artifacts.get(run_key(project, run_id, FITTED))
     except KeyError as error:
         raise ValueError(f"run '{run_id}' of {project} has no features: noria features") from error
-    version = from_bytes(FittedFeatures, body).dataset_version
-    manifest = read_dataset_manifest(target.artifacts, project, version)
+    fitted = from_bytes(FittedFeatures, body)
+    if fitted.spec_sha256 != spec_sha256:
+        raise ValueError(
+            f"the spec of {project} has changed since run '{run_id}': compute its features again"
+        )
+    manifest = read_dataset_manifest(target.artifacts, project, fitted.dataset_version)
+    if gone := [key for key in manifest.offered if not target.artifacts.exists(key)]:
+        raise ValueError(f"the files of run '{run_id}' are gone: {', '.join(gone[:3])}")
     return [*manifest.offered]
 
 
@@ -157,7 +163,8 @@ class _Layers:
 
 
 def _of_rows(rows: Sequence[Row]) -> pa.Table:
-    return pa.Table.from_pylist([{_shown(k): v for k, v in row.items()} for row in rows])
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({_shown(name): pa.array([row.get(name) for row in rows]) for name in names})
 
 
 def _shown(column: str) -> str:
@@ -174,8 +181,8 @@ def _of_refused(records: Sequence[Row]) -> pa.Table:
 def _of_matrix(names: list[str], matrix: Matrix, targets: list[Any]) -> pa.Table:
     """Return a column a feature; of a sparse matrix, whose columns are terms, an entry a row."""
     if isinstance(matrix, np.ndarray):
-        columns = {name: pa.array(matrix[:, place]) for place, name in enumerate(names)}
-        return pa.table({**columns, "target": pa.array(targets)})
+        columns = [pa.array(matrix[:, place]) for place in range(len(names))]
+        return pa.table([*columns, pa.array(targets)], names=[*names, "target"])
     entries = matrix.tocoo()
     return pa.table(
         {

@@ -35,7 +35,7 @@ from noria.records.codec import from_bytes
 from noria.records.dataset import ValidationReport
 from noria.registry.versions import read_manifest
 from noria.reporting.words import dropped_texts, failed_candidates_text
-from noria.spec.loader import load_spec
+from noria.spec.loader import load_spec, spec_hash
 from noria.storage.keys import (
     QUARANTINE_REPORT,
     REPORT_HTML,
@@ -294,7 +294,8 @@ def _keys_of_features(
         raise ValueError(
             "--from-features names the run and its rows: leave out --data and --run-id"
         )
-    return features.sources_of_features(target, project, run)
+    spec = load_spec(SPECS / f"{project}.toml")
+    return features.sources_of_features(target, project, run, spec_hash(spec))
 
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:

@@ -183,7 +183,11 @@ class World:
         self.aliases, self.state = MemoryAliases(), MemoryState()
         self.clock, self.log = FixedClock(_START), _Log(self.artifacts)
         models = ServedModels(
-            self.artifacts, self.aliases, lambda: self.clock.at.timestamp(), lambda *_: None
+            self.artifacts,
+            self.aliases,
+            lambda: self.clock.at.timestamp(),
+            lambda *_: None,
+            self.clock,
         )
         self.api = Predictions(models, self.log, self.clock, lambda *_: None)
 

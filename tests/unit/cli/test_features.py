@@ -10,6 +10,8 @@ from cli import features, main
 from cli.features import sources_of_features
 from cli.main import app
 from cli.samples.files import sample_files
+from infra.config import SPECS
+from noria.spec.loader import load_spec, spec_hash
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
 
 
@@ -76,7 +78,10 @@ def test_a_training_takes_the_rows_of_the_features(target, tmp_path, monkeypatch
     """By the run's id, which finds them whole; other rows beside it are refused."""
     shown, _ = _run(target, tmp_path)
     run, seen = shown["run_id"], []
-    assert sources_of_features(target, "housing", run) == ["inbox/housing/h/sample_housing.csv"]
+    spec = spec_hash(load_spec(SPECS / "housing.toml"))
+    assert sources_of_features(target, "housing", run, spec) == [
+        "inbox/housing/h/sample_housing.csv"
+    ]
 
     def training(_, project, keys, run_id, *__, **___):
         seen.append((project, keys, run_id))

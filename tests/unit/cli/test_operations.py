@@ -146,7 +146,7 @@ def test_performance_shows_each_file_beside_the_whole(run):
     ]
     body = {"verdict": "good", "n_labels": 203, "at": "2026-03-01T00:00", "n_unmatched_labels": 0,
             "realised": {"f1_macro": measured}, "estimated": {},
-            "primary_metric": "f1_macro", "n_jobs": 2}  # fmt: skip
+            "primary_metric": "f1_macro", "n_jobs": 2, "probation": None}  # fmt: skip
     _Target.answer = HttpAnswer(200, body | {"jobs": []})
     current = json.dumps({"performance": {"jobs": jobs}}).encode()
     _Target.artifacts = MemoryArtifacts()

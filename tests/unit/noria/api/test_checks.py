@@ -64,6 +64,7 @@ def test_the_api_shows_the_last_check():
 def test_the_last_answers_are_shown_without_whom_and_what_they_were_given():
     """The newest first, at most ten, with the mean latency and since when the champion serves."""
     p = Production()
+    p.add_version("v2")
     p.log(loan_rows(30, seed=1), START, latency_ms=2.0)
     newest = START + timedelta(minutes=30)
     p.log(loan_rows(1, seed=2), newest, answer="yes", latency_ms=5.0)

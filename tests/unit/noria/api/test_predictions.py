@@ -31,7 +31,7 @@ def _serving(bundle, log, reported):
     artifacts, aliases = MemoryArtifacts(), MemoryAliases()
     write_version(artifacts, "p", "v1", bundle, VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
-    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None)
+    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None, SteppingClock())
     return Predictions(models, log, SteppingClock(), lambda *event: reported.append(event))
 
 
@@ -103,7 +103,7 @@ def test_a_row_at_which_the_champion_fails_is_answered_by_the_previous_one(
     def report(*event):
         reported.append(event)
 
-    models = ServedModels(artifacts, aliases, lambda: 0.0, report)
+    models = ServedModels(artifacts, aliases, lambda: 0.0, report, SteppingClock())
     predictions = Predictions(models, log, SteppingClock(), report)
     champion = models.get("p").predictor
     stock = champion.answer

@@ -24,7 +24,7 @@ def _world(mode, fraction, *, damage=None):
         write_version(artifacts, "p", "v2", files, VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
     aliases.apply(RolloutChange("p", "r", "v2", 1, mode, fraction, "", "me", "now"))
-    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None)
+    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None, SteppingClock())
     return Predictions(models, log, SteppingClock(), lambda *_: None), log
 
 
@@ -105,6 +105,6 @@ def test_columns_to_drop_leave_no_trace():
     columns = {"x": {**COLUMN, "pii": "drop"}}
     write_version(artifacts, "p", "v1", tiny_bundle(columns=columns), VersionFacts())
     aliases.apply(Promotion("p", "id", "v1", 0, "manual", "", "me", "now"))
-    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None)
+    models = ServedModels(artifacts, aliases, lambda: 0.0, lambda *_: None, SteppingClock())
     Predictions(models, log, SteppingClock(), lambda *_: None).predict("p", {"inputs": {"x": 2}})
     assert log.records[0]["inputs"] == {}

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from noria.api.served_models import MODEL_REFUSED, REFRESH_SECONDS, ServedModels
@@ -7,15 +9,19 @@ from noria.records.alias import Promotion, RolloutChange
 from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from noria.storage.keys import model_key
-from tests.support.fakes import MemoryAliases, MemoryArtifacts
+from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
 from tests.support.trained import tiny_bundle
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _World:
     def __init__(self):
         self.artifacts, self.aliases, self.seconds = MemoryArtifacts(), MemoryAliases(), 0.0
         self.reported = []
-        self.models = ServedModels(self.artifacts, self.aliases, lambda: self.seconds, self.report)
+        self.models = ServedModels(
+            self.artifacts, self.aliases, lambda: self.seconds, self.report, FixedClock(NOW)
+        )
 
     def promote(self, version, *, write=True):
         if write:
@@ -100,7 +106,7 @@ def test_a_version_whose_manifest_is_not_the_verified_one_is_refused():
     for key in [key for key in world.artifacts.objects if "/v2/" in key]:
         del world.artifacts.objects[key]
     write_version(world.artifacts, "p", "v2", other, VersionFacts())
-    cold = ServedModels(world.artifacts, world.aliases, lambda: 0.0, world.report)
+    cold = ServedModels(world.artifacts, world.aliases, lambda: 0.0, world.report, FixedClock(NOW))
     found = cold.get("p")
     assert (found.model_version, "not a manifest" in found.degraded) == ("v1", True)
     assert world.reported == [(MODEL_REFUSED, "v2")]

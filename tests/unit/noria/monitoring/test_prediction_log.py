@@ -244,7 +244,7 @@ def _label_of(p, record_id, label, minutes, column=None):
 
 def _labelled_lines(p):
     log = LabelledLog(p.store, "loans", (START, START + timedelta(hours=3)), record_id_days=7)
-    return {answer.line: label for answer, label in log._joined.values()}, log.n_unmatched
+    return {answer.line: known.label for answer, known in log._joined.values()}, log.n_unmatched
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 from noria.errors import ModelCorruptError
 from noria.records.codec import from_bytes
 from noria.records.performance import PerformanceReport
+from noria.records.retraining import RetrainingDecision
 from noria.steps.end_probation import EndProbationRequest, end_probation
 from noria.steps.promote_challenger import PromoteChallengerRequest, promote_challenger
-from tests.support.checks import decided
+from tests.support.checks import decided, new_file
 from tests.support.fakes import FixedClock
 from tests.support.production import START, Production, loan_rows
 
@@ -39,12 +40,12 @@ def _answer(p, n=400, *, answer="no", hours=1):
 def _checked(p, at):
     _, performance, _ = decided(p, at)
     report = from_bytes(PerformanceReport, p.store.get(performance.performance_key))
-    return performance.worse_than_before, report.probation
+    return performance.taking_back, report.probation
 
 
-def _ended(p, version="v2"):
+def _ended(p, champion="v2", previous="v1"):
     return end_probation(
-        EndProbationRequest("loans", "check", version, "worse"),
+        EndProbationRequest("loans", "check", champion, previous, "worse"),
         artifacts=p.store, aliases=p.aliases, clock=FixedClock(AT),
     )  # fmt: skip
 
@@ -55,7 +56,8 @@ def test_a_worse_champion_is_seen_and_the_one_before_serves_again():
     said, probation = _checked(p, _answer(p))
     assert (probation.champion, probation.previous, probation.n_pairs) == ("v2", "v1", 400)
     assert probation.is_worse
-    assert said.startswith("champion v2 is surely worse than v1, which answered the same rows")
+    assert (said.champion, said.previous) == ("v2", "v1")
+    assert said.reason.startswith("champion v2 is surely worse than v1, which answered the same")
     ended = _ended(p)
     record = p.aliases.read("loans")
     assert (ended.champion, ended.was_taken_back) == ("v1", True)
@@ -87,14 +89,49 @@ def test_whoever_tries_again_takes_back_once_and_hears_so():
     assert len(p.aliases.history("loans")) == n_changes
 
 
-@pytest.mark.parametrize("version", ["v1", "v3"])
-def test_a_champion_that_has_changed_meanwhile_stays(version):
-    """By a person, back or on: the check said nothing of it."""
+def test_a_champion_that_has_changed_meanwhile_stays():
+    """By a person: the check said nothing of it."""
     p = _promoted()
     p.add_version("v3")
-    p.promote(version, at=AT)
+    p.promote("v3", at=AT)
     ended = _ended(p)
-    assert (ended.champion, ended.was_taken_back) == (version, False)
+    assert (ended.champion, ended.was_taken_back) == ("v3", False)
+
+
+def test_of_two_checks_at_once_neither_brings_the_worse_one_back():
+    """Each names who it judged: the second finds it done."""
+    p = _promoted()
+    assert [_ended(p).champion for _ in range(2)] == ["v1", "v1"]
+    late = _ended(p, champion="v1", previous="v2")  # the other way round nothing was judged
+    assert (late.champion, late.was_taken_back) == ("v1", False)
+    assert p.aliases.read("loans").champion == "v1"
+
+
+def test_a_promotion_by_hand_ends_the_probation():
+    """Whoever says that it serves all the same is not overruled by what had been seen before."""
+    p = _promoted()
+    at = _answer(p)
+    p.promote("v2", at=AT)
+    assert _checked(p, at) == (None, None)
+    assert not _ended(p).was_taken_back
+    assert p.aliases.read("loans").champion == "v2"
+
+
+def test_while_it_is_on_probation_the_project_trains_as_ever_and_not_about_one_that_goes():
+    """A shadow of the champion before is no rollout."""
+    p = _promoted()
+    new_file(p)
+    at = _answer(p, answer=None)
+    _, _, decision = decided(p, at, forced=True)
+    assert "rollout_running" not in {reason.code for reason in _decision(p, decision).against}
+    q = _promoted()
+    new_file(q)
+    against = {reason.code for reason in _decision(q, decided(q, _answer(q))[2]).against}
+    assert "taken_back" in against
+
+
+def _decision(p, decision):
+    return from_bytes(RetrainingDecision, p.store.get(decision.retraining_key))
 
 
 def test_a_champion_before_that_is_not_whole_does_not_serve_again():

@@ -7,7 +7,6 @@ import pytest
 
 from noria.records.bundle import Decision
 from noria.spec.model import CandidateSection
-from noria.training import importance
 from noria.training.estimators import fit
 from noria.training.importance import own_importances, shuffled_columns
 
@@ -80,10 +79,25 @@ def test_an_error_gets_worse_by_growing():
     assert shuffled_columns(model, rows, truth, "rmse", ["useful"])["useful"] > 0.5
 
 
-def test_many_columns_are_shuffled_among_fewer_rows(monkeypatch):
-    """Seconds, whatever the table."""
-    monkeypatch.setattr(importance, "_MOST_SCORES", 1000)
+def test_many_columns_are_shuffled_among_fewer_rows_and_very_many_in_part(monkeypatch):
+    """Seconds, whatever the table; and never of so few rows that they say nothing."""
     rows, truth = _rows(500)
-    model, columns = _Model(), ["useful", *(f"c{n}" for n in range(9))]
-    shuffled_columns(model, rows, truth, "accuracy", columns)
-    assert model.n_scores <= 1000 + 33
+    for n_columns, n_shown in ((10, 10), (400, 111)):
+        model, columns = _Model(), ["useful", *(f"c{n}" for n in range(n_columns - 1))]
+        lost = shuffled_columns(model, rows, truth, "accuracy", columns)
+        assert len(lost) == n_shown
+        assert lost["useful"] > 0.3
+        assert model.n_scores <= 20_000 + 300
+
+
+def test_few_rows_say_nothing_and_a_rare_class_is_among_the_rows():
+    """A ranking of one class only would say that no column is needed."""
+    rows, truth = _rows(50)
+    assert shuffled_columns(_Model(), rows, truth, "accuracy", ["useful"]) == {}
+    rows, _ = _rows(3000)
+    for row in rows:
+        row["useful"] = -1.0
+    for row in rows[::600]:
+        row["useful"] = 1.0
+    truth = np.array([int(row["useful"] > 0) for row in rows])
+    assert shuffled_columns(_Model(), rows, truth, "roc_auc", ["useful"])["useful"] > 0.3

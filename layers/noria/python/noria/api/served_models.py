@@ -14,7 +14,7 @@ from noria.errors import (
 )
 from noria.inference.loading import load_model_version
 from noria.inference.predictor import Predictor
-from noria.ports import ArtifactStore, ModelAliases
+from noria.ports import ArtifactStore, Clock, ModelAliases
 from noria.records.alias import AliasRecord
 from noria.storage.hashing import sha256_hex
 
@@ -70,6 +70,8 @@ class ServedModels:
         Seconds from any fixed point; tells when the alias was last read.
     report : callable
         Takes `MODEL_REFUSED` and its facts when a version cannot be loaded.
+    clock : Clock
+        Tells whether a rollout's time is over: then its challenger is loaded no more.
 
     Notes
     -----
@@ -85,9 +87,10 @@ class ServedModels:
         aliases: ModelAliases,
         monotonic: Callable[[], float],
         report: Report,
+        clock: Clock,
     ) -> None:
         self._artifacts, self._aliases, self._monotonic = artifacts, aliases, monotonic
-        self._report = report
+        self._report, self._clock = report, clock
         self._served: dict[str, Served] = {}
         self._spares: dict[str, Served] = {}
         self._records: dict[str, AliasRecord] = {}  # as they were last read
@@ -171,7 +174,7 @@ class ServedModels:
 
     def _rollout(self, record: AliasRecord, served: Served | None) -> Rollout | None:
         """Return the running rollout; a challenger that cannot be loaded is tried once."""
-        if record.rollout_mode == "off" or record.challenger is None:
+        if record.challenger is None or not record.is_rolling_out(self._clock.now()):
             return None
         known = served and served.rollout
         if known and known.model_version == record.challenger:

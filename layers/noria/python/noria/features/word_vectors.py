@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from noria.errors import ModelIncompatibleError
 
@@ -40,13 +41,15 @@ def word_vectors(words: Sequence[str]) -> Floats:
         The package with the vectors is not installed here.
     """
     pieces = [_pieces(word) for word in words]
-    found = np.zeros((len(words), WIDTH))
+    sizes = np.array([len(part) for part in pieces], dtype=np.int64)
+    owner = np.repeat(np.arange(len(words)), sizes)
     if not words:
-        return found
-    vectors = _table()[np.concatenate(pieces)].astype(np.float64)
-    owner = np.repeat(np.arange(len(words)), [len(part) for part in pieces])
-    np.add.at(found, owner, vectors)
-    return found / np.bincount(owner, minlength=len(words))[:, np.newaxis]
+        return np.zeros((0, WIDTH))
+    used, places = np.unique(np.concatenate(pieces), return_inverse=True)
+    shares = np.repeat(1.0 / sizes, sizes)
+    parts = csr_array((shares, (owner, places)), shape=(len(words), len(used)))
+    found: Floats = parts @ _table()[used].astype(np.float64)
+    return found
 
 
 @cache
@@ -114,10 +117,9 @@ def projected(
     sizes = np.array([len(row) for row in rows], dtype=np.int64)
     places = np.fromiter((place for row in rows for place in row), dtype=np.int64)
     owner = np.repeat(np.arange(len(rows)), sizes)
-    means = np.zeros((len(rows), WIDTH))
-    np.add.at(means, owner, weights[places, np.newaxis] * vectors[places])
-    total = np.bincount(owner, weights=weights[places], minlength=len(rows))
-    means = means[total > 0] / total[total > 0, np.newaxis]
+    counted = csr_array((weights[places], (owner, places)), shape=(len(rows), len(vectors)))
+    total = np.asarray(counted.sum(axis=1)).ravel()
+    means = (counted @ vectors)[total > 0] / total[total > 0, np.newaxis]
     out = np.zeros((len(vectors), n_components))
     centre = np.zeros(n_components)
     n_found = min(n_components, WIDTH, len(means))

@@ -52,7 +52,8 @@ def numbers_of(project: str, record_id: str) -> set[int]:
     A project may have begun to hash its ids since: its rows of before are found by the id itself,
     not by its hash.
     """
-    return {record_number(record_id), record_number(joined_record_id(project, record_id))}
+    mixed = int(cell_numbers([record_id])[0])  # also of one that only looks like a hash
+    return {mixed, record_number(joined_record_id(project, record_id))}
 
 
 def private_numbers(project: str, ids: Iterable[str | None]) -> Numbers:
@@ -126,6 +127,7 @@ class FiledJob(NamedTuple):
     # Its rows say something of the champion: no try, no training rows, no file for the second time.
     is_evidence: bool = False
     is_corrected: bool = False  # its probabilities, for class shares that differ from training
+    is_whole: bool = False  # decided together, as the best share of the batch
     is_shadow: bool = False  # by the champion before, beside one on probation; not published
 
 

@@ -32,11 +32,11 @@ class _Key(NamedTuple):
 
 
 class _Label(NamedTuple):
-    """The latest label of an id."""
+    """The latest label of an id, or one that came with its request."""
 
     at: str  # when it came
     label: Any
-    given_id: str  # hashed or not, as it came
+    given_id: str = ""  # hashed or not, as it came
 
 
 class LabelledPair(NamedTuple):
@@ -45,6 +45,7 @@ class LabelledPair(NamedTuple):
     champion: KnownAnswer
     previous: KnownAnswer
     label: Any
+    came_at: str  # the label: UTC, ISO 8601; with the request where that carried it
 
 
 class Outcomes(NamedTuple):
@@ -151,7 +152,7 @@ class LabelledLog:
             evidence.
         """
         mine = [
-            (answer, label)
+            (answer, label.label)
             for answer, label in self._joined.values()
             if answer.model_version == model_version
             and (since is None or (answer.at is not None and answer.at >= since))
@@ -171,7 +172,9 @@ class LabelledLog:
         return Outcomes(answers, truth, len(mine) - len(known))
 
     def pairs(self, versions: tuple[str, str], since: datetime) -> list[LabelledPair]:
-        """Return the labelled rows that two versions answered, by the time of the answers.
+        """Return the labelled rows that two versions answered, in the order the labels came in.
+
+        Later labels come after those of an earlier look, whatever they are about.
 
         Parameters
         ----------
@@ -185,9 +188,9 @@ class LabelledLog:
             other = self._joined.get((about, previous)) if version == champion else None
             if other is None or not _is_same(answer, other[0]) or answer.time < since:
                 continue
-            if _counts(answer, None) and _is_readable(label, answer):
-                found.append(LabelledPair(answer, other[0], label))
-        return sorted(found, key=lambda pair: (pair.champion.time, pair.champion.line or 0))
+            if _counts(answer, None) and _is_readable(label.label, answer):
+                found.append(LabelledPair(answer, other[0], label.label, label.at))
+        return sorted(found, key=_arrival)
 
     def _labels(self, start: datetime, end: datetime) -> dict[_Key, _Label]:
         """Return {what a label is of: the latest one}."""
@@ -205,7 +208,7 @@ class LabelledLog:
 
     def _join(self, hours: list[str], first: str) -> dict[tuple[Any, str], tuple[KnownAnswer, Any]]:
         """Return {(what it is about, model version): (its latest answer, label)}."""
-        joined: dict[tuple[Any, str], tuple[KnownAnswer, Any]] = {}
+        joined: dict[tuple[Any, str], tuple[KnownAnswer, _Label]] = {}
         for hour in hours:
             for item in self._store.under(answers_prefix(self._project, hour)):
                 labelled = (
@@ -221,7 +224,7 @@ class LabelledLog:
 
     def _labelled_requests(
         self, key: str, *, carries_labels: bool
-    ) -> Iterator[tuple[Any, KnownAnswer, Any]]:
+    ) -> Iterator[tuple[Any, KnownAnswer, _Label]]:
         """Yield (what it is about, answer, label) of the answers to requests in one object."""
         for answer in answers_at(self._store, key):
             keys, unit = list[_Key](), answer.prediction_id
@@ -229,14 +232,16 @@ class LabelledLog:
                 if found := getattr(answer, kind):
                     unit = self._joined_id(kind, found)
                     keys += self._by_unit.get((kind, unit), ())
-            label = answer.true_label if carries_labels else None
+            known, label = of_request(answer), None
             if keys:
                 label = self._latest(keys)
+            elif carries_labels and answer.true_label is not None:
+                label = _Label(known.time.isoformat(), answer.true_label)
             if label is not None:
                 about = record_number(answer.record_id) if answer.record_id else unit
-                yield about, of_request(answer), label
+                yield about, known, label
 
-    def _labelled_rows(self, key: str) -> Iterator[tuple[Any, KnownAnswer, Any]]:
+    def _labelled_rows(self, key: str) -> Iterator[tuple[Any, KnownAnswer, _Label]]:
         """Yield (what it is about, answer, label) of the labelled rows in one object."""
         if not self._by_number or not self._with_batches:
             return
@@ -253,10 +258,10 @@ class LabelledLog:
             if keys:
                 yield next(filter(None, numbers)), known, self._latest(keys)
 
-    def _latest(self, keys: list[_Key]) -> Any:
+    def _latest(self, keys: list[_Key]) -> _Label:
         """Return the latest of the labels of one answer; all of them have found theirs."""
         self._matched.update(keys)
-        return max((self._known[key] for key in keys), key=lambda known: known.at).label
+        return max((self._known[key] for key in keys), key=lambda known: known.at)
 
     def _joined_id(self, kind: str, found: str) -> str:
         """Return an id as answers and labels are joined by it, hashed or not."""
@@ -267,6 +272,11 @@ def _counts(answer: KnownAnswer, job: FiledJob | None) -> bool:
     if job is not None:
         return answer.job == job
     return answer.job is None or answer.job.is_evidence
+
+
+def _arrival(pair: LabelledPair) -> tuple[str, datetime, str, int]:
+    answer = pair.champion
+    return pair.came_at, answer.time, answer.prediction_id or "", answer.line or 0
 
 
 def _is_same(one: KnownAnswer, other: KnownAnswer) -> bool:

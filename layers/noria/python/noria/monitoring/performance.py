@@ -117,6 +117,8 @@ def bounded(
         As `judged` takes it.
     """
     ratio = _widened(found, alarms)
+    if found.n_reference:
+        ratio *= sqrt(1.0 + found.n_rows / found.n_reference)
     high = found.value + ratio * (found.high - found.value)
     low = found.value - ratio * (found.value - found.low)
     for bound, is_broken in (

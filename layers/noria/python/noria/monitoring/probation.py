@@ -3,7 +3,8 @@
 Both answer the same rows. The losses of a labelled row differ by d in [-1, 1]; if the new champion
 is no worse, the mean of d is at most 0, whatever came before. A bettor who stakes a share b of a
 capital on each d then expects to gain nothing, so the product of 1 + b d is above 1 / risk at any
-time at all with a probability of at most `risk` (Ville's inequality). The capital is spread over
+time at all with a probability of at most `risk` (Ville's inequality). Rows count in the order in
+which their labels come; a label that is changed counts as one that came then. The capital is spread over
 five stakes, as the best one depends on how much worse the champion is.
 
 References
@@ -13,14 +14,16 @@ I. Waudby-Smith, A. Ramdas, "Estimating means of bounded random variables by bet
 the Royal Statistical Society B 86 (2024), 1-27.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from noria.evaluation.metrics import METRICS, Floats
+from noria.evaluation.metrics import METRICS, Answers, Floats, is_better, measure
 from noria.monitoring.labelled_log import LabelledLog, LabelledPair
+from noria.monitoring.prediction_log import KnownAnswer
 from noria.monitoring.reference import Reference
 from noria.records.alias import AliasRecord
 from noria.records.probation import Probation
@@ -34,11 +37,10 @@ _SQUARES = frozenset({"rmse", "mse", "r2"})
 
 def probation_window(spec: ProjectSpec, record: AliasRecord) -> tuple[datetime, datetime] | None:
     """Return when the champion's probation began and ends; None where it is on none."""
-    hours, promoted_at = spec.rollout.probation_hours, record.promoted_at
-    if not hours or promoted_at is None or record.previous_champion is None:
+    start, end = record.rollout_started_at, record.rollout_until
+    if not spec.rollout.probation_hours or not record.has_probation or not start or not end:
         return None
-    start = datetime.fromisoformat(promoted_at)
-    return start, start + timedelta(hours=hours)
+    return datetime.fromisoformat(start), datetime.fromisoformat(end)
 
 
 def judged_probation(
@@ -50,6 +52,9 @@ def judged_probation(
 ) -> Probation:
     """Return what the labelled rows say that both champions have answered.
 
+    The champion is worse where the evidence is enough and its primary metric on those very rows is
+    worse too: what a row loses stands for metrics that are no sum over rows.
+
     Parameters
     ----------
     references : (of the champion, of the champion before)
@@ -57,8 +62,9 @@ def judged_probation(
     """
     versions = str(record.champion), str(record.previous_champion)
     metric, needed = spec.evaluation.primary_metric, 1.0 / spec.rollout.probation_risk
-    found = differences(metric, references, log.pairs(versions, window[0]))
-    evidence = evidence_of_harm(found)
+    both = both_answers(metric, references, log.pairs(versions, window[0]))
+    found = differences(metric, both)
+    evidence, scores = evidence_of_harm(found), _scores(metric, both)
     return Probation(
         champion=versions[0],
         previous=versions[1],
@@ -66,12 +72,27 @@ def judged_probation(
         ends_at=window[1].isoformat(),
         metric=metric,
         n_pairs=len(found),
-        is_ranking=_is_ranking(metric, references),
+        is_ranking=both.is_ranking(metric),
         mean_difference=float(found.mean()) if len(found) else 0.0,
+        scores=scores,
         evidence=evidence,
         needed=needed,
-        is_worse=evidence >= needed,
+        is_worse=evidence >= needed and scores is not None and is_better(metric, *scores[::-1]),
     )
+
+
+class BothAnswers(NamedTuple):
+    """What two champions said of the same labelled rows, by the same order of classes."""
+
+    champion: Answers
+    previous: Answers
+    truth: Any  # class numbers or values, shape (n,), in the order in which they came
+    classes: tuple[str, ...]  # those of the champion first; empty: a regression
+    weights: tuple[float, ...]  # of at most 1, under which each class counts alike
+
+    def is_ranking(self, metric: str) -> bool:
+        """Whether a metric judges how rows of two classes are ordered."""
+        return metric in _RANKINGS and len(self.classes) == 2
 
 
 def evidence_of_harm(found: Floats) -> float:
@@ -93,64 +114,102 @@ def evidence_of_harm(found: Floats) -> float:
     return float(min(capital, _MOST_EVIDENCE))
 
 
-def differences(
+def both_answers(
     metric: str, references: tuple[Reference, Reference], pairs: Sequence[LabelledPair]
-) -> Floats:
+) -> BothAnswers:
+    """Return the answers to the rows that a metric can compare.
+
+    Left out are labels of classes that the champion does not know, rows of batches whose
+    probabilities were corrected, which the champion before is not asked for, and, where decisions
+    count, of those that were decided together. A class that the one before does not know is none
+    of its answers: it is wrong there.
+    """
+    champion, previous = references
+    if bool(champion.classes) != bool(previous.classes):  # of another task
+        pairs = []
+    decides = METRICS[metric].decides
+    pairs = [pair for pair in pairs if _is_comparable(pair, decides=decides)]
+    if not champion.classes:
+        truth = np.array([float(p.label) for p in pairs])
+        values = [
+            np.array([[float(found.prediction)] for found in said]).reshape(-1, 1)
+            for said in ([p.champion for p in pairs], [p.previous for p in pairs])
+        ]
+        return BothAnswers(Answers(values[0], None), Answers(values[1], None), truth, (), ())
+    pairs = [pair for pair in pairs if str(pair.label) in champion.classes]
+    others = [name for name in previous.classes if name not in champion.classes]
+    classes = (*champion.classes, *others)
+    place = {name: number for number, name in enumerate(classes)}
+    return BothAnswers(
+        _aligned([p.champion for p in pairs], champion.classes, place),
+        _aligned([p.previous for p in pairs], previous.classes, place),
+        np.array([place[str(p.label)] for p in pairs], dtype=np.int64),
+        classes,
+        _class_weights(champion, len(others)),
+    )
+
+
+def _is_comparable(pair: LabelledPair, *, decides: bool) -> bool:
+    job = pair.champion.job
+    return job is None or not (job.is_corrected or (decides and job.is_whole))
+
+
+def _aligned(
+    said: Sequence[KnownAnswer], names: Sequence[str], place: Mapping[str, int]
+) -> Answers:
+    """Return answers by the common order of classes; what a model does not know gets 0."""
+    outputs = np.zeros((len(said), len(place)))
+    if said:
+        outputs[:, [place[name] for name in names]] = [answer.outputs for answer in said]
+    decided = np.array([place[str(answer.prediction)] for answer in said], dtype=np.int64)
+    return Answers(outputs, decided)
+
+
+def _class_weights(reference: Reference, n_others: int) -> tuple[float, ...]:
+    expected = reference.out_of_fold.expected.sum(axis=1)
+    shares = np.maximum(expected / expected.sum(), 1e-3)
+    return (*(shares.min() / shares).tolist(), *[1.0] * n_others)
+
+
+def _scores(metric: str, both: BothAnswers) -> tuple[float, float] | None:
+    """Return the metric of (the champion, the one before); None without rows."""
+    if not len(both.truth):
+        return None
+    champion, previous = (measure(metric, both.truth, said) for said in both[:2])
+    return champion, previous
+
+
+def differences(metric: str, both: BothAnswers) -> Floats:
     """Return by how much the champion's loss exceeds the other's, a row each, in [-1, 1].
 
     Notes
     -----
-    A metric decides what a loss is. Of decided classes it is a wrong one, where the metric is
-    a mean over classes weighted so that each class counts alike. Of a ranking it is a pair of
-    rows, one of each class, in the wrong order: the mean is the difference of the ROC AUC. Of
-    other probabilities it is half the squared distance from the truth (the Brier score). Of a
-    regression it is the difference of the (squared) errors over their sum, so that one outlier
-    decides nothing. Labels of classes that one of the models does not know are left out.
+    A metric decides what a loss is. Of decided classes it is a wrong one, weighted where the metric
+    is a mean over classes so that each counts alike. Of a ranking it is a pair of rows, one of each
+    class, in the wrong order: the mean is the difference of the ROC AUC. Of other probabilities it
+    is half the squared distance from the truth (the Brier score). Of a regression it is the
+    difference of the (squared) errors over their sum, so that one outlier decides nothing.
     """
-    champion, previous = references
-    if not champion.classes:
-        return _of_values(metric, pairs)
-    classes = (champion.classes, previous.classes)
-    known = [p for p in pairs if all(str(p.label) in names for names in classes)]
-    if not known:
-        return np.zeros(0)
+    if not both.classes:
+        return _of_values(metric, both)
     if METRICS[metric].decides:
-        weights = _class_weights(champion) if metric.endswith("_macro") else {}
-        return np.array(
-            [
-                weights.get(str(p.label), 1.0)
-                * (_is_wrong(p.champion.prediction, p) - _is_wrong(p.previous.prediction, p))
-                for p in known
-            ]
+        wrong = [(said.decided != both.truth).astype(np.float64) for said in both[:2]]
+        weights = (
+            np.array(both.weights) if metric.endswith("_macro") else np.ones(len(both.classes))
         )
-    outputs = [
-        np.array([answer.outputs for answer in answers], dtype=np.float64)
-        for answers in ([p.champion for p in known], [p.previous for p in known])
-    ]
-    truth = [np.array([names.index(str(p.label)) for p in known]) for names in classes]
-    if _is_ranking(metric, references):
-        return _of_rankings(truth[0] == 1, outputs[0][:, 1], outputs[1][:, 1])
-    losses = [_brier_losses(found, true) for found, true in zip(outputs, truth, strict=True)]
+        counted: Floats = weights[both.truth] * (wrong[0] - wrong[1])
+        return counted
+    if both.is_ranking(metric):
+        return _of_rankings(both.truth == 1, *(said.outputs[:, 1] for said in both[:2]))
+    losses = [_brier_losses(said.outputs, both.truth) for said in both[:2]]
     return losses[0] - losses[1]
 
 
-def _is_ranking(metric: str, references: tuple[Reference, Reference]) -> bool:
-    return metric in _RANKINGS and all(len(found.classes) == 2 for found in references)
-
-
-def _is_wrong(prediction: str | float, pair: LabelledPair) -> float:
-    return float(str(prediction) != str(pair.label))
-
-
-def _class_weights(reference: Reference) -> dict[str, float]:
-    """Return weights of at most 1 under which each class counts alike, by its share in training."""
-    expected = reference.out_of_fold.expected.sum(axis=1)
-    shares = np.maximum(expected / expected.sum(), 1e-3)
-    return dict(zip(reference.classes, (shares.min() / shares).tolist(), strict=True))
-
-
 def _of_rankings(is_hit: NDArray[np.bool_], champion: Floats, previous: Floats) -> Floats:
-    """Return the differences of pairs: the first hit with the first other row, and so on."""
+    """Return the differences of pairs: the first hit with the first other row, and so on.
+
+    Rows come in the order of their labels, so a later one changes no pair of an earlier look.
+    """
     hits, others = np.flatnonzero(is_hit), np.flatnonzero(~is_hit)
     n = min(len(hits), len(others))
     hits, others = hits[:n], others[:n]
@@ -169,12 +228,8 @@ def _brier_losses(outputs: Floats, truth: NDArray[np.int64]) -> Floats:
     return losses
 
 
-def _of_values(metric: str, pairs: Sequence[LabelledPair]) -> Floats:
-    truth = np.array([float(p.label) for p in pairs])
-    errors = [
-        np.abs(np.array([float(answer.prediction) for answer in answers]) - truth)
-        for answers in ([p.champion for p in pairs], [p.previous for p in pairs])
-    ]
+def _of_values(metric: str, both: BothAnswers) -> Floats:
+    errors = [np.abs(said.outputs[:, 0] - both.truth) for said in both[:2]]
     if metric in _SQUARES:
         errors = [found**2 for found in errors]
     total = errors[0] + errors[1]

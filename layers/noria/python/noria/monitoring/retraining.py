@@ -100,6 +100,11 @@ def _obstacles(
             )
             + "; put a file of them into the inbox",
         )
+    probation = now.performance.probation
+    if probation is not None and probation.is_worse:
+        yield RetrainingReason(
+            "taken_back", "the champion is taken back; the next check decides about the one before"
+        )
     if now.is_rollout_running:
         yield RetrainingReason("rollout_running", "a challenger is being rolled out")
     in_vain = now.n_in_vain

@@ -118,6 +118,11 @@ EVENTS: Mapping[str, Event] = {
         "the new champion was taken back",
         "The champion before serves again. See what the labels say: noria performance {project}",
     ),
+    "ChampionNotTakenBack": Event(
+        "critical",
+        "a champion that is worse than the one before still serves",
+        "It could not be taken back. Look at the run, then: noria rollback {project}",
+    ),
     "ApprovalExpired": Event(
         "warning", "the approval has expired", "The champion stays: noria promote {project} VERSION"
     ),

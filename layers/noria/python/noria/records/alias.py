@@ -47,10 +47,15 @@ class AliasRecord(NamedTuple):
             return False
         return self.rollout_until is None or now <= datetime.fromisoformat(self.rollout_until)
 
+    @property
+    def has_probation(self) -> bool:
+        """Whether the champion was put on probation, and nothing has moved the aliases since."""
+        is_shadow = self.rollout_mode == "shadow" and self.challenger is not None
+        return is_shadow and self.challenger == self.previous_champion
+
     def is_on_probation(self, now: datetime) -> bool:
         """Return whether the champion before answers beside the champion, shown to nobody."""
-        is_shadow = self.rollout_mode == "shadow" and self.challenger == self.previous_champion
-        return is_shadow and self.is_rolling_out(now)
+        return self.has_probation and self.is_rolling_out(now)
 
 
 class Promotion(NamedTuple):

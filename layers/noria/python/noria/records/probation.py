@@ -14,6 +14,8 @@ class Probation:
     metric: str  # the primary one, which decides what a worse answer is
     n_pairs: int  # labelled rows that both have answered; of a ranking, pairs of such rows
     is_ranking: bool
+    # The metric on those rows: of the champion, of the one before; None without rows.
+    scores: tuple[float, float] | None
     mean_difference: float  # of the losses, the champion's less the other's, in [-1, 1]
     evidence: float  # that the champion is worse: by chance above 1 / risk with this risk at most
     needed: float  # evidence at which it is rolled back

@@ -142,9 +142,12 @@ def probation_text(found: Probation) -> str:
     """Return what labels say of a champion on probation, in one line."""
     said = f"{found.n_pairs:,} labelled {found.counted}"
     verdict = "is surely worse than" if found.is_worse else "is held against"
+    scores = ""
+    if found.scores is not None:
+        scores = f"{found.metric} {found.scores[0]:.4f} against {found.scores[1]:.4f}, "
     return (
         f"champion {found.champion} {verdict} {found.previous}, which answered the same rows: "
-        f"mean difference of losses {found.mean_difference:+.4f} on {said} ({found.metric}), "
+        f"{scores}mean difference of losses {found.mean_difference:+.4f} on {said}, "
         f"evidence {found.evidence:,.3g} of {found.needed:,.0f}"
     )
 

@@ -60,6 +60,15 @@ class CheckPerformanceRequest:
 
 
 @dataclass(frozen=True)
+class TakingBack:
+    """A champion that labels have shown to be worse, and the one before."""
+
+    champion: str
+    previous: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class CheckPerformanceResult:
     """The finding, in short; `performance_key` has it in full."""
 
@@ -67,7 +76,7 @@ class CheckPerformanceResult:
     estimated_verdict: PerformanceVerdict  # without
     n_labels: int
     performance_key: str
-    worse_than_before: str | None = None  # why the champion is to be taken back; None: it is not
+    taking_back: TakingBack | None = None  # of a champion that is worse than the one before
 
 
 def check_performance(
@@ -139,7 +148,9 @@ def check_performance(
 
 def _result(report: PerformanceReport, key: str) -> CheckPerformanceResult:
     found = report.probation
-    worse = probation_text(found) if found and found.is_worse else None
+    worse = None
+    if found is not None and found.is_worse:
+        worse = TakingBack(found.champion, found.previous, probation_text(found))
     return CheckPerformanceResult(
         report.verdict, report.estimated_verdict, report.n_labels, key, worse
     )
@@ -188,12 +199,13 @@ def _measured(
         return {}
     outcomes = outcomes.sampled(_MOST_LABELS)
     watched = watched_metrics(spec)
+    n_judged = len({*watched, *(gate.metric for gate in spec.monitoring.bounds)})
     names = [
         n for n in dict.fromkeys((*watched, *spec.evaluation.metrics)) if n in reference.tested
     ]
     measured = {
         name: realised(
-            name, reference, outcomes.answers, outcomes.truth, n_judged=n_times * len(watched)
+            name, reference, outcomes.answers, outcomes.truth, n_judged=n_times * n_judged
         )
         for name in names
     }

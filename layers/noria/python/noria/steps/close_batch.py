@@ -337,7 +337,9 @@ class _Closing:
         key = part_key(self._spec.name, self._plan.job_id, "filed", number)
         rows = FiledRows.from_bytes(self._store.get(key))
         rows = rows if table is None else as_decided(rows, table)
-        job = rows.job._replace(is_evidence=self._is_evidence(), is_corrected=is_corrected)
+        job = rows.job._replace(
+            is_evidence=self._is_evidence(), is_corrected=is_corrected, is_whole=table is not None
+        )
         self._store.put(filed_key(self._plan, number), replace(rows, job=job).to_bytes())
         if self._plan.shadow_version:
             self._file_shadow(number)

@@ -227,7 +227,7 @@ def _situation(
         n_trained_rows=manifest_of_rows.n_train,
         attempts=[datetime.fromisoformat(attempt.at) for attempt in attempts],
         n_in_vain=sum(attempt.at > str(record.promoted_at) for attempt in tried),
-        is_rollout_running=record.is_rolling_out(at),
+        is_rollout_running=record.is_rolling_out(at) and not record.has_probation,
     )
     return situation, sources
 

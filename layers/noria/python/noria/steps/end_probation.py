@@ -8,11 +8,12 @@ from noria.promotion.by_hand import ByHand, promotion_of
 
 @dataclass(frozen=True)
 class EndProbationRequest:
-    """Which champion, by which check, and why."""
+    """Who goes and who comes back, by which check, and why."""
 
     project: str
     check_id: str
-    model_version: str
+    champion: str  # as it was judged
+    previous: str
     reason: str
 
 
@@ -31,7 +32,10 @@ def end_probation(
     aliases: ModelAliases,
     clock: Clock,
 ) -> EndProbationResult:
-    """Make the champion before champion again; a version is taken back once, whoever retries.
+    """Make the champion before champion again, while the probation that was judged still holds.
+
+    Any other change of the aliases has ended it: a person's, a rollout's. Whoever tries again
+    finds the change done.
 
     Raises
     ------
@@ -41,14 +45,14 @@ def end_probation(
         The champion before is not whole: the new one stays.
     """
     record = aliases.read(request.project)
-    promotion_id = f"probation-{request.model_version}"
-    if record.champion != request.model_version or record.previous_champion is None:
-        changes = aliases.history(request.project)
-        was_taken_back = any(change.promotion_id == promotion_id for change in changes)
-        return EndProbationResult(record.champion, was_taken_back)
+    champion, previous = request.champion, request.previous
+    if (record.champion, record.previous_champion) == (previous, champion):
+        return EndProbationResult(previous, was_taken_back=True)
+    if (record.champion, record.previous_champion) != (champion, previous):
+        return EndProbationResult(record.champion, was_taken_back=False)
+    if not record.has_probation:
+        return EndProbationResult(record.champion, was_taken_back=False)
     by = ByHand(request.check_id, request.reason)
-    rollback = promotion_of(
-        record, record.previous_champion, "rollback", by, artifacts=artifacts, clock=clock
-    )
-    after = aliases.apply(rollback._replace(promotion_id=promotion_id))
-    return EndProbationResult(after.champion, was_taken_back=True)
+    rollback = promotion_of(record, previous, "rollback", by, artifacts=artifacts, clock=clock)
+    after = aliases.apply(rollback._replace(promotion_id=f"probation-{champion}-{record.revision}"))
+    return EndProbationResult(after.champion, was_taken_back=after.champion == previous)

@@ -65,7 +65,7 @@ def score_part(
     if plan.model_version is None or plan.layout is None:
         raise SettingsError(f"batch job {job_id} was refused; there is nothing to score")
     model = models.get(project, plan.model_version)
-    shadow = _shadow(plan, models)
+    shadow = _shadow(plan, model, models)
     ids, layout = spec.id_columns, plan.layout
     inputs = layout.header or tuple(model.predictor.columns) if spec.batch.include_inputs else ()
     body = artifacts.get(part_key(project, job_id, "input", number))
@@ -73,7 +73,7 @@ def score_part(
         Part(plan.parts[number].first_line, body),
         layout,
         [*model.predictor.columns, *_keys(plan, spec)],
-        (*ids, *inputs, *(shadow.predictor.columns if shadow else ())),
+        (*ids, *inputs),
     )
     if plan.tables:
         joined = read_stream(artifacts.get(part_key(project, job_id, "joined", number)))
@@ -97,18 +97,26 @@ def score_part(
     if plan.is_filed:
         filed = filed_rows(plan, model.predictor, ids, records, answers)
         artifacts.put(part_key(project, job_id, "filed", number), filed.to_bytes())
-    if shadow:
-        others = shadow.answer(records.cells, len(records.lines))
-        filed = filed_rows(plan, shadow.predictor, ids, records, others, is_shadow=True)
-        artifacts.put(part_key(project, job_id, "shadow", number), filed.to_bytes())
+    if shadow and set(shadow.predictor.columns) <= set(records.cells):
+        with suppress(Exception):  # whatever it is: a model that serves nobody stops no batch
+            others = shadow.answer(records.cells, len(records.lines))
+            filed = filed_rows(plan, shadow.predictor, ids, records, others, is_shadow=True)
+            artifacts.put(part_key(project, job_id, "shadow", number), filed.to_bytes())
     artifacts.put(part_key(project, job_id, "summary", number), to_bytes(counts))
     return ScorePartResult(counts.n_answered, counts.n_refused)
 
 
-def _shadow(plan: BatchPlan, models: BatchModels) -> BatchPredictor | None:
-    """Return the champion before, while the plan's model is on probation and it can be read."""
+def _shadow(plan: BatchPlan, model: BatchPredictor, models: BatchModels) -> BatchPredictor | None:
+    """Return the champion before, while the plan's model is on probation and it can be read.
+
+    Not one that keeps less to itself than the model: what is personal now was not always.
+    """
+    if plan.shadow_version is None:
+        return None
     with suppress(ModelError, RegistryError):  # a model that serves nobody stops no batch
-        return models.get(plan.project, plan.shadow_version) if plan.shadow_version else None
+        shadow = models.get(plan.project, plan.shadow_version)
+        is_private = set(shadow.predictor.private) >= set(model.predictor.private)
+        return shadow if is_private else None
     return None
 
 

@@ -190,7 +190,12 @@ class _Run:
         return self._predictor.decide(self._predictor.score(row))
 
     def _shuffled(self) -> Mapping[str, float]:
-        """Return what each column is worth to the primary metric, on rows that were trained on."""
+        """Return what each column is worth to the primary metric, on rows that were trained on.
+
+        Nothing of a kernel model, which takes milliseconds a row.
+        """
+        if self._predictor.model.form == "kernel":
+            return {}
         targets = [row[TARGET] for row in self._rows]
         classes = list(self._predictor.classes)
         truth = np.array([classes.index(t) for t in targets] if classes else targets)

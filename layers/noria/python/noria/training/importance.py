@@ -12,8 +12,8 @@ from noria.records.prediction import Row
 
 _SHOWN = 20  # features of each kind, the greatest
 _REPEATS, _SEED = 3, 20_264
-_MOST_SCORES = 20_000  # of all shuffled columns together: seconds, whatever the model
-_MOST_ROWS = 300
+_MOST_SCORES = 20_000  # of all shuffled columns together
+_MOST_ROWS, _LEAST_ROWS = 300, 60
 
 
 def own_importances(estimator: Any, names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -67,15 +67,19 @@ def shuffled_columns(
     Returns
     -------
     mapping of column to mean over three shuffles
-        In the metric's unit; about 0 for a column that the model does not need.
+        In the metric's unit; about 0 for a column that the model does not need. Of a table with
+        very many columns the first ones; nothing where there are fewer than 60 rows.
 
     References
     ----------
     L. Breiman, "Random forests", Machine Learning 45 (2001), 5-32, section 10.
     """
     rng = np.random.default_rng(_SEED)
+    columns = columns[: _MOST_SCORES // (_REPEATS * _LEAST_ROWS)]
     n_rows = min(_MOST_ROWS, _MOST_SCORES // (_REPEATS * max(len(columns), 1)), len(rows))
-    places = np.sort(rng.choice(len(rows), n_rows, replace=False))
+    if n_rows < _LEAST_ROWS:
+        return {}
+    places = _sample(truth, n_rows, rng, is_of_classes=bool(predictor.classes))
     some, target = [rows[place] for place in places.tolist()], truth[places]
     usual = measure(metric, target, _answers(predictor, some))
     lost = dict.fromkeys(columns, 0.0)
@@ -89,6 +93,21 @@ def shuffled_columns(
             score = measure(metric, target, _answers(predictor, shuffled))
             lost[column] += improvement(metric, usual, score) / _REPEATS
     return dict(sorted(lost.items(), key=lambda pair: -pair[1]))
+
+
+def _sample(truth: Any, n_rows: int, rng: Any, *, is_of_classes: bool) -> Any:
+    """Return the places of some rows, in order: of each class at least a few, as far as there are.
+
+    A metric of a sample without a class says nothing.
+    """
+    order = rng.permutation(len(truth))
+    if not is_of_classes:
+        return np.sort(order[:n_rows])
+    classes = np.unique(truth)
+    least = max(1, n_rows // (4 * len(classes)))
+    kept = np.concatenate([order[truth[order] == number][:least] for number in classes])
+    others = order[~np.isin(order, kept)]
+    return np.sort(np.concatenate([kept, others])[:n_rows])
 
 
 def _answers(predictor: Predictor, rows: Sequence[Row]) -> Answers:

@@ -80,7 +80,9 @@ class Serving:
 
     def __init__(self, ports: ServingPorts) -> None:
         self._aliases, self._artifacts, self._clock = ports.aliases, ports.artifacts, ports.clock
-        self._models = ServedModels(self._artifacts, self._aliases, self._seconds, _report)
+        self._models = ServedModels(
+            self._artifacts, self._aliases, self._seconds, _report, self._clock
+        )
         self._predictions = Predictions(self._models, ports.log, self._clock, _report)
         self._projects = ports.projects
         self.operations: dict[str, Operation] = {
