@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,9 +10,11 @@ from noria.records.evaluation import VersionFacts
 from noria.registry.versions import write_version
 from noria.storage.keys import model_key
 from tests.support.fakes import FixedClock, MemoryAliases, MemoryArtifacts
-from tests.support.trained import tiny_bundle
+from tests.support.trained import COLUMN, tiny_bundle
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+OPEN = {"x": {**COLUMN, "pii": False}}
 
 
 class _World:
@@ -207,3 +209,41 @@ def test_a_clock_that_goes_back_does_not_freeze_the_alias():
     world.promote("v2")
     world.seconds = 5.0
     assert world.served() == ("v2", None)
+
+
+def _on_probation(world, before, now):
+    """Promote a version, then another one, beside which the first answers for an hour."""
+    for version, bundle in (("v1", before), ("v2", now)):
+        write_version(world.artifacts, "p", version, bundle, VersionFacts())
+        world.promote(version, write=False)
+    until = (NOW + timedelta(hours=1)).isoformat()
+    change = RolloutChange("p", "pr", "v1", 2, "shadow", 1.0, "", "me", NOW.isoformat(), until)
+    world.aliases.apply(change)
+
+
+def test_the_champion_before_is_loaded_while_the_probation_lasts():
+    """Afterwards it costs no memory, though nothing has moved the aliases."""
+    world = _World()
+    _on_probation(world, tiny_bundle(), tiny_bundle())
+    assert world.models.get("p").rollout.model_version == "v1"
+    late = ServedModels(
+        world.artifacts, world.aliases, lambda: 0.0, world.report,
+        FixedClock(NOW + timedelta(hours=2)),
+    )  # fmt: skip
+    assert late.get("p").rollout is None
+
+
+@pytest.mark.parametrize(
+    "now",
+    [tiny_bundle(private=["record_id"], columns=OPEN), tiny_bundle(),
+     tiny_bundle(columns={"x": {**COLUMN, "pii": "drop"}})],
+    ids=["ids", "masked", "dropped"],
+)  # fmt: skip
+def test_what_became_personal_is_not_logged_by_the_champion_before(now):
+    """It knew nothing of that; the other way round there is nothing to hide."""
+    world = _World()
+    _on_probation(world, tiny_bundle(columns=OPEN), now)
+    assert world.models.get("p").rollout is None
+    other = _World()
+    _on_probation(other, now, tiny_bundle(columns=OPEN))
+    assert other.models.get("p").rollout is not None

@@ -154,7 +154,7 @@ class ServedModels:
             return served._replace(degraded=f"the alias cannot be read: {error.message}")
         self._records[project] = record
         champion = self._champion(project, record, served)
-        return champion._replace(rollout=self._rollout(record, served))
+        return champion._replace(rollout=self._allowed(self._rollout(record, served), champion))
 
     def _champion(self, project: str, record: AliasRecord, served: Served | None) -> Served:
         champion = record.require_champion()
@@ -171,6 +171,15 @@ class ServedModels:
                 raise
             fallback = self._load(project, record.previous_champion, record.previous_manifest)
             return Served(fallback, record.previous_champion, reason)
+
+    def _allowed(self, rollout: Rollout | None, champion: Served) -> Rollout | None:
+        """Return the rollout, unless it is a probation whose log would show what is personal now.
+
+        The champion before knew nothing of it.
+        """
+        if rollout is None or rollout.predictor is None or not rollout.record.has_probation:
+            return rollout
+        return rollout if rollout.predictor.hides_as_much_as(champion.predictor) else None
 
     def _rollout(self, record: AliasRecord, served: Served | None) -> Rollout | None:
         """Return the running rollout; a challenger that cannot be loaded is tried once."""

@@ -139,6 +139,14 @@ class Predictor:
         """Return probabilities by class order, or one value, of a row that needs no checking."""
         return self._outputs(self.view.prepare(row))
 
+    def hides_as_much_as(self, other: "Predictor") -> bool:
+        """Return whether nothing is logged of a row that another version keeps to itself."""
+        shown = {name for name, column in self.columns.items() if not column.pii}
+        hidden = {name for name, column in other.columns.items() if column.pii}
+        dropped = {name for name, column in other.columns.items() if column.pii == "drop"}
+        kept = {name for name, column in self.columns.items() if column.pii != "drop"}
+        return set(self.private) >= set(other.private) and not (shown & hidden or kept & dropped)
+
     def observed(self, inputs: Row) -> tuple[Row, Mapping[str, TextSignals]]:
         """Return what may be logged of checked inputs: values as read, and signals of texts.
 

@@ -115,8 +115,7 @@ def _shadow(plan: BatchPlan, model: BatchPredictor, models: BatchModels) -> Batc
         return None
     with suppress(ModelError, RegistryError):  # a model that serves nobody stops no batch
         shadow = models.get(plan.project, plan.shadow_version)
-        is_private = set(shadow.predictor.private) >= set(model.predictor.private)
-        return shadow if is_private else None
+        return shadow if shadow.predictor.hides_as_much_as(model.predictor) else None
     return None
 
 
