@@ -104,13 +104,13 @@ class Jobs:
         at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
         self.aliases.apply(Promotion("p", version, version, revision, "manual", "t", "t", at))
 
-    def put_on_probation(self, bundle: Mapping[str, bytes]) -> None:
-        """Make a version v2 champion, beside which v1 answers unseen."""
+    def put_on_probation(self, bundle: Mapping[str, bytes], before: str = "v1") -> None:
+        """Make a version v2 champion, beside which the one before answers unseen."""
         self.promote("v2", bundle)
         revision, at = self.aliases.read("p").revision, self.clock.now()
         until = (at + timedelta(days=2)).isoformat()
         change = RolloutChange(
-            "p", "probation", "v1", revision, "shadow", 1.0, "r", "t", at.isoformat(), until
+            "p", "probation", before, revision, "shadow", 1.0, "r", "t", at.isoformat(), until
         )
         self.aliases.apply(change)
 

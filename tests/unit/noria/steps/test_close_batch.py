@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from noria.inference.predictor import Predictor
 from noria.monitoring.filed_rows import FiledRows, numbers_of, private_numbers
 from noria.records.batch import BatchCheck, WholeDecision
 from noria.spec.model import BusinessValueSection
+from noria.steps import score_part
 from noria.storage.keys import CANCELLED, OUTCOME, PLAN, batch_key
 from tests.support.fakes import FixedClock
 from tests.support.jobs import Jobs, csv_file
@@ -533,6 +535,39 @@ def test_a_champion_before_that_cannot_be_read_stops_no_batch():
     jobs.store.objects[key] = b"broken"
     assert jobs.run(csv_file(250)).outcome == "BatchCompleted"
     assert set(_by_version(jobs)) == {("v2", False)}
+
+
+@pytest.mark.parametrize("fault", ["it breaks", "it reads another column"])
+def test_a_champion_before_that_cannot_answer_a_file_stops_no_batch(fault, monkeypatch):
+    """Nor is a row refused for what only it would read."""
+    jobs = Jobs()
+    other = {"x": COLUMN, "old": {**COLUMN, "required": False}}
+    jobs.promote("v1b", tiny_bundle(columns=other))
+    jobs.put_on_probation(tiny_bundle(), before="v1b")
+    if fault == "it breaks":
+        monkeypatch.setattr(score_part, "_shadow", lambda *_: _Breaking())
+    closed = jobs.run(b'{"id": "a", "x": 2, "old": [1]}\n', "rows.jsonl")
+    assert closed.outcome == "BatchCompleted"
+    assert set(_by_version(jobs)) == {("v2", False)}
+
+
+class _Breaking:
+    """A model that fails at every row."""
+
+    predictor = SimpleNamespace(columns={"x": None})
+
+    def answer(self, *_):
+        raise ZeroDivisionError
+
+
+def test_rows_that_were_decided_together_say_so():
+    """A threshold of the champion before is no comparison for the best tenth."""
+    jobs = Jobs(_campaign(share=0.1))
+    jobs.run(_doubtful(n_yes=30, n_no=470))
+    assert {rows.job.is_whole for rows in _filed(jobs)} == {True}
+    plain = Jobs()
+    plain.run(csv_file(50))
+    assert {rows.job.is_whole for rows in _filed(plain)} == {False}
 
 
 @pytest.mark.parametrize("why", ["over", "a try"])
