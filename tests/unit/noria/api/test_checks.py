@@ -115,3 +115,21 @@ def test_features_show_how_far_each_has_moved_and_which_beyond_a_threshold():
         with pytest.raises(InvalidInputError, match="deviations above 0"):
             features(threshold=text)
     json.dumps(features(threshold="2.0"), allow_nan=False)
+
+
+def test_a_window_may_be_asked_for():
+    """The tests of the last hour, or of the day; another word is refused."""
+    p, end = drifting()
+    whole_check(p, end + timedelta(hours=1))
+    both = last_check(p.store, "loans", "drift")["windows"]
+    shown = last_check(p.store, "loans", "drift", {"window": "short"})
+    assert shown["windows"] == {"short": both["short"]}
+    scores = {
+        window: last_check(p.store, "loans", "features", {"window": window})["features"]["x"][
+            "scores"
+        ]
+        for window in ("short", "long")
+    }
+    assert scores["long"] != scores["short"]
+    with pytest.raises(InvalidInputError, match="short or long"):
+        last_check(p.store, "loans", "drift", {"window": "week"})

@@ -33,7 +33,8 @@ def last_check(
     ----------
     query : mapping
         Of metrics a `date`, YYYY-MM-DD: that day instead of the last one. Of features a
-        `threshold`: a mean that has moved by more deviations of training is told.
+        `threshold`: a mean that has moved by more deviations of training is told. Of features and
+        drift a `window`, "short" or "long": what is shown is of its tests.
 
     Raises
     ------
@@ -68,9 +69,12 @@ def last_check(
     if part == "features":
         version = report.drift.model_version
         threshold = _threshold(query["threshold"]) if "threshold" in query else None
-        features = _features(report.drift, threshold)
+        features = _features(report.drift, threshold, _window(query) or "long")
         return shown | {"model_version": version, "features": features}
-    return shown | _drift(report)
+    found = _drift(report)
+    if window := _window(query):
+        found["windows"] = {window: found["windows"][window]}
+    return shown | found
 
 
 def _drift(report: CheckReport) -> Shown:
@@ -115,15 +119,23 @@ def _threshold(text: str) -> float:
     return value
 
 
-def _features(drift: DriftReport, threshold: float | None) -> Shown:
+def _window(query: Mapping[str, str]) -> str | None:
+    """Return which window was asked for; None for both."""
+    window = query.get("window")
+    if window not in (None, "short", "long"):
+        raise invalid("window", "must be short or long")
+    return window
+
+
+def _features(drift: DriftReport, threshold: float | None, window: str) -> Shown:
     """Return each column then and now, without its bins, and how far it has moved.
 
-    `scores` are the effects of the tests on the long window; `shift` is how far the mean has moved,
+    `scores` are the effects of the tests on a window, "now" is the long one; `shift` is how far the mean has moved,
     in deviations of training.
     """
     drifted = {finding.name for finding in drift.confirmed}
     scores: dict[str, dict[str, float]] = {}
-    for finding in drift.windows.long.findings:
+    for finding in dict(drift.windows.named())[window].findings:
         scores.setdefault(finding.column, {})[finding.statistic] = finding.effect
     shown = {}
     for name, column in drift.columns.items():

@@ -51,7 +51,14 @@ ROUTES = (
     Route("POST", "/projects/{project}/predict/batch", USER, "predict_batch", "Answer 1-100 rows"),
     Route("GET", "/projects/{project}/model", USER, "model", "What serves the project"),
     Route("POST", "/projects/{project}/feedback", USER, "feedback", "True labels, one or many"),
-    Route("GET", "/projects/{project}/monitoring/drift", USER, "drift", "What moved"),
+    Route(
+        "GET",
+        "/projects/{project}/monitoring/drift",
+        USER,
+        "drift",
+        "What moved",
+        query=("window",),
+    ),
     Route(
         "GET",
         "/projects/{project}/monitoring/metrics",
@@ -66,7 +73,7 @@ ROUTES = (
         USER,
         "features",
         "Each column",
-        query=("threshold",),
+        query=("threshold", "window"),
     ),
     Route(
         "GET", "/projects/{project}/monitoring/performance", USER, "performance", "How good it is"
