@@ -13,10 +13,13 @@ _MOST_NAMED = 6  # columns of a box
 def pipeline_of(predictor: Predictor, result: CandidateResult) -> tuple[PipelineStage, ...]:
     """Return the stages of a bundle in the order in which a row passes them."""
     data = predictor.view.data
-    derived = [
-        PipelinePart(name, f"{part['as']} of {_named(_sources(part['from']))}")
-        for name, part in data["derived"].items()
-    ]
+    read = {name for block in data["blocks"] for name in (*block["columns"], block.get("by"))}
+    derived = list[PipelinePart]()
+    for name, part in reversed(data["derived"].items()):  # each comes after what it is computed of
+        if name in read:
+            sources = _sources(part["from"])
+            read.update(sources)
+            derived.insert(0, PipelinePart(name, f"{part['as']} of {_named(sources)}"))
     stages = (
         PipelineStage("columns", tuple(_columns(predictor))),
         PipelineStage("derived columns", tuple(derived)),
