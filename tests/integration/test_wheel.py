@@ -166,7 +166,7 @@ def test_shuffled_labels_are_refused(target):
     assert target.call("GET", f"{place}/none", scope="admin").status == 404
 
 
-def _ended(target, place, seconds=120.0):
+def _ended(target, place, seconds=300.0):
     """Return how a run that was started over the API ended."""
     deadline, states = time.monotonic() + seconds, set()
     while (shown := target.call("GET", place, scope="admin").body)["status"] == "running":

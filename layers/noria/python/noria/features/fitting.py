@@ -154,6 +154,9 @@ def _with_scaling(feature: Feature, fitted: Fitted, parts: Sequence[Any]) -> Fit
     if how is None or fitted["kind"] == "text":
         return fitted
     block: Any = BLOCKS[fitted["kind"]]({**fitted, "center": (), "scale": ()})
+    if how == "none":  # nothing to learn of the rows
+        width = len(block.raw(parts[0]))
+        return {**fitted, "center": [0.0] * width, "scale": [1.0] * width}
     columns = zip(*(block.raw(part) for part in parts), strict=True)
     pairs = [_center_and_scale(how, [v for v in column if v is not None]) for column in columns]
     return {**fitted, "center": [c for c, _ in pairs], "scale": [s for _, s in pairs]}
