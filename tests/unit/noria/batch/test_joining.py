@@ -42,7 +42,7 @@ def _plain_answers():
     ("name", "table"),
     [
         ("user.csv", TABLE),
-        ("x_user.csv.gz", gzip.compress(TABLE)),
+        ("x_user.csv.gz", gzip.compress(TABLE, mtime=0)),
         ("user.jsonl", b"".join(b'{"user": "u%d", "fans": %d}\n' % (k, k) for k in range(10))),
     ],
 )
