@@ -243,7 +243,28 @@ def test_what_became_personal_is_not_logged_by_the_champion_before(now):
     """It knew nothing of that; the other way round there is nothing to hide."""
     world = _World()
     _on_probation(world, tiny_bundle(columns=OPEN), now)
-    assert world.models.get("p").rollout is None
+    assert not _takes_a_request(world)
     other = _World()
     _on_probation(other, now, tiny_bundle(columns=OPEN))
-    assert other.models.get("p").rollout is not None
+    assert _takes_a_request(other)
+
+
+def _takes_a_request(world):
+    return world.models.get("p").rollout.takes("r", NOW)
+
+
+def test_a_champion_before_that_may_not_log_is_read_once_and_not_at_each_refresh(monkeypatch):
+    """Requests wait for each read; a new champion is read as ever."""
+    world = _World()
+    _on_probation(world, tiny_bundle(columns=OPEN), tiny_bundle())
+    assert not _takes_a_request(world)
+    read, get = [], world.artifacts.get
+    monkeypatch.setattr(world.artifacts, "get", lambda key: read.append(key) or get(key))
+    for world.seconds in (20.0, 40.0, 60.0):
+        assert not _takes_a_request(world)
+    assert read == []
+    world.promote("v3")
+    world.seconds = 80.0
+    assert world.served() == ("v3", None)
+    assert all("/v3/" in key for key in read)
+    assert read

@@ -30,6 +30,7 @@ class Rollout(NamedTuple):
 
     record: AliasRecord
     predictor: Predictor | None  # None when it cannot be loaded; the champion then answers all
+    is_silent: bool = False  # loaded, but its log would show what the champion's hides
 
     @property
     def model_version(self) -> str:
@@ -46,7 +47,7 @@ class Rollout(NamedTuple):
         now : datetime
             After the rollout's end the challenger gets nothing.
         """
-        if not self.record.is_rolling_out(now):
+        if self.is_silent or not self.record.is_rolling_out(now):
             return False
         digest = sha256_hex(f"{self.model_version}:{unit}".encode())
         return int(digest[:8], 16) < self.record.rollout_fraction * 2**32
@@ -154,7 +155,8 @@ class ServedModels:
             return served._replace(degraded=f"the alias cannot be read: {error.message}")
         self._records[project] = record
         champion = self._champion(project, record, served)
-        return champion._replace(rollout=self._allowed(self._rollout(record, served), champion))
+        rollout = self._rollout(record, served)
+        return champion._replace(rollout=rollout and _beside(champion.predictor, rollout))
 
     def _champion(self, project: str, record: AliasRecord, served: Served | None) -> Served:
         champion = record.require_champion()
@@ -171,15 +173,6 @@ class ServedModels:
                 raise
             fallback = self._load(project, record.previous_champion, record.previous_manifest)
             return Served(fallback, record.previous_champion, reason)
-
-    def _allowed(self, rollout: Rollout | None, champion: Served) -> Rollout | None:
-        """Return the rollout, unless it is a probation whose log would show what is personal now.
-
-        The champion before knew nothing of it.
-        """
-        if rollout is None or rollout.predictor is None or not rollout.record.has_probation:
-            return rollout
-        return rollout if rollout.predictor.hides_as_much_as(champion.predictor) else None
 
     def _rollout(self, record: AliasRecord, served: Served | None) -> Rollout | None:
         """Return the running rollout; a challenger that cannot be loaded is tried once."""
@@ -209,3 +202,14 @@ class ServedModels:
     def _refused(self, project: str, model_version: str, reason: str) -> None:
         facts = {"project": project, "model_version": model_version, "reason": reason}
         self._report(MODEL_REFUSED, facts)
+
+
+def _beside(champion: Predictor, rollout: Rollout) -> Rollout:
+    """Return the rollout, silent if it is a probation whose log would show what is personal now.
+
+    The champion before knew nothing of it. It stays loaded: else each refresh would load it again.
+    """
+    challenger = rollout.predictor
+    if challenger is None or not rollout.record.has_probation:
+        return rollout._replace(is_silent=False)
+    return rollout._replace(is_silent=not challenger.hides_as_much_as(champion))
