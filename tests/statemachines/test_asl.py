@@ -229,10 +229,23 @@ def _targets(state):
 )
 def test_every_state_is_reachable_and_every_target_exists(machine):
     """No dead branch, no dangling arrow."""
-    reached, pending = set(), [machine["StartAt"]]
+    assert _reached(machine, machine["StartAt"]) == set(machine["States"])
+
+
+def test_what_becomes_of_the_champion_hides_no_trouble_of_the_service():
+    """Taken back, not taken back or left: whether requests fail is asked on every way."""
+    machine = MACHINES["monitoring"]
+    way = _reached(machine, "IsChampionWorse", but="IsServiceWell")
+    assert {"AnnounceTakenBack", "AnnounceNotTakenBack", "IsTakenBack"} <= way
+    assert not way & {"AnnounceService", "IsTrainingDecided"}
+
+
+def _reached(machine, start, *, but=None):
+    """Return the states that can follow one, itself included, without passing through another."""
+    reached, pending = set(), [start]
     while pending:
         name = pending.pop()
-        if name not in reached:
+        if name not in reached and name != but:
             reached.add(name)
             pending += _targets(machine["States"][name])
-    assert reached == set(machine["States"])
+    return reached
