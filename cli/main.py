@@ -36,6 +36,7 @@ from noria.records.dataset import ValidationReport
 from noria.registry.versions import read_manifest
 from noria.reporting.words import dropped_texts, failed_candidates_text
 from noria.spec.loader import load_spec, spec_hash
+from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
     QUARANTINE_REPORT,
     REPORT_HTML,
@@ -198,7 +199,7 @@ def train(
         refit_of = champion_to_refit(target, spec, refit=refit, recalibrate=recalibrate)
         if from_features:
             run, names = from_features, [f"the features of run {from_features}"]
-            keys = _keys_of_features(target, project, from_features, data, run_id)
+            keys = _keys_of_features(target, spec, from_features, data, run_id)
         else:
             if not data and stage != LOCAL:
                 raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
@@ -288,14 +289,13 @@ def _show_candidates(target: Target, project: str, run: str) -> None:
 
 
 def _keys_of_features(
-    target: Target, project: str, run: str, data: list[Path] | None, run_id: str | None
+    target: Target, spec: ProjectSpec, run: str, data: list[Path] | None, run_id: str | None
 ) -> list[str]:
     if data or run_id:
         raise ValueError(
             "--from-features names the run and its rows: leave out --data and --run-id"
         )
-    spec = load_spec(SPECS / f"{project}.toml")
-    return features.sources_of_features(target, project, run, spec_hash(spec))
+    return features.sources_of_features(target, spec.name, run, spec_hash(spec))
 
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:

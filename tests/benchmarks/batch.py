@@ -3,7 +3,6 @@
 Each side runs in a process of its own on one thread and reads and writes the same files: ours by
 the batch job's own steps over a folder; (a) pandas and the fitted scikit-learn pipeline; (b) for
 trees the same with ONNX Runtime, and with a boosted one's own library, on the transformed matrix.
-`ROWS=0.1` shrinks the files.
 """
 
 import json

@@ -130,8 +130,8 @@ def _window(query: Mapping[str, str]) -> str | None:
 def _features(drift: DriftReport, threshold: float | None, window: str) -> Shown:
     """Return each column then and now, without its bins, and how far it has moved.
 
-    `scores` are the effects of the tests on a window, "now" is the long one; `shift` is how far the mean has moved,
-    in deviations of training.
+    `scores` are the effects of the tests on a window, "now" is the long one; `shift` is how far the
+    mean has moved, in deviations of training.
     """
     drifted = {finding.name for finding in drift.confirmed}
     scores: dict[str, dict[str, float]] = {}

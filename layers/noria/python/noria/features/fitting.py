@@ -15,7 +15,7 @@ import numpy as np
 from noria.features.blocks import BLOCKS, TermWeights, hashed_counts
 from noria.features.derive import Deriver
 from noria.features.reduction import leading_directions
-from noria.features.text import TextPreparer
+from noria.features.text import SINGLE_WORDS, TextPreparer
 from noria.records.prediction import Row
 from noria.spec.features import (
     CategoricalFeature,
@@ -127,15 +127,7 @@ def _settings(feature: Feature) -> Fitted:
 
 
 # How a text becomes the words that an embedding is looked up by.
-_WORDS: Fitted = {
-    "clean": ["non_alphabetic", "tags", "urls"],
-    "replace": [],
-    "stop_words": [],
-    "stemming": "none",
-    "compatible": False,
-    "analyzer": "word",
-    "ngrams": [1, 1],
-}
+_WORDS: Fitted = {**SINGLE_WORDS, "clean": ["non_alphabetic", "tags", "urls"]}
 # What a block's constructor reads of what it will learn.
 _UNLEARNED: Fitted = dict.fromkeys(
     ("fill", "levels", "shares", "edges", "overall", "base", "powers", "center", "scale"), ()

@@ -7,7 +7,7 @@ code. Standard library only.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from noria.features.text import TextPreparer
+from noria.features.text import SINGLE_WORDS, TextPreparer
 from noria.records.prediction import Row, TextSignals
 
 MAX_WATCHED = 300  # words a column
@@ -17,14 +17,9 @@ _MIN_TEXTS, _MIN_SHARE = 10, 0.01
 # A word with an @ inside: r"\S+@\S+", which tries every start again and takes quadratic time.
 ADDRESS = r"(?<!\S)\S[^\s@]*+@\S+"
 _SETTINGS = {
+    **SINGLE_WORDS,
     "columns": [],
     "clean": ["urls", "digit_words", "non_alphabetic"],
-    "replace": [],
-    "stop_words": [],
-    "stemming": "none",
-    "compatible": False,
-    "analyzer": "word",
-    "ngrams": [1, 1],
 }
 _PLAIN = TextPreparer(_SETTINGS)
 _WITH_ADDRESSES = TextPreparer({**_SETTINGS, "replace": [[ADDRESS, " "]]})

@@ -206,7 +206,9 @@ class LabelledLog:
                         found[key] = _Label(at, label["label"], label[kind])
         return found
 
-    def _join(self, hours: list[str], first: str) -> dict[tuple[Any, str], tuple[KnownAnswer, Any]]:
+    def _join(
+        self, hours: list[str], first: str
+    ) -> dict[tuple[Any, str], tuple[KnownAnswer, _Label]]:
         """Return {(what it is about, model version): (its latest answer, label)}."""
         joined: dict[tuple[Any, str], tuple[KnownAnswer, _Label]] = {}
         for hour in hours:

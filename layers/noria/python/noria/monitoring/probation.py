@@ -4,8 +4,8 @@ Both answer the same rows. The losses of a labelled row differ by d in [-1, 1]; 
 is no worse, the mean of d is at most 0, whatever came before. A bettor who stakes a share b of a
 capital on each d then expects to gain nothing, so the product of 1 + b d is above 1 / risk at any
 time at all with a probability of at most `risk` (Ville's inequality). Rows count in the order in
-which their labels come; a label that is changed counts as one that came then. The capital is spread over
-five stakes, as the best one depends on how much worse the champion is.
+which their labels come; a label that is changed counts as one that came then. The capital is spread
+over five stakes, as the best one depends on how much worse the champion is.
 
 References
 ----------
