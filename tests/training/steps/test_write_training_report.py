@@ -9,6 +9,7 @@ import pytest
 from cli.samples.files import csv_bytes, sample_files
 from cli.samples.tickets import TICKET_COLUMNS, sample_tickets
 from noria.errors import StoreUnavailableError
+from noria.spec.model import SearchSection
 from noria.steps.write_training_report import (
     WriteTrainingReportRequest,
     write_training_report,
@@ -129,6 +130,22 @@ def test_the_twin_holds_the_numbers_of_the_page(hostile):
     shares = [row["mean_contribution"] for row in twin["importance"]]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0
+
+
+def test_each_candidate_says_how_it_was_searched(hostile):
+    """By its own section, not the project's; one without a space is not searched."""
+    spec, artifacts, run = hostile
+    first, *others = spec.candidates
+    update = {"space": {"C": (1.0, 2.0)}, "search": SearchSection(kind="grid")}
+    candidates = (first.model_copy(update=update), *others)
+    changed = {"candidates": candidates, "search": SearchSection(kind="random")}
+    kept = artifacts.copied()
+    del kept.objects[f"reports/{spec.name}/run/report.html"]
+    _again((spec.model_copy(update=changed), kept, run), None)
+    searched = re.findall(
+        r"<tr[^>]*><td>(\w+)[^/]*</td><td>\w+</td><td[^/]*</td><td>(\w+)</td>", _html(kept, spec)
+    )
+    assert searched == [("logistic", "grid"), ("forest", "none")]
 
 
 def test_a_regression_is_reported_with_residuals(housing):

@@ -78,6 +78,7 @@ def render(report: TrainingReport, spec: ProjectSpec) -> bytes:
         directions=directions,
         dropped=dropped_texts(report.validation),
         failed=failed_candidates_text(report.selection),
+        searches={c.name: spec.search_of(c).kind for c in spec.candidates if c.space},
     )
 
 
