@@ -145,7 +145,7 @@ def test_a_build_that_fails_keeps_nothing(monkeypatch, tmp_path):
 def test_the_kernel_is_compiled_for_either_architecture(architecture, tmp_path):
     """On this machine, when the layer was built; the ELF header names the processor."""
     bundling.build(ROOT / "layers" / "batch_runtime", tmp_path, architecture)
-    (library,) = tmp_path.rglob("tree_kernel.so")
+    (library,) = tmp_path.rglob("kernel.so")
     assert library.read_bytes()[18] == {"arm64": 183, "x86_64": 62}[architecture]
 
 

@@ -1,14 +1,16 @@
 import csv
 import io
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noria.batch import parts
-from noria.batch.parts import Part, read_header, split_records
+from noria.batch.parts import Part, read_header, record_runs, split_records
 from noria.batch.reading import read_part
 from noria.data.parsing import ByteBudget
+from noria.errors import DatasetSchemaError
 from noria.records.batch import FileLayout
 
 LAYOUT = FileLayout(is_json=False, header=("a", "b"))
@@ -141,7 +143,20 @@ def _n_cells(text):
         return None
 
 
-_PIECES = st.sampled_from(['"', '"', ",", "x", '""', '","', "\r"])
+_PIECES = st.sampled_from(['"', '"', ",", "x", '""', '","', "\r", '"x"', "\0"])
+
+
+def _runs(body, layout=LAYOUT):
+    return [*record_runs(io.BytesIO(body), layout, ByteBudget(10**9), "x.csv")]
+
+
+def _records_of(runs):
+    """Return the records of runs, as bytes."""
+    return [
+        run.body[first:last]
+        for run in runs
+        for first, last in zip([0, *run.ends.tolist()], run.ends.tolist(), strict=False)
+    ]
 
 
 @pytest.mark.parametrize("limit", [2, 3, 5, 1000])
@@ -157,6 +172,39 @@ def test_records_are_those_that_each_line_tried_with_all_that_follow_gives(lines
         patch.setattr(parts, "_RECORD_LINES", limit)
         found = [*parts.whole_records(iter(given_lines), layout)]
         assert found == _tried_line_by_line(given_lines, layout, _n_cells)
+        expected = [b"".join(record) for record in found]
+        for n_bytes in (1, 7, 1 << 20):  # of a block: records may end in a later one
+            patch.setattr(parts, "_BLOCK_BYTES", n_bytes)
+            assert _records_of(_runs(b"".join(given_lines), layout)) == expected
+
+
+@given(st.lists(st.tuples(_CELLS, _CELLS), min_size=1, max_size=12))
+def test_a_file_of_the_csv_module_is_regular(rows):
+    """Nothing in it is read one by one, but what has an odd sign."""
+    runs = _runs(csv_bytes := _file(rows))
+    has_returns = "\r" in csv_bytes.decode().replace("\r\n", "")
+    assert has_returns or [run.is_regular for run in runs] == [True]
+
+
+def test_reading_is_regular_again_after_a_stray_quote(monkeypatch):
+    """One mark of inches costs its block, not the rest of the file."""
+    monkeypatch.setattr(parts, "_BLOCK_BYTES", 1_000)
+    body = b'5" pipe,1\n' + b'"a, b",2\n' * 10_000
+    runs = _runs(body)
+    assert b"".join(run.body for run in runs) == body
+    n_alone = sum(not run.is_regular for run in runs)
+    assert 1 <= n_alone <= 1_000 // 9 + 1
+    assert sum(len(run.ends) for run in runs) == 10_001
+
+
+def test_bytes_are_counted_once_however_often_they_are_looked_at():
+    """A budget of the file's size suffices, and one byte less does not."""
+    body = b'"two\nlines",1\n5" pipe,1\n"never,1\n' + b"x,1\n" * 2_000
+    for missing in (0, 1):
+        budget = ByteBudget(len(body) - missing)
+        runs = record_runs(io.BytesIO(body), LAYOUT, budget, "x.csv")
+        with nullcontext() if not missing else pytest.raises(DatasetSchemaError):
+            assert len(_records_of(runs)) == 2_003
 
 
 def test_a_chain_of_quotes_that_never_close_is_read_in_linear_time(monkeypatch):

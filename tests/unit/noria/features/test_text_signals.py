@@ -45,13 +45,3 @@ def test_words_that_may_name_a_person_are_not_watched():
 def test_addresses_are_found_in_linear_time_as_the_plain_pattern_finds_them(text):
     """The plain one tries every start of a word again."""
     assert re.sub(ADDRESS, " ", text) == re.sub(r"\S+@\S+", " ", text)
-
-
-def test_many_texts_have_the_signals_that_each_has_alone():
-    """With addresses and gaps between them."""
-    observer = TextObserver({"t": ["red", "clave"]})
-    texts = ["la red", None, "ana@red.es la clave", "", "RED <red>", "[a@b] red\x1e clave"]
-    assert observer.observe_many("t", texts) == [
-        observer.observe({"t": text}).get("t") for text in texts
-    ]
-    assert observer.observe_many("t", []) == []

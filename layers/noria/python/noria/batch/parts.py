@@ -10,7 +10,6 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import islice
 from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -29,7 +28,8 @@ from noria.records.batch import FileLayout
 _RECORD_LINES = 1_000  # a quoted cell may hold this many line ends; after that, it never closes
 _PART_BYTES = 32 << 20  # parts of long texts hold fewer rows
 _BLOCK_BYTES = 1 << 20
-NEWLINE = 10
+_QUOTE = 34
+NEWLINE, RETURN = 10, 13
 
 
 class Part(NamedTuple):
@@ -76,8 +76,7 @@ def split_records(
     Parameters
     ----------
     source : binary stream
-        After the header. While no quote comes, a line is a record, and lines are counted a
-        block at a time; from the first quote on, record by record.
+        After the header.
     first_line : int
         Of the file, from 1, where `source` stands.
 
@@ -103,22 +102,17 @@ def _pieces(
     source: BinaryIO, layout: FileLayout, quota: "_Quota", budget: ByteBudget, filename: str
 ) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield (bytes, their lines, their records, whether they fill a part)."""
-    while quota.left and (block := _whole_lines(source, filename)):
-        ends = line_ends(block)
-        is_quoted = b'"' in block and not layout.is_json
-        if is_quoted or int(np.diff(ends, prepend=0).max()) >= MAX_LINE_BYTES:
-            lines = read_lines(cast(BinaryIO, _Rest(block, source)), filename, budget)
-            for record in islice(whole_records(lines, layout), quota.left):
-                yield b"".join(record), len(record), 1, quota.take(1)
-            return
-        budget.take(len(block), filename)
-        first, at = 0, 0
-        while at < len(ends) and quota.left:
-            taken = min(quota.room, len(ends) - at)
+    for run in record_runs(source, layout, budget, filename):
+        n_lines = np.searchsorted(line_ends(run.body), run.ends, side="right")
+        first, passed, at = 0, 0, 0
+        while at < len(run.ends) and quota.left:
+            taken = min(quota.room, len(run.ends) - at)
             at += taken
-            last = int(ends[at - 1])
-            yield block[first:last], taken, taken, quota.take(taken)
-            first = last
+            last, lines = int(run.ends[at - 1]), int(n_lines[at - 1])
+            yield run.body[first:last], lines - passed, taken, quota.take(taken)
+            first, passed = last, lines
+        if not quota.left:
+            return
 
 
 class _Quota:
@@ -138,6 +132,110 @@ class _Quota:
         return True
 
 
+class Run(NamedTuple):
+    """Records that follow each other, as they were written."""
+
+    body: bytes
+    ends: NDArray[np.int64]  # where each record ends
+    is_regular: bool  # whether quotes are as RFC 4180 says, and no odd sign is among them
+
+
+def record_runs(
+    source: BinaryIO, layout: FileLayout, budget: ByteBudget, filename: str
+) -> Iterator[Run]:
+    """Yield all records: regular ones a block at a time, others one by one.
+
+    The records are those of `whole_records`; DatasetSchemaError as in `split_records`.
+    """
+    left = b""  # has no regular record yet
+    while block := left + _whole_lines(source, filename):
+        ends, goes_on = _regular_ends(block, layout)
+        end = int(ends[-1]) if len(ends) else 0
+        if end:
+            budget.take(end, filename)
+            yield Run(block[:end], ends, is_regular=True)
+        is_last = len(block) == len(left)
+        left = block[end:]
+        if left and (is_last or not goes_on):
+            rest = _Rest(left, source)
+            ahead = _LinesAhead(read_lines(cast(BinaryIO, rest), filename, budget), layout)
+            for record in _until_read(ahead, rest):
+                body = b"".join(record)
+                yield Run(body, np.array([len(body)]), is_regular=False)
+            left = ahead.left()
+            budget.taken -= len(left)
+
+
+def _until_read(ahead: "_LinesAhead", rest: "_Rest") -> Iterator[list[bytes]]:
+    """Yield records until all lines are in one that were read when `rest` was used up."""
+    n_left: int | None = None
+    while (n_left is None or n_left > 0) and (record := ahead.record()):
+        yield record
+        if n_left is not None:
+            n_left -= len(record)
+        elif rest.is_used_up():
+            n_left = len(ahead)
+
+
+def _regular_ends(block: bytes, layout: FileLayout) -> tuple[NDArray[np.int64], bool]:
+    """Return where the regular records at the start of a block end.
+
+    Returns
+    -------
+    tuple of (array, bool)
+        The second is whether the rest may be a regular record that ends in the next block.
+    """
+    lines, fault = line_ends(block), len(block)
+    is_end = np.ones(len(lines), dtype=bool)
+    if b'"' in block and not layout.is_json:
+        fault = _first_fault(block, layout.delimiter)
+        is_end = _are_outside(block, lines)
+    places = np.flatnonzero(is_end & (lines <= fault))
+    ends, n_lines = lines[places], np.diff(places, prepend=-1)
+    is_odd = np.diff(ends, prepend=0) >= MAX_LINE_BYTES
+    if (n_lines > 1).any():
+        is_whole = n_breaks(block, ends, layout) == len(layout.header) - 1
+        is_odd |= (n_lines > 1) & (~is_whole | (n_lines > _RECORD_LINES))
+    if is_odd.any():
+        return ends[: int(np.argmax(is_odd))], False
+    n_open = len(lines) - 1 - int(places[-1]) if len(places) else len(lines)
+    size = len(block) - (int(ends[-1]) if len(ends) else 0)
+    return ends, fault == len(block) and n_open <= _RECORD_LINES and size < MAX_LINE_BYTES
+
+
+def _first_fault(block: bytes, delimiter: str) -> int:
+    """Return where a block first has a quote inside a cell, a NUL or a lone return; else its size."""
+    octets = np.frombuffer(b"\n" + block + b"\n\n", dtype=np.uint8)  # octet i is at i + 1
+    quotes = np.flatnonzero(octets == _QUOTE)
+    opening, closing = quotes[::2], quotes[1::2]
+    returns = np.flatnonzero(octets == RETURN)
+    about = np.array([ord(delimiter), NEWLINE, _QUOTE], dtype=np.uint8)
+    before, after = octets[opening - 1], octets[closing + 1]
+    is_line_end = (after == RETURN) & (octets[closing + 2] == NEWLINE)
+    faults = (
+        opening[~np.isin(before, about)],
+        closing[~(np.isin(after, about) | is_line_end)],
+        np.flatnonzero(octets == 0),
+        returns[octets[returns + 1] != NEWLINE],
+    )
+    return min([int(places[0]) - 1 for places in faults if len(places)], default=len(block))
+
+
+def _are_outside(block: bytes, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether places of a block have as many quotes opened as closed before them."""
+    quotes = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _QUOTE)
+    outside: NDArray[np.bool_] = np.searchsorted(quotes, places) % 2 == 0
+    return outside
+
+
+def n_breaks(block: bytes, ends: NDArray[np.int64], layout: FileLayout) -> NDArray[np.int64]:
+    """Return how many delimiters outside quotes each of a block's regular records has."""
+    breaks = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord(layout.delimiter))
+    if b'"' in block:
+        breaks = breaks[_are_outside(block, breaks)]
+    return np.diff(np.searchsorted(breaks, ends), prepend=0)
+
+
 def _whole_lines(source: BinaryIO, filename: str) -> bytes:
     with readable(filename):
         block = source.read(_BLOCK_BYTES)
@@ -154,7 +252,7 @@ class _Rest:
     """What was read of a stream, put back before it."""
 
     def __init__(self, block: bytes, source: BinaryIO) -> None:
-        self._block, self._source = BytesIO(block), source
+        self._block, self._size, self._source = BytesIO(block), len(block), source
 
     def readline(self, limit: int) -> bytes:
         """Return the next line, or as much of it as `limit` allows."""
@@ -163,16 +261,16 @@ class _Rest:
             return line
         return line + self._source.readline(limit - len(line))
 
+    def is_used_up(self) -> bool:
+        """Return whether all that was put back has been read."""
+        return self._block.tell() == self._size
+
 
 def whole_records(lines: Iterator[bytes], layout: FileLayout) -> Iterator[list[bytes]]:
     """Yield the physical lines of one record after another."""
-    if layout.is_json:
-        yield from ([line] for line in lines)
-        return
     ahead = _LinesAhead(lines, layout)
-    while (line := ahead.next()) is not None:
-        more = ahead.n_of_record(line) if b'"' in line else 0
-        yield [line, *(ahead.next() or b"" for _ in range(more))]
+    while record := ahead.record():
+        yield record
 
 
 class _LinesAhead:
@@ -192,8 +290,22 @@ class _LinesAhead:
         self._last: int | None = None
         self._passed = self._total = 0  # cells added by lines that were taken, and by all
 
-    def next(self) -> bytes | None:
-        """Take the next line."""
+    def __len__(self) -> int:
+        return len(self._lines_ahead)
+
+    def left(self) -> bytes:
+        """Return the lines ahead."""
+        return b"".join(self._lines_ahead)
+
+    def record(self) -> list[bytes]:
+        """Take the lines of the next record; none where there is no more."""
+        line = self._next()
+        if line is None:
+            return []
+        more = self._n_of_record(line) if b'"' in line and not self._layout.is_json else 0
+        return [line, *(self._next() or b"" for _ in range(more))]
+
+    def _next(self) -> bytes | None:
         if not self._lines_ahead:
             return next(self._lines, None)
         if self._open:
@@ -202,7 +314,7 @@ class _LinesAhead:
             self._last = None
         return self._lines_ahead.popleft()
 
-    def n_of_record(self, first: bytes) -> int:
+    def _n_of_record(self, first: bytes) -> int:
         """Return how many of the lines ahead belong to the record that a line begins.
 
         None of them where the line is a record itself, where its quote does not close within

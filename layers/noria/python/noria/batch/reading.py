@@ -1,7 +1,9 @@
 """The records of a part, by column: what is plain all at once, everything else one by one."""
 
 import csv
+import sys
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +13,18 @@ from numpy.typing import NDArray
 
 from noria.batch.parts import (
     NEWLINE,
+    RETURN,
     Part,
     decoded,
     line_ends,
+    n_breaks,
     physical_lines,
-    whole_records,
+    record_runs,
 )
-from noria.data.parsing import CUT, RawCells, json_records, long_cells, text_fault
+from noria.data.parsing import CUT, ByteBudget, RawCells, json_records, long_cells, text_fault
 from noria.records.batch import FileLayout
 
-_BLANK, _RETURN = b"\r\n", 13
+_BLANK = b"\r\n"
 _NO_RECORD, _OTHER_CELLS = "the line does not parse", "cells where the header has"
 
 
@@ -50,59 +54,45 @@ def read_part(
     if b'"' in part.body:
         return _read_quoted(part, layout, wanted)
     ends = line_ends(part.body) if part.body else np.zeros(0, dtype=np.int64)
-    strange = _strange_lines(part.body, ends, layout)
-    lines = np.arange(part.first_line, part.first_line + len(ends))
     found = _Found(layout, wanted)
-    starts = ends - np.diff(ends, prepend=0)
-    quick = [part.body]
-    if len(strange):
-        for place in strange.tolist():
-            found.add_record([part.body[starts[place] : ends[place]]], int(lines[place]))
-        edges = np.concatenate(([0], np.column_stack((starts[strange], ends[strange])).ravel()))
-        pairs = np.append(edges, len(part.body)).reshape(-1, 2).tolist()
-        quick = [part.body[first:last] for first, last in pairs]
-    found.add_quick(b"".join(quick), np.delete(lines, strange))
+    lines = np.arange(part.first_line, part.first_line + len(ends))
+    found.add_run(part.body, ends, lines, _strange_lines(part.body, ends, layout))
     return found.records()
 
 
-def _strange_lines(body: bytes, ends: NDArray[np.int64], layout: FileLayout) -> NDArray[np.int64]:
-    """Return the places of lines that Arrow may read differently: blank, odd marks, other cells."""
-    if not len(ends):
-        return np.zeros(0, dtype=np.int64)
-    octets = np.frombuffer(body, dtype=np.uint8)
-    breaks = np.flatnonzero(octets == ord(layout.delimiter))
-    n_breaks = np.diff(np.searchsorted(breaks, ends), prepend=0)
-    is_strange = n_breaks != len(layout.header) - 1
+def _strange_lines(body: bytes, ends: NDArray[np.int64], layout: FileLayout) -> NDArray[np.bool_]:
+    """Return which lines Arrow may read differently: blank, odd marks, other cells."""
+    is_strange = _strange_records(body, ends, layout)
     if b"\0" in body or b"\r" in body:
-        returns = np.flatnonzero(octets == _RETURN)
+        octets = np.frombuffer(body, dtype=np.uint8)
+        returns = np.flatnonzero(octets == RETURN)
         following = np.append(octets, NEWLINE)[returns + 1]
         odd = np.concatenate((np.flatnonzero(octets == 0), returns[following != NEWLINE]))
         is_strange[np.searchsorted(ends, odd, side="right")] = True
+    return is_strange
+
+
+def _strange_records(body: bytes, ends: NDArray[np.int64], layout: FileLayout) -> NDArray[np.bool_]:
+    """Return which regular records are blank, or have other cells than the header."""
+    is_strange: NDArray[np.bool_] = n_breaks(body, ends, layout) != len(layout.header) - 1
     if len(layout.header) == 1:
-        starts = ends - np.diff(ends, prepend=0)
-        is_strange |= ends - starts <= len(_BLANK)
-    return np.flatnonzero(is_strange)
+        is_strange |= np.diff(ends, prepend=0) <= len(_BLANK)
+    return is_strange
 
 
 def _read_quoted(part: Part, layout: FileLayout, wanted: Sequence[str]) -> Records:
-    """Read record by record: a quote may hide the end of a line."""
+    """Read a part where a quote may hide the end of a line."""
     found, line = _Found(layout, wanted), part.first_line
-    quick, quick_lines = list[bytes](), list[int]()
-    n_breaks, delimiter = len(layout.header) - 1, layout.delimiter.encode()
-    for record in whole_records(physical_lines(part.body), layout):
-        first = record[0]
-        if (
-            len(record) == 1
-            and _is_plain(first)
-            and first.count(delimiter) == n_breaks
-            and first.strip(_BLANK)
-        ):
-            quick.append(first)
-            quick_lines.append(line)
+    budget = ByteBudget(sys.maxsize)
+    for run in record_runs(BytesIO(part.body), layout, budget, ""):
+        ends = line_ends(run.body)
+        if run.is_regular:
+            before = np.concatenate(([0], run.ends[:-1]))
+            lines = line + np.searchsorted(ends, before, side="right")
+            found.add_run(run.body, run.ends, lines, _strange_records(run.body, run.ends, layout))
         else:
-            found.add_record(record, line)
-        line += len(record)
-    found.add_quick(b"".join(quick), np.array(quick_lines, dtype=np.int64))
+            found.add_record([*physical_lines(run.body)], line)
+        line += len(ends)
     return found.records()
 
 
@@ -128,26 +118,32 @@ class _Found:
         else:
             self._slow.append((line, cells))
 
-    def add_quick(self, body: bytes, lines: NDArray[np.int64]) -> None:
-        """Read plain lines, of one record each, all at once."""
+    def add_run(
+        self,
+        body: bytes,
+        ends: NDArray[np.int64],
+        lines: NDArray[np.int64],
+        is_alone: NDArray[np.bool_],
+    ) -> None:
+        """Read records that end at `ends`: those that are alone one by one, the others at once."""
+        starts = ends - np.diff(ends, prepend=0)
+        if not _is_utf8(body):
+            bounds = zip(starts.tolist(), ends.tolist(), strict=True)
+            is_alone = is_alone | [not _is_utf8(body[first:last]) for first, last in bounds]
+        alone = np.flatnonzero(is_alone)
+        for place in alone.tolist():
+            record = body[starts[place] : ends[place]]
+            self.add_record([*physical_lines(record)], int(lines[place]))
+        if len(alone):
+            edges = np.concatenate(([0], np.column_stack((starts[alone], ends[alone])).ravel()))
+            pairs = np.append(edges, len(body)).reshape(-1, 2).tolist()
+            body = b"".join(body[first:last] for first, last in pairs)
         if not body:
             return
-        if not _is_utf8(body):
-            kept = []
-            for text, line in zip(physical_lines(body), lines.tolist(), strict=True):
-                if _is_utf8(text):
-                    kept.append((text, line))
-                else:
-                    self.add_record([text], line)
-            self.add_quick(
-                b"".join(text for text, _ in kept), np.array([line for _, line in kept], np.int64)
-            )
-            return
-        for column, cells in zip(
-            self._columns, _arrow_cells(body, self._layout, self._names), strict=True
-        ):
+        read = _arrow_cells(body, self._layout, self._names)
+        for column, cells in zip(self._columns, read, strict=True):
             column.append(cells)
-        self._lines.append(lines)
+        self._lines.append(lines[~is_alone])
 
     def records(self) -> Records:
         """Return everything in the order of the file."""
@@ -167,11 +163,6 @@ class _Found:
 def is_displaced(reason: str) -> bool:
     """Return whether a record was refused because its cells cannot be told apart by column."""
     return reason.startswith(_NO_RECORD) or _OTHER_CELLS in reason
-
-
-def _is_plain(line: bytes) -> bool:
-    """Return whether Arrow reads the line as Python's csv module does."""
-    return b'"' not in line and b"\0" not in line and b"\r" not in line.removesuffix(b"\r\n")
 
 
 def _cells(record: Sequence[bytes], layout: FileLayout) -> tuple[list[str], str | None]:
@@ -206,7 +197,10 @@ def _arrow_cells(body: bytes, layout: FileLayout, names: Sequence[str]) -> list[
             column_names=list(layout.header), use_threads=False, block_size=len(body) + 1
         ),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=layout.delimiter, quote_char=False, ignore_empty_lines=False
+            delimiter=layout.delimiter,
+            quote_char='"' if b'"' in body else False,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),

@@ -6,6 +6,7 @@ doubtful, and `noria.inference.predictor` decides about it alone, so both ways g
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from noria.columnar.kernel import Floats
+from noria.columnar.words import Words
 from noria.data.values import normalized
 from noria.records.bundle import ColumnContract
 from noria.records.prediction import Row
@@ -45,6 +47,11 @@ class Columns:
     levels: dict[str, Levels] = field(default_factory=dict)
     texts: dict[str, list[str | None]] = field(default_factory=dict)
     gaps: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # of columns that have some
+
+    @cached_property
+    def words(self) -> Words:
+        """The words of the texts; read it once the texts are."""
+        return Words(self.texts, self.n_rows)
 
     def gaps_in(self, places: NDArray[np.int64]) -> dict[str, int]:
         """Return how many gaps some rows have, by column; without columns that have none."""
@@ -150,7 +157,8 @@ def _read_number(
 def _read_text(
     name: str, column: ColumnContract, cells: pa.Array, missing: frozenset[str], out: Columns
 ) -> NDArray[np.bool_]:
-    texts = [normalized(cell, "text", missing) for cell in cells.to_pylist()]
+    given = cells.to_pylist()  # `noria.data.values.normalized`, without a call for each
+    texts = [None if text is None or text.strip() in missing else text for text in given]
     out.doubtful |= _to_numpy(
         pc.fill_null(pc.greater(pc.utf8_length(cells), column.max_length), False)
     )

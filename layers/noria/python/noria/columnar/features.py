@@ -4,8 +4,7 @@ Numbers, levels and weighted terms have a fast way; every other block runs its o
 hold what is answered from them equal to the row path's answers, on hostile rows.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,10 @@ from numpy.typing import NDArray
 from noria.columnar.columns import Columns
 from noria.columnar.kernel import Floats, SparseRows
 from noria.columnar.scoring import Rows
+from noria.columnar.terms import Entries, TermBlock
 from noria.features.blocks import Data
-from noria.features.text import TextPreparer
 from noria.features.view import FeatureView
 from noria.records.prediction import Row
-
-_TEXT_ROWS = 2_000  # whose terms are held at once
-_MOST_TOKENS = 200_000  # remembered
 
 
 class BatchView:
@@ -35,7 +31,7 @@ class BatchView:
         self._view, self._fitted = view, view.data["blocks"]
         self._terms = None
         if not view.data["derived"] and all(_has_terms(block) for block in self._fitted):
-            self._terms = [_Terms(block) for block in self._fitted]
+            self._terms = [TermBlock(block) for block in self._fitted]
 
     def transform(self, columns: Columns) -> Iterator[Rows]:
         """Yield the features of all rows in order, some rows at a time: shape (…, width).
@@ -43,9 +39,8 @@ class BatchView:
         Rows whose texts have no words become doubtful: the row path refuses them.
         """
         if self._terms:
-            for first in range(0, columns.n_rows, _TEXT_ROWS):
-                places = range(first, min(first + _TEXT_ROWS, columns.n_rows))
-                yield _together(self._terms, columns, places, self._view.width)
+            for stretch in columns.words.stretches:
+                yield _together(self._terms, columns, stretch, self._view.width)
         elif self._view.is_sparse or self._view.is_all_text:
             yield self._by_row(columns)
         else:
@@ -137,86 +132,22 @@ def _has_terms(block: Data) -> bool:
     return block["kind"] == "text" and not block["hashed"]
 
 
-class _Entries(NamedTuple):
-    """Entries of a sparse matrix, by row."""
-
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    values: Floats
-
-
-class _Terms:
-    """`noria.features.blocks.TextBlock` with a vocabulary, over many rows."""
-
-    def __init__(self, data: Data) -> None:
-        self._columns: list[str] = data["columns"]
-        self._preparer = TextPreparer(data)
-        self._of_tokens = data["analyzer"] == "char_wb"  # parts of one token at a time
-        self._of_token: dict[str, list[int]] = {}
-        self._index = {term: position for position, term in enumerate(data["terms"])}
-        self._idf = np.array(data["idf"])
-        self._weight: float = data["weight"]
-        self._is_sublinear: bool = data["sublinear_tf"]
-        self.width = len(self._idf)
-
-    def entries(self, columns: Columns, places: range, has_words: NDArray[np.bool_]) -> _Entries:
-        """Return the weighted terms of some rows; mark those that have words at all."""
-        found, sizes = list[int](), np.zeros(len(places), dtype=np.int64)
-        texts = [self._token_lists(columns, name, places) for name in self._columns]
-        for number, place in enumerate(places):
-            if columns.doubtful[place]:
-                continue
-            tokens = [token for part in texts for token in part[number]]
-            before = len(found)
-            if tokens:
-                has_words[number] = True
-                self._add(tokens, found)
-            sizes[number] = len(found) - before
-        return self._weighted(np.array(found, dtype=np.int64), sizes)
-
-    def _token_lists(self, columns: Columns, name: str, places: range) -> list[list[str]]:
-        """Return the tokens of a column's texts; doubtful rows have none, as if missing."""
-        texts, doubtful = columns.texts[name], columns.doubtful
-        return self._preparer.token_lists(
-            ["" if doubtful[place] else texts[place] or "" for place in places]
-        )
-
-    def _add(self, tokens: list[str], found: list[int]) -> None:
-        """Add the terms of a row's tokens."""
-        index = self._index
-        if not self._of_tokens:
-            found += [index[gram] for gram in self._preparer.grams(tokens) if gram in index]
-            return
-        known = self._of_token
-        for token in tokens:  # each once per process: most words come again
-            terms = known.get(token)
-            if terms is None:
-                grams = self._preparer.grams([token])
-                terms = [index[gram] for gram in grams if gram in index]
-                if len(known) < _MOST_TOKENS:
-                    known[token] = terms
-            found += terms
-
-    def _weighted(self, found: NDArray[np.int64], sizes: NDArray[np.int64]) -> _Entries:
-        row_of = np.repeat(np.arange(len(sizes)), sizes)
-        entries, counts = np.unique(row_of * self.width + found, return_counts=True)
-        rows, terms = np.divmod(entries, self.width)
-        damped = 1.0 + np.log(counts) if self._is_sublinear else counts.astype(np.float64)
-        values = damped * self._idf[terms]
-        squares = np.bincount(rows, weights=values * values, minlength=len(sizes))
-        return _Entries(rows, terms, self._weight * (values / np.sqrt(squares)[rows]))
-
-
-def _together(blocks: list[_Terms], columns: Columns, places: range, width: int) -> SparseRows:
+def _together(
+    blocks: Sequence[TermBlock], columns: Columns, stretch: range, width: int
+) -> SparseRows:
     """Put the terms of some rows side by side; rows without a word in any become doubtful."""
-    has_words = np.zeros(len(places), dtype=bool)
-    found, offset = list[_Entries](), 0
+    has_words = np.zeros(len(stretch), dtype=bool)
+    found, offset = list[Entries](), 0
     for block in blocks:
-        entries = block.entries(columns, places, has_words)
+        entries = block.entries(columns, stretch, has_words)
         found.append(entries._replace(columns=entries.columns + offset))
         offset += block.width
-    columns.doubtful[places.start : places.stop] |= ~has_words
-    rows, terms, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(rows, kind="stable")
-    start = np.searchsorted(rows[order], np.arange(len(places) + 1))
-    return SparseRows(start.astype(np.int64), terms[order].astype(np.int32), values[order], width)
+    columns.doubtful[stretch.start : stretch.stop] |= ~has_words
+    if len(found) == 1:
+        rows, terms, values = found[0]
+    else:
+        rows, terms, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(rows.astype(np.uint16), kind="stable")
+        rows, terms, values = rows[order], terms[order], values[order]
+    start = np.searchsorted(rows, np.arange(len(stretch) + 1))
+    return SparseRows(start.astype(np.int64), terms, values, width)

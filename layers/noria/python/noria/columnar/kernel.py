@@ -1,8 +1,7 @@
-"""Tree ensembles over many rows: a small C loop where it was built, the row scorer elsewhere.
+"""What is done most often, in C where it was built: sums over trees, counts of terms.
 
-Both run the same walk over the same tables (`noria.inference.scoring.trees.TreeScorer`); a test holds
-them equal. The library is data of the batch layer, found on the import path; its source is
-`layers/batch_runtime/tree_kernel.c`.
+Elsewhere the row scorer and numpy do the same; tests hold both equal. The library is data of the
+batch layer, found on the import path; its source is `layers/batch_runtime/kernel.c`.
 """
 
 import ctypes
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from noria.errors import ModelCorruptError
 from noria.inference.scoring.scorer import Arrays
 
-PACKAGE, LIBRARY = "noria_kernel", "tree_kernel.so"
+PACKAGE, LIBRARY = "noria_kernel", "kernel.so"
 
 Floats = NDArray[np.float64]
 _INTEGERS = ("feature", "right", "roots", "outputs", "absent_leaf", "touched_start", "touched")
@@ -107,6 +106,71 @@ class TreeKernel:
         return out
 
 
+def count_terms(
+    rows: NDArray[np.uint16], terms: NDArray[np.int32], n_rows: int, width: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return (rows, terms, counts): how often each row has each of its terms.
+
+    Parameters
+    ----------
+    rows : array, ascending, each below `n_rows`
+    terms : array of the same length, each in [0, width)
+    """
+    library = _library()
+    if library is None:
+        entries, counts = np.unique(rows.astype(np.int64) * width + terms, return_counts=True)
+        row_of, term_of = np.divmod(entries, width)
+        return row_of.astype(np.int32), term_of.astype(np.int32), counts.astype(np.int32)
+    start = np.searchsorted(rows, np.arange(n_rows + 1)).astype(np.int64)
+    scratch = np.zeros(width, dtype=np.int32), np.zeros((width + 63) // 64, dtype=np.uint64)
+    given = np.ascontiguousarray(terms, dtype=np.int32)
+    out = [np.empty(len(given), dtype=np.int32) for _ in range(3)]
+    arrays: list[NDArray[Any]] = [start, given, *scratch, *out]
+    n = library.noria_count(_n(n_rows), _n(width), *(_at(part) for part in arrays))
+    return out[0][:n], out[1][:n], out[2][:n]
+
+
+class WordCounts(NamedTuple):
+    """How many words texts have, and how many of them are watched."""
+
+    n_words: NDArray[np.int64]  # of each row
+    n_known: NDArray[np.int64]  # of each row
+    counts: NDArray[np.int64]  # wanted rows that have each watched word
+
+
+def count_words(
+    rows: NDArray[np.uint16],
+    numbers: NDArray[np.int32],
+    wanted: NDArray[np.bool_],
+    n_places: int,
+) -> WordCounts:
+    """Count the words of some rows.
+
+    Parameters
+    ----------
+    rows : array, ascending: of each word
+    numbers : array of the same length
+        -1 is no word, what is below `n_places` is watched.
+    wanted : array of shape (n_rows,)
+    """
+    n_rows, library = len(wanted), _library()
+    if library is None:
+        is_word, is_known = numbers >= 0, (numbers >= 0) & (numbers < n_places)
+        n_words = np.bincount(rows[is_word], minlength=n_rows)
+        n_known = np.bincount(rows[is_known], minlength=n_rows)
+        of_rows, places, _ = count_terms(rows[is_known], numbers[is_known], n_rows, n_places)
+        return WordCounts(
+            n_words, n_known, np.bincount(places[wanted[of_rows]], minlength=n_places)
+        )
+    made = WordCounts(*(np.zeros(n, dtype=np.int64) for n in (n_rows, n_rows, n_places)))
+    flags = wanted.astype(np.uint8)
+    arrays: list[NDArray[Any]] = [flags, *made, np.zeros(n_places, dtype=np.int32)]
+    library.noria_signals(
+        _n(len(rows)), _at(rows), _at(numbers), _n(n_places), *(_at(part) for part in arrays)
+    )
+    return made
+
+
 def _n(number: int) -> ctypes.c_int64:
     return ctypes.c_int64(number)
 
@@ -124,7 +188,9 @@ def _library() -> Any:
             library = ctypes.CDLL(str(path))
     except (ModuleNotFoundError, OSError):
         return None
-    library.noria_dense.restype = library.noria_sparse.restype = None
+    for function in (library.noria_dense, library.noria_sparse, library.noria_signals):
+        function.restype = None
+    library.noria_count.restype = ctypes.c_int64
     return library
 
 

@@ -24,11 +24,20 @@ _DIGIT_WORDS = re.compile(r"\b[^\W\d]*+\d\w*")  # possessive: linear on any text
 _DIGIT = re.compile(r"\d")
 _NON_ASCII = re.compile(r"[^\x00-\x7F]+")
 _PUNCTUATION = string.punctuation + "¿¡«»“”‘’…–—·"
-_MARKS = str.maketrans(dict.fromkeys(_PUNCTUATION, " "))
-_MARK = re.compile(f"[{re.escape(_PUNCTUATION)}]")
+_MARKS = bytes(32 if chr(octet) in string.punctuation else octet for octet in range(256))
+_WIDE_MARKS = [mark for mark in _PUNCTUATION if not mark.isascii()]
 _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 
 _BETWEEN = "\x1e"  # the record separator: white space in Unicode, in no text that people write
+END = "\0"  # a word between plain texts, in none of them
+_BETWEEN_PLAIN = f"\n{END}\n"
+_SPECIAL = (
+    "]",
+    ">",
+    "@",
+    "://",
+    "www.",
+)  # what brackets, tags, addresses and URLs end with or have
 _MOST_MARKS = 30  # combining marks in a row
 _LONG_RUN = re.compile(rf"[^\x00-\x7F\w\s]{{{_MOST_MARKS + 1},}}")  # marks are no part of words
 
@@ -88,6 +97,20 @@ class TextPreparer:
         """Return the cleaned, filtered and stemmed tokens of one text."""
         return self._filtered(self._cleaned(text))
 
+    @property
+    def is_by_word(self) -> bool:
+        """Whether the tokens of a plain text (`plain_words`) are those of its words."""
+        return not (self._compatible or self._replace)
+
+    def token(self, word: str) -> str | None:
+        """Return the token of one of `plain_words`; None where it gives none."""
+        if not word.isalpha():
+            if "digit_words" in self._clean and _DIGIT.search(word):
+                word = _DIGIT_WORDS.sub("", word)
+            if not word or ("non_alphabetic" in self._clean and not word.isalpha()):
+                return None
+        return None if word in self._stop_words else self._stem(word)
+
     def token_lists(self, texts: Sequence[str]) -> list[list[str]]:
         """Return `tokens` of many texts: cleaned as one, titles of tickets in two thirds of the time.
 
@@ -146,6 +169,43 @@ class TextPreparer:
         return grams
 
 
+def plain_words(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    r"""Return the words of plain texts, cleaned as one, and the places of the others.
+
+    A text is plain without brackets, tags, addresses or URLs: then every `TextPreparer` that
+    `is_by_word` has the same words of it. The others have none here.
+
+    Returns
+    -------
+    tuple of (list of str, list of int)
+        The words in order, an `END` between two texts.
+
+    Examples
+    --------
+    >>> plain_words(["La red", "<b>no</b>", "no va."])
+    (['la', 'red', '\x00', '\x00', 'no', 'va'], [1])
+    """
+    others = [place for place, text in enumerate(texts) if END in text]
+    parts = _without(texts, others)
+    together = composed(_BETWEEN_PLAIN.join(parts)).lower()
+    if any(sign in together for sign in _SPECIAL):
+        parts = together.split(_BETWEEN_PLAIN)
+        special = [i for i, part in enumerate(parts) if any(sign in part for sign in _SPECIAL)]
+        together = _BETWEEN_PLAIN.join(_without(parts, special))
+        others = sorted(others + special)
+    return _without_marks(together).split(), others
+
+
+def _without(texts: Sequence[str], places: Sequence[int]) -> Sequence[str]:
+    """Return texts with those at some places empty."""
+    if not places:
+        return texts
+    kept = list(texts)
+    for place in places:
+        kept[place] = ""
+    return kept
+
+
 def composed(text: str) -> str:
     """Return a text in Unicode's composed form (NFC), in linear time.
 
@@ -156,14 +216,21 @@ def composed(text: str) -> str:
     ----------
     .. [1] Unicode Standard Annex 15, "Unicode normalization forms", section 13.
     """
-    if text.isascii():
-        return text
-    return unicodedata.normalize("NFC", _LONG_RUN.sub(_without_many_marks, text))
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return unicodedata.normalize("NFC", _LONG_RUN.sub(_without_many_marks, text))
+    return text  # Latin-1 has no combining marks
 
 
 def _without_marks(text: str) -> str:
-    """Return a text with blanks for punctuation: by a table where that is fast, else one by one."""
-    return text.translate(_MARKS) if text.isascii() else _MARK.sub(" ", text)
+    """Return a text with blanks for punctuation."""
+    octets = text.encode("utf-8", "surrogatepass").translate(_MARKS)
+    text = octets.decode("utf-8", "surrogatepass")
+    if not text.isascii():
+        for mark in _WIDE_MARKS:
+            text = text.replace(mark, " ")
+    return text
 
 
 def _without_many_marks(run: re.Match[str]) -> str:

@@ -25,9 +25,14 @@ _PLAIN = TextPreparer(_SETTINGS)
 _WITH_ADDRESSES = TextPreparer({**_SETTINGS, "replace": [[ADDRESS, " "]]})
 
 
-def _tokens(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     """Return the words of a text that may be watched; few texts have an address."""
     return (_WITH_ADDRESSES if "@" in text else _PLAIN).tokens(text)
+
+
+def watchable(word: str) -> str | None:
+    """Return one of `noria.features.text.plain_words` as it may be watched; None if not at all."""
+    return _PLAIN.token(word)
 
 
 def watched_words(texts: Iterable[str]) -> list[str]:
@@ -42,7 +47,7 @@ def watched_words(texts: Iterable[str]) -> list[str]:
     n_all = 0
     for text in texts:
         n_all += 1
-        counts.update(set(_tokens(text)))
+        counts.update(set(words_of(text)))
     least = max(_MIN_TEXTS, _MIN_SHARE * n_all)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [word for word, n_texts in ordered[:MAX_WATCHED] if n_texts >= least]
@@ -55,10 +60,14 @@ class TextObserver:
     ----------
     watched : mapping of text column to words
         What `watched_words` found for each.
+
+    Attributes
+    ----------
+    watched : dict of text column to {word: place}
     """
 
     def __init__(self, watched: Mapping[str, Sequence[str]]) -> None:
-        self._watched = {
+        self.watched = {
             column: {word: place for place, word in enumerate(words)}
             for column, words in watched.items()
         }
@@ -77,20 +86,11 @@ class TextObserver:
         {'text': TextSignals(characters=13, words=4, rare=0.5, terms=(0, 1))}
         """
         found = {}
-        for column, places in self._watched.items():
+        for column, places in self.watched.items():
             text = row.get(column)
             if isinstance(text, str) and text:
-                found[column] = _signals(text, _tokens(text), places)
+                found[column] = _signals(text, words_of(text), places)
         return found
-
-    def observe_many(self, column: str, texts: Sequence[str | None]) -> list[TextSignals | None]:
-        """Return the signals of many texts of one column; None where there is none."""
-        places = self._watched[column]
-        plain = _PLAIN.token_lists([text if text and "@" not in text else "" for text in texts])
-        return [
-            _signals(text, _tokens(text) if "@" in text else words, places) if text else None
-            for text, words in zip(texts, plain, strict=True)
-        ]
 
 
 def _signals(text: str, words: Sequence[str], places: Mapping[str, int]) -> TextSignals:

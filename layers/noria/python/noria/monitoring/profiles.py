@@ -206,6 +206,14 @@ class LevelProfile:
         return cls(levels, np.array(data["counts"], dtype=np.int64), data["n_missing"])
 
 
+class TermCounts(NamedTuple):
+    """In how many texts each watched word occurs."""
+
+    counts: Counts  # by place
+    n: int  # texts
+    n_missing: int
+
+
 @dataclass
 class TermProfile:
     """Texts: in how many of them each watched word occurs."""
@@ -216,9 +224,14 @@ class TermProfile:
     n_missing: int = 0
 
     @classmethod
-    def of(cls, terms: tuple[str, ...], values: Sequence[Any]) -> Self:
-        """Return the profile of lists of places, each once in a list; None counts as missing."""
-        known = [value for value in values if value is not None]
+    def of(cls, terms: tuple[str, ...], values: Sequence[Any] | TermCounts) -> Self:
+        """Return the profile of lists of places, or of how often each place occurs.
+
+        A list has a place once; None counts as missing.
+        """
+        if isinstance(values, TermCounts):
+            return cls(terms, *values)
+        known: list[Any] = [value for value in values if value is not None]
         places = np.fromiter(chain.from_iterable(known), dtype=np.int64)
         counts = np.bincount(places, minlength=len(terms)).astype(np.int64)
         return cls(terms, counts, len(known), len(values) - len(known))

@@ -86,7 +86,7 @@ class Reference:
         Parameters
         ----------
         values : mapping of the frame's columns
-            Numbers as an array, levels by how often they occur, terms as lists of places.
+            Numbers as an array, levels by how often they occur, terms as `TermCounts`.
         shares : array of shape (n_classes, n_classes)
             Of `noria.monitoring.window.shares_of`.
 

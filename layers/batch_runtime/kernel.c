@@ -1,4 +1,7 @@
-/* Sum a tree ensemble's leaves for many rows: the loop of noria.inference.scoring.trees.TreeScorer.
+/* What a batch does most often, in C; noria.columnar.kernel calls it.
+ *
+ * noria_dense, noria_sparse: sum a tree ensemble's leaves for many rows, which is the loop of
+ * noria.inference.scoring.trees.TreeScorer. noria_count: count each row's terms.
  *
  * The tables are those of the serving bundle; a caller has checked them (noria.columnar.kernel).
  * Rows are either dense (every feature present) or CSR (an absent feature is "absent", not 0).
@@ -81,5 +84,54 @@ void noria_sparse(const Trees *t, int64_t n_rows, const int64_t *start, const in
             add(t, tree, is_met ? sparse_leaf(t, t->roots[tree], scratch, stamp, now)
                                 : t->absent_leaf[tree], sums);
         }
+    }
+}
+
+/* Count equal terms of each row: out_* get an entry per row and term, by row, terms ascending.
+ *
+ * start: n_rows + 1, of each row's terms; terms: each below width; counts: width int32, zeroed;
+ * seen: (width + 63) / 64 words, zeroed; out_*: room for as many entries as there are terms.
+ * Returns the number of entries. */
+int64_t noria_count(int64_t n_rows, int64_t width, const int64_t *start, const int32_t *terms,
+                    int32_t *counts, uint64_t *seen, int32_t *out_rows, int32_t *out_terms,
+                    int32_t *out_counts) {
+    int64_t n = 0, n_words = (width + 63) / 64;
+    for (int64_t r = 0; r < n_rows; r++) {
+        for (int64_t i = start[r]; i < start[r + 1]; i++) {
+            int32_t term = terms[i];
+            counts[term]++;
+            seen[term >> 6] |= (uint64_t)1 << (term & 63);
+        }
+        if (start[r] == start[r + 1]) continue;
+        for (int64_t word = 0; word < n_words; word++) {
+            for (uint64_t bits = seen[word]; bits; bits &= bits - 1) {
+                int32_t term = (int32_t)(word * 64 + __builtin_ctzll(bits));
+                out_rows[n] = (int32_t)r;
+                out_terms[n] = term;
+                out_counts[n++] = counts[term];
+                counts[term] = 0;
+            }
+            seen[word] = 0;
+        }
+    }
+    return n;
+}
+
+/* Count words: rows ascending, numbers below 0 are no words, those below n_places are watched.
+ *
+ * n_words, n_known: of each row, zeroed; counts: n_places, zeroed: rows that are wanted and have
+ * the word; last: n_places int32, zeroed. */
+void noria_signals(int64_t n, const uint16_t *rows, const int32_t *numbers, int64_t n_places,
+                   const uint8_t *wanted, int64_t *n_words, int64_t *n_known, int64_t *counts,
+                   int32_t *last) {
+    for (int64_t i = 0; i < n; i++) {
+        int32_t number = numbers[i], row = rows[i];
+        if (number < 0) continue;
+        n_words[row]++;
+        if (number >= n_places) continue;
+        n_known[row]++;
+        if (last[number] == row + 1) continue;
+        last[number] = row + 1;
+        counts[number] += wanted[row];
     }
 }
