@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from noria.evaluation.decisions import wilson_interval
+from noria.evaluation.shares import exact_interval
 from noria.monitoring.drift.chi_square import chi_square
 from noria.monitoring.drift.ks import kolmogorov_smirnov
 from noria.monitoring.drift.mean_shift import mean_shift
@@ -96,7 +96,7 @@ def class_share(window: Window) -> RuleFinding | None:
     for place, name in enumerate(before.levels):
         usual = before.counts[place] / before.n
         count = int(now.counts[place])
-        interval = binomtest(count, now.n).proportion_ci(_INTERVAL)
+        interval = exact_interval(count, now.n, _INTERVAL)
         is_rare = interval.high < least <= usual
         is_frequent = interval.low > most >= usual
         if is_rare or is_frequent:
@@ -162,7 +162,7 @@ def low_confidence(window: Window) -> RuleFinding | None:
     before, now = profiles
     bound, most = window.thresholds.low_confidence, window.thresholds.low_confidence_share
     count, usual = _below(now, bound), _below(before, bound) / before.n
-    interval = binomtest(count, now.n).proportion_ci(_INTERVAL)
+    interval = exact_interval(count, now.n, _INTERVAL)
     text = (
         f"{count / now.n:.1%} of {now.n} answers below confidence {bound:g} "
         f"[{interval.low:.1%}, {interval.high:.1%}], {usual:.1%} in training, "

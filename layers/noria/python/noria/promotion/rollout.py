@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from scipy.stats import binomtest, fisher_exact
+from scipy.stats import fisher_exact
 
+from noria.evaluation.shares import exact_interval
 from noria.monitoring.performance import drop
 from noria.monitoring.profiles import LevelProfile
 from noria.monitoring.sources import PREDICTION
@@ -66,7 +67,7 @@ def _failures(rollout: RolloutSection, challenger: WindowProfile) -> Iterator[Br
     n = challenger.n_rows + challenger.n_failed
     if challenger.n_failed < _LEAST_FAILURES:
         return
-    interval = binomtest(challenger.n_failed, n).proportion_ci(_INTERVAL)
+    interval = exact_interval(challenger.n_failed, n, _INTERVAL)
     if interval.low > rollout.max_error_fraction:
         share = f"{challenger.n_failed / n:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
         yield Breach("errors", f"it could not answer {share} of {n} requests")
@@ -105,7 +106,7 @@ def _is_one_class(now: tuple[int, int], before: tuple[int, int]) -> bool:
     Of few requests no share is surely above the bound: there it is enough that all are of the
     class, and that so many more than the champion's are no chance (Fisher's exact test).
     """
-    if binomtest(*now).proportion_ci(_INTERVAL).low > _ONE_CLASS:
+    if exact_interval(*now, _INTERVAL).low > _ONE_CLASS:
         return True
     table = [[n_of_class, n - n_of_class] for n_of_class, n in (now, before)]
     is_all = now[0] == now[1]
