@@ -20,7 +20,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-probation bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files rights fuzz lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-probation bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files rights fuzz fuzz-api openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -132,6 +132,12 @@ rights: $(SETUP) ## What roles grant and the integration tests of the last run n
 
 fuzz: $(SETUP) ## Hostile events, bundles, files, schedules of the registry: build/fuzz.json
 	@$(BIN)/python -m tests.fuzz
+
+fuzz-api: $(SETUP) ## Ten thousand requests made from the OpenAPI document, to a stage: build/fuzz-api.json
+	@$(BIN)/python -m tests.fuzz.api
+
+openapi: $(SETUP) ## Write the OpenAPI document of the shipped projects: docs/openapi.json
+	@$(BIN)/python -m cli.reference
 
 lock: $(SETUP) ## Turn the *.in files into hashed requirements (needs uv)
 	@lock() { uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-header --no-annotate "$$@"; }; \

@@ -7,19 +7,14 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet
-import typer
 
 from cli.display import console, table
-from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import follow_execution, new_run_id
-from infra.config import LOCAL_STAGE as LOCAL
-from infra.config import SPECS
 from noria.analysis.rows import (
     ANALYZED_WITH,
     RowsAnalyzer,
@@ -30,75 +25,19 @@ from noria.analysis.rows import (
 )
 from noria.batch.files import RowsFile, opened_rows
 from noria.monitoring.lineage import training_files
-from noria.records.codec import encode, from_bytes, to_bytes
+from noria.records.codec import from_bytes
 from noria.records.drift import AnalysisReport, ColumnFinding, WrittenFeatures
 from noria.registry.versions import read_files
-from noria.reporting.analysis_report import render
 from noria.reporting.words import differs_text
-from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from noria.steps.raise_alert import RaiseAlertRequest, raise_alert
 from noria.storage.keys import DRIFT, REPORT_HTML, analysis_key, is_upload_of
 from noria_aws.aws.clock import SystemClock
 
-_S3 = "s3://"
+S3 = "s3://"
 _NOTHING = "-"  # no features, as the job knows it
 _FEATURES = "features"
 _MAX_SHOWN = 10  # columns
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("analyze")(analyze)
-
-
-def analyze(
-    project: Project,
-    rows: Annotated[list[str], typer.Argument(help="Files, or one s3:// address: a folder.")],
-    *,
-    spark: Annotated[
-        bool, typer.Option(help="As a Glue job, whatever the size; an s3:// address always is.")
-    ] = False,
-    features: Annotated[
-        bool, typer.Option("--features", help="Write the rows' features too, as Parquet.")
-    ] = False,
-    workers: Annotated[int, typer.Option(help="Machines of the job.", min=2, max=299)] = 2,
-    alert: Annotated[
-        bool, typer.Option("--alert", help="Tell the project's people where the rows have drifted.")
-    ] = False,
-    output: Annotated[Path | None, typer.Option(help="Folder for what is found.")] = None,
-    stage: Stage = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """Compare rows with what the model was trained on; optionally build their features."""
-    with told():
-        is_far = len(rows) == 1 and rows[0].startswith(_S3)
-        if is_far and not urlsplit(rows[0]).netloc:
-            raise ValueError(f"{rows[0]} names no bucket; write s3://BUCKET/FOLDER/")
-        if not is_far:
-            _require_files(rows)
-        target, spec = Target(stage), load_project(checked(project), SPECS)
-        work = Analysis(
-            target, spec, target.aliases.read(project).require_champion(), features=features
-        )
-        folder = output or Path("analyses") / work.analysis_id
-        if is_far or spark:
-            report = work.on_spark(rows[0] if is_far else work.uploaded(rows), workers)
-            report = recognised(report, tuple(work.trained_on(rows)))
-        else:
-            report = work.here(rows, folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / DRIFT).write_bytes(to_bytes(report))
-        page = render(report)
-        (folder / REPORT_HTML).write_bytes(page)
-        if alert and report.verdict == "drift":
-            work.tell(report, page)
-        show(as_json, encode(report), lambda: _summary(report))
-        if not as_json:
-            for path in (folder / REPORT_HTML, folder / DRIFT):
-                console.print(path, markup=False)
-            if report.features:
-                console.print(report.features.at, markup=False)
 
 
 class Analysis:
@@ -128,9 +67,9 @@ class Analysis:
     def trained_on(self, rows: list[str]) -> Iterator[str]:
         """Yield the files, here or at an address, whose content the model was trained on."""
         known = training_files(self._target.artifacts, self._spec.name, self._version)
-        place = f"{_S3}{self._target.outputs['DataBucket']}/"
+        place = f"{S3}{self._target.outputs['DataBucket']}/"
         for name in rows:
-            if name.startswith(_S3):
+            if name.startswith(S3):
                 yield from (key for key in known if f"{place}{key}".startswith(name))
                 continue
             with Path(name).open("rb") as stream:
@@ -141,7 +80,7 @@ class Analysis:
     def on_spark(self, rows: str, workers: int) -> AnalysisReport:
         """Run the job over an address."""
         bucket = self._target.outputs["DataBucket"]
-        features = f"{_S3}{bucket}/{self._key(_FEATURES)}"
+        features = f"{S3}{bucket}/{self._key(_FEATURES)}"
         message = {
             "project": self._spec.name,
             "model_version": self._version,
@@ -184,7 +123,7 @@ class Analysis:
         client, bucket = self._target.client("s3"), self._target.outputs["DataBucket"]
         for number, path in enumerate(rows):  # two folders may have files of one name
             client.upload_file(path, bucket, self._key(f"rows/{number:04}-{Path(path).name}"))
-        return f"{_S3}{bucket}/{self._key('rows/')}"
+        return f"{S3}{bucket}/{self._key('rows/')}"
 
     def _key(self, name: str) -> str:
         return analysis_key(self._spec.name, self.analysis_id, name)
@@ -223,7 +162,8 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _require_files(rows: list[str]) -> None:
+def require_files(rows: list[str]) -> None:
+    """Raise ValueError where a file is not there."""
     if absent := [name for name in rows if not Path(name).is_file()]:
         raise ValueError(f"no such file: {', '.join(absent)}")
 
@@ -240,7 +180,8 @@ def _named(rows: list[str]) -> str:
     return ", ".join(rows) if len(rows) <= 3 else f"{rows[0]} and {len(rows) - 1} other files"
 
 
-def _summary(report: AnalysisReport) -> Any:
+def summary_table(report: AnalysisReport) -> Any:
+    """Return what was found as a table for people."""
     # The surest first; one line a column, the page has all.
     surest: dict[str, ColumnFinding] = {}
     for found in report.findings:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.display import console, outcome_line
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import follow_execution, new_run_id
-from infra.config import LOCAL_STAGE as LOCAL
-from noria.steps.start_batches import StartBatchesRequest, start_batches
+from infra.names import LOCAL_STAGE as LOCAL
 from noria.storage.hashing import canonical_json
 from noria.storage.keys import (
     CANCELLED,
@@ -137,6 +135,8 @@ def released(target: Target, project: str, job_id: str) -> dict[str, Any]:
 
 def start_waiting(project: Project, stage: Stage = LOCAL, as_json: Json = False) -> None:
     """Score now the files that wait for the schedule, each once: batch-scheduled/PROJECT/."""
+    from noria.steps.start_batches import StartBatchesRequest, start_batches
+
     with told():
         target = Target(stage)
         done = start_batches(
@@ -162,6 +162,8 @@ def _shown(target: Target, outcome: dict[str, Any], output: Path | None, *, as_j
 
 def followed(target: Target, project: str, job_id: str, *, quiet: bool) -> dict[str, Any]:
     """Wait for a job's end, showing how far it is."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     store, started = target.artifacts, time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as progress:

@@ -10,8 +10,8 @@ from cli.display import console, outcome_line, table
 from cli.samples.files import sample_files
 from cli.target import Target
 from cli.training import new_run_id, run_training, upload
-from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.deploy import deploy
+from infra.names import LOCAL_STAGE as LOCAL
 from noria.errors import UnknownProjectError
 
 _ROWS: dict[str, list[dict[str, Any]]] = {

@@ -9,18 +9,14 @@ from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.batch import followed
 from cli.display import console, table
 from cli.shared import Json, Stage, checked, show, told
 from cli.target import Target
 from cli.training import new_run_id, run_training, upload
-from infra.bundling import code_version
-from infra.config import LOCAL_STAGE as LOCAL
-from noria.data.versions import read_rows
+from infra.names import LOCAL_STAGE as LOCAL
 from noria.errors import NoriaError
-from noria.registry.versions import read_manifest
 from noria.storage.hashing import canonical_json
 from noria.storage.hours import hour_name
 from noria.storage.keys import JOB, TRAIN, batch_inbox_prefix, batch_key, labels_prefix
@@ -91,6 +87,8 @@ def _table(stage: str, found: Sequence[Finding]) -> Any:
 
 
 def _looked(look: Look, target: Target) -> Finding:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         return Finding(look.name, *look.see(target))
     except (ClientError, BotoCoreError) as error:
@@ -118,6 +116,8 @@ def _bootstrap(target: Target) -> Seen:
 
 
 def _stacks(target: Target) -> Seen:
+    from botocore.exceptions import ClientError
+
     states = {}
     for stack in ("storage", "platform"):
         name = f"noria-{target.stage}-{stack}"
@@ -138,6 +138,8 @@ def _stacks(target: Target) -> Seen:
 
 
 def _versions(target: Target) -> Seen:
+    from infra.bundling import code_version
+
     client, here = target.client("lambda"), {code_version("arm64"), code_version("x86_64")}
     deployed = set()
     for page in client.get_paginator("list_functions").paginate():
@@ -247,6 +249,9 @@ def _smokes(project: str) -> list[Look]:
 
 def _rows(project: str, target: Target) -> list[dict[str, Any]]:
     """Return ten rows that the champion was trained on, with the columns that it reads."""
+    from noria.data.versions import read_rows
+    from noria.registry.versions import read_manifest
+
     version = target.aliases.read(project).require_champion()
     answer = target.call("GET", f"/projects/{project}/model")
     if answer.status != 200:

@@ -1,29 +1,19 @@
 """`noria erase`: remove one record from the prediction log, labels and results of batches."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.display import console, table
-from cli.erased_record import SHORTEST_WORD
-from cli.eraser import Erased, Eraser
 from cli.shared import Json, Project, Stage, checked, require_yes, show, told
 from cli.target import Target
-from infra.config import LOCAL_STAGE as LOCAL
-from infra.config import SPECS
-from noria.spec.loader import load_spec
+from infra.names import LOCAL_STAGE as LOCAL
+from infra.names import SPECS
+
+if TYPE_CHECKING:
+    from cli.eraser import Erased
 
 _SHOWN = 50
-UNREACHED = (
-    "model versions (their golden rows and profiles are of training rows), reference profiles, "
-    "profiles of the log, and reports: train again without the record for models without it",
-    "dataset versions hold ids only where the spec sets dataset.id; other rows are not found",
-    "records that have not left the log's buffer: run this again in ten minutes; those in the "
-    "fallback queue and among dead letters: for up to 14 days",
-    f"ids of fewer than {SHORTEST_WORD} characters inside texts: they are looked for in id "
-    "columns only",
-    "texts that people were sent, files that were downloaded, and backups outside the bucket",
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +40,9 @@ def erase(
     A file without the record is a new object: its retention starts again, and one that Firehose
     had given up on raises its alarm again.
     """
+    from cli.eraser import Eraser  # pyarrow; other commands do not wait for it
+    from noria.spec.loader import load_spec
+
     with told():
         target = Target(stage)
         checked(project)
@@ -62,11 +55,11 @@ def erase(
         )
         spec = load_spec(SPECS / f"{project}.toml")
         done = Eraser(target, spec, record_id, quiet=as_json).run()
-        data = {"project": project, **vars(done), "not_reached": list(UNREACHED)}
+        data = {"project": project, **vars(done), "not_reached": unreached()}
         show(as_json, data, lambda: _table(done))
         if not as_json:
             console.print("not reached:")
-            for text in UNREACHED:
+            for text in unreached():
                 console.print(f"  {text}", markup=False)
         if done.unread:
             raise ValueError(
@@ -74,7 +67,23 @@ def erase(
             )
 
 
-def _table(done: Erased) -> Any:
+def unreached() -> list[str]:
+    """Return where a record may be that cannot be removed."""
+    from cli.erased_record import SHORTEST_WORD
+
+    return [
+        "model versions (their golden rows and profiles are of training rows), reference profiles, "
+        "profiles of the log, and reports: train again without the record for models without it",
+        "dataset versions hold ids only where the spec sets dataset.id; other rows are not found",
+        "records that have not left the log's buffer: run this again in ten minutes; those in the "
+        "fallback queue and among dead letters: for up to 14 days",
+        f"ids of fewer than {SHORTEST_WORD} characters inside texts: they are looked for in id "
+        "columns only",
+        "texts that people were sent, files that were downloaded, and backups outside the bucket",
+    ]
+
+
+def _table(done: "Erased") -> Any:
     rows = [(key, f"{n} row(s) removed") for key, n in done.rows.items()]
     rows += [(key, f"{n} earlier version(s) deleted") for key, n in done.versions.items()]
     rows += [(key, "deleted") for key in done.deleted]

@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-import typer
 
-from cli.display import console, table
-from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import named_sources, new_run_id, upload
-from infra.config import LOCAL_STAGE as LOCAL
-from infra.config import SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE, unpack
 from noria.data.validation import TARGET
 from noria.data.versions import decode_rows, read_dataset_manifest, read_rows
@@ -24,7 +18,6 @@ from noria.features.view import FeatureView
 from noria.records.codec import from_bytes
 from noria.records.prediction import Row
 from noria.records.training import FittedFeatures
-from noria.spec.loader import load_spec
 from noria.storage.keys import (
     ALL_ROWS,
     FEATURE_VIEW,
@@ -44,62 +37,6 @@ class Layer(NamedTuple):
     n_rows: int
     n_columns: int
     path: str
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's command."""
-    app.command()(features)
-
-
-def features(
-    project: Project,
-    data: Annotated[
-        list[Path],
-        typer.Option(help="CSV or JSON lines, .gz allowed; repeat for several files."),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder that the layers are written to.")
-    ] = Path("features"),
-    stage: Stage = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """Turn rows into features as a training does, and write each layer as Parquet.
-
-    Needs no champion and trains nothing. The layers are those of the training rows: accepted, with
-    derived columns, as a feature matrix; and the records that were refused, with their reasons.
-    Rows that are held out for the comparison stay unread. To train on what was computed:
-    noria train PROJECT --from-features RUN
-    """
-    # Its learners take seconds to import, and no other command needs them.
-    from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views
-    from noria.steps.prepare_dataset import PrepareDatasetRequest, prepare_dataset
-
-    with told():
-        target, run = Target(stage), new_run_id()
-        spec = load_spec(SPECS / f"{checked(project)}.toml")
-        keys = upload(target, project, named_sources(data))
-        here: dict[str, Any] = {"spec": spec, "artifacts": target.artifacts}
-
-        def tell(text: str) -> None:
-            if not as_json:
-                console.print(text, markup=False)
-
-        tell(f"run {run}: reading and splitting the rows")
-        prepared = prepare_dataset(
-            PrepareDatasetRequest(project, run, tuple(keys)), aliases=target.aliases, **here
-        )
-        if prepared.dataset_version is None:
-            raise ValueError(
-                "the rows cannot be trained on: "
-                f"{'; '.join(prepared.reasons)}; refused records: {prepared.report_key}"
-            )
-        tell(f"{prepared.n_train:,} training rows; fitting features, fold by fold")
-        fit_feature_views(FitFeatureViewsRequest(project, run, prepared.dataset_version), **here)
-        layers = _Layers(target, project, run, prepared.dataset_version, output).write()
-        shown = {"run_id": run, "layers": [layer._asdict() for layer in layers]}
-        columns = ("layer", "rows", "columns", "file")
-        show(as_json, shown, lambda: table(f"{project}: layers of run {run}", columns, layers))
-        tell(f"train on them: noria train {project} --from-features {run}")
 
 
 def sources_of_features(target: Target, project: str, run_id: str, spec_sha256: str) -> list[str]:
@@ -125,7 +62,7 @@ def sources_of_features(target: Target, project: str, run_id: str, spec_sha256: 
     return [*manifest.offered]
 
 
-class _Layers:
+class Layers:
     """The layers of one run."""
 
     def __init__(
@@ -135,6 +72,7 @@ class _Layers:
         self._version, self._folder = version, folder
 
     def write(self) -> list[Layer]:
+        """Write all layers; return them."""
         self._folder.mkdir(parents=True, exist_ok=True)
         refused = self._store.get(quarantine_key(self._project, self._run_id, QUARANTINED))
         accepted = read_rows(self._store, self._project, self._version, TRAIN)

@@ -1,42 +1,35 @@
-"""The commands. They print for people; those that answer take `--json` for scripts."""
+"""The commands. They print for people; those that answer take `--json` for scripts.
+
+What a command alone needs (the spec's checks, numpy, the AWS SDK) it imports when it runs: help and
+quick answers do not wait for it.
+"""
 
 import json
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import (
-    analysis,
     batch,
     doctor,
     erasure,
-    features,
     operations,
     promotions,
     restoration,
+    rows,
 )
-from cli import demo as demo_module
 from cli.display import alerts_line, console, explanation_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from cli.training import Source, champion_to_refit, named_sources, new_run_id, run_training, upload
-from infra.config import LOCAL_STAGE as LOCAL
-from infra.config import SPECS
-from infra.local.deploy import deploy
+from infra.names import LOCAL_STAGE as LOCAL
+from infra.names import SPECS
 from noria.errors import ModelVersionNotFoundError
-from noria.evaluation.runs import read_selection
-from noria.promotion.gate import gates_in_force
-from noria.records.codec import from_bytes
-from noria.records.dataset import ValidationReport
-from noria.registry.versions import read_manifest
-from noria.reporting.words import dropped_texts, failed_candidates_text
-from noria.spec.loader import load_spec, spec_hash
-from noria.spec.model import ProjectSpec
 from noria.storage.keys import (
     QUARANTINE_REPORT,
     REPORT_HTML,
@@ -46,6 +39,9 @@ from noria.storage.keys import (
     report_key,
     run_key,
 )
+
+if TYPE_CHECKING:
+    from noria.spec.model import ProjectSpec
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -61,10 +57,9 @@ app = typer.Typer(
 operations.register(app)
 promotions.register(app)
 batch.register(app)
-analysis.register(app)
+rows.register(app)
 doctor.register(app)
 erasure.register(app)
-features.register(app)
 restoration.register(app)
 
 
@@ -76,6 +71,8 @@ def up() -> None:
         assert target.emulator is not None
         started = target.emulator.start()
         console.print("emulator " + ("started" if started else "was running already"))
+        from infra.local.deploy import deploy  # CDK's outputs, the AWS SDK
+
         deploy(target.emulator, console.print)
         console.print(f"API: {target.api_url}\nstop it: noria down")
 
@@ -193,6 +190,9 @@ def train(
     Exit status 0 for every business outcome (ChallengerPromoted, ChampionKept,
     ChallengerRefused, DatasetRejected), 1 when the run failed.
     """
+    from noria.promotion.gate import gates_in_force
+    from noria.spec.loader import load_spec
+
     with told():
         target = Target(stage)
         spec = load_spec(SPECS / f"{checked(project)}.toml")
@@ -259,6 +259,8 @@ def report(
 
 
 def _run_of_champion(target: Target, project: str) -> str:
+    from noria.registry.versions import read_manifest
+
     manifest = read_manifest(
         target.artifacts, project, target.aliases.read(project).require_champion()
     )
@@ -269,6 +271,10 @@ def _run_of_champion(target: Target, project: str) -> str:
 
 def _show_dropped(target: Target, project: str, run: str) -> None:
     """Say which classes, columns and rows the model was not trained on, and why."""
+    from noria.records.codec import from_bytes
+    from noria.records.dataset import ValidationReport
+    from noria.reporting.words import dropped_texts
+
     key = quarantine_key(project, run, QUARANTINE_REPORT)
     texts = dropped_texts(from_bytes(ValidationReport, target.artifacts.get(key)))
     if texts:
@@ -280,6 +286,9 @@ def _show_dropped(target: Target, project: str, run: str) -> None:
 def _show_candidates(target: Target, project: str, run: str) -> None:
     if not target.artifacts.exists(run_key(project, run, SELECTION)):
         return  # the run ended before a selection
+    from noria.evaluation.runs import read_selection
+    from noria.reporting.words import failed_candidates_text
+
     selection = read_selection(target.artifacts, project, run)
     rows = [(c.candidate, c.algorithm, f"{c.cv_mean:.4f}") for c in selection.candidates]
     title = f"Candidates by cross-validation; challenger: {selection.challenger}"
@@ -289,13 +298,16 @@ def _show_candidates(target: Target, project: str, run: str) -> None:
 
 
 def _keys_of_features(
-    target: Target, spec: ProjectSpec, run: str, data: list[Path] | None, run_id: str | None
+    target: Target, spec: "ProjectSpec", run: str, data: list[Path] | None, run_id: str | None
 ) -> list[str]:
     if data or run_id:
         raise ValueError(
             "--from-features names the run and its rows: leave out --data and --run-id"
         )
-    return features.sources_of_features(target, spec.name, run, spec_hash(spec))
+    from cli.features import sources_of_features
+    from noria.spec.loader import spec_hash
+
+    return sources_of_features(target, spec.name, run, spec_hash(spec))
 
 
 def _sources(project: str, data: list[Path] | None) -> list[Source]:
@@ -330,6 +342,8 @@ def predict(
 
 def _numbers(target: Target, project: str) -> set[str]:
     """Return the columns that are numbers: the spec's, or the champion's where rows tell them."""
+    from noria.spec.loader import load_spec
+
     dataset = load_spec(SPECS / f"{project}.toml").dataset
     if not dataset.infer:
         return {name for name, column in dataset.columns.items() if column.type == "number"}
@@ -357,5 +371,7 @@ def demo(
     ] = None,
 ) -> None:
     """Do everything once on this machine: start, deploy, train, promote, predict."""
+    from cli.demo import run
+
     with told():
-        demo_module.run(projects)
+        run(projects)

@@ -13,18 +13,13 @@ import typer
 
 from cli.display import console, outcome_line, table
 from cli.shared import Json, Project, Stage, checked, show, told
-from cli.simulated_files import FileLoop
-from cli.simulation import Loop, simulate_project
 from cli.target import HttpAnswer, Target
 from cli.training import follow_execution, new_run_id
-from cli.world import SimulationSettings
-from infra.config import LOCAL_STAGE as LOCAL
-from noria.monitoring.prediction_log import answers_to
+from infra.names import LOCAL_STAGE as LOCAL
 from noria.records.approval import PendingApproval
 from noria.records.codec import decode, from_bytes
 from noria.records.labels import LabelsReport
 from noria.records.probation import Probation
-from noria.reporting.words import probation_text
 from noria.storage.keys import (
     APPROVAL,
     CURRENT,
@@ -33,7 +28,6 @@ from noria.storage.keys import (
     labels_inbox_prefix,
     monitoring_key,
 )
-from noria_aws.aws.task_tokens import TaskTokens
 
 _LABELS_SECONDS = 1000.0  # longer than the function that reads them lives
 _POLL_SECONDS = 0.3
@@ -121,6 +115,8 @@ def performance(project: Project, stage: Stage = LOCAL, as_json: Json = False) -
             body["jobs"] = current["performance"]["jobs"]
         show(as_json, body, lambda: table(title, columns, rows))
         if body["probation"] and not as_json:
+            from noria.reporting.words import probation_text
+
             found = decode(Probation, body["probation"])
             console.print(f"probation: {probation_text(found)}", markup=False)
         if body["jobs"] and not as_json:
@@ -151,6 +147,8 @@ def answers(
     as_json: Json = False,
 ) -> None:
     """Show which version said what of a record: to requests, and in files."""
+    from noria.monitoring.prediction_log import answers_to  # numpy
+
     with told():
         target = Target(stage)
         end = datetime.now(UTC)
@@ -239,6 +237,8 @@ def approve(
     stage: Stage = LOCAL,
 ) -> None:
     """Approve or reject the rollout that waits for it."""
+    from noria_aws.aws.task_tokens import TaskTokens
+
     with told():
         target = Target(stage)
         body = target.state.read(checked(project), APPROVAL).body
@@ -287,6 +287,10 @@ def simulate(
     ] = None,
 ) -> None:
     """Play days of traffic on the embedded emulator, with a change, and watch the loop react."""
+    from cli.simulated_files import FileLoop  # numpy, and all that the loop needs
+    from cli.simulation import Loop, simulate_project
+    from cli.world import SimulationSettings
+
     with told():
         settings = SimulationSettings(
             days=days,

@@ -8,8 +8,7 @@ import typer
 from cli.display import history_table
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from infra.config import LOCAL_STAGE as LOCAL
-from noria.promotion.by_hand import ByHand, promote_by_hand, roll_back
+from infra.names import LOCAL_STAGE as LOCAL
 from noria.records.alias import AliasRecord
 from noria_aws.aws.clock import SystemClock
 
@@ -36,13 +35,15 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a registered model version champion by hand."""
+    from noria.promotion.by_hand import ByHand, promote_by_hand
+
     with told():
         name = checked(project)
         target = Target(stage)
         record = promote_by_hand(
             name,
             model_version,
-            _by_hand(reason),
+            ByHand(getpass.getuser(), reason),
             artifacts=target.artifacts,
             aliases=target.aliases,
             clock=SystemClock(),
@@ -58,21 +59,19 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Return to an earlier champion; served within seconds, nothing is redeployed."""
+    from noria.promotion.by_hand import ByHand, roll_back
+
     with told():
         name, target = checked(project), Target(stage)
         record = roll_back(
             name,
             to,
-            _by_hand(reason),
+            ByHand(getpass.getuser(), reason),
             artifacts=target.artifacts,
             aliases=target.aliases,
             clock=SystemClock(),
         )
         _show_moved(record, as_json=as_json)
-
-
-def _by_hand(reason: str) -> ByHand:
-    return ByHand(getpass.getuser(), reason)
 
 
 def _show_moved(record: AliasRecord, *, as_json: bool) -> None:

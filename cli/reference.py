@@ -1,11 +1,13 @@
 """The reference pages of the documentation, written from what they describe: `make docs`.
 
 The page of the command line is its own `--help`; the page of the spec is read from the sections'
-fields and the comments beside them. A test holds both pages to the code.
+fields and the comments beside them; the API's is its OpenAPI document. A test holds them to the
+code.
 """
 
 import ast
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -15,11 +17,14 @@ from typing import Any
 import typer.main
 
 from cli.main import app
-from infra.config import ROOT
+from infra.names import ROOT, SPECS
+from noria.api.openapi.document import api_document
 from noria.spec import columns, features, model, operations, section
 from noria.spec.idle_keys import NEEDS
+from noria.spec.loader import load_spec
 
-CLI_PAGE, SPEC_PAGE = ROOT / "docs" / "cli.md", ROOT / "docs" / "spec.md"
+DOCS = ROOT / "docs"
+CLI_PAGE, SPEC_PAGE, API_PAGE = DOCS / "cli.md", DOCS / "spec.md", DOCS / "openapi.json"
 _MODULES = (model, operations, features, columns)
 _KEPT_APART = ("ProjectSpec", "Section")
 
@@ -142,10 +147,19 @@ def _meaning(lines: list[str], node: ast.AnnAssign) -> str:
     return " ".join(above).replace("|", "\\|")
 
 
-def main(folder: Path = ROOT / "docs") -> None:
-    """Write both pages into a folder."""
-    for page, text in ((CLI_PAGE, cli_page()), (SPEC_PAGE, spec_page())):
-        (folder / page.name).write_text(text, encoding="utf-8")
+def api_page() -> str:
+    """Return the OpenAPI document of the shipped projects."""
+    specs = [load_spec(path) for path in sorted(SPECS.glob("*.toml"))]
+    return json.dumps(api_document(specs), indent=1, ensure_ascii=False) + "\n"
+
+
+PAGES = {CLI_PAGE: cli_page, SPEC_PAGE: spec_page, API_PAGE: api_page}
+
+
+def main(folder: Path = DOCS) -> None:
+    """Write the pages into a folder."""
+    for page, made in PAGES.items():
+        (folder / page.name).write_text(made(), encoding="utf-8")
 
 
 if __name__ == "__main__":

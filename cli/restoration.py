@@ -10,7 +10,7 @@ import typer
 from cli.display import console
 from cli.shared import Json, Stage, require_yes, show, told
 from cli.target import Target
-from infra.config import LOCAL_STAGE as LOCAL
+from infra.names import LOCAL_STAGE as LOCAL
 
 _SHOWN = 10
 

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
 from cli.display import console, error_console
-from infra.config import project_names
+from infra.names import project_names
 from noria.errors import NoriaError, UnknownProjectError
 
 Stage = Annotated[
@@ -28,9 +27,15 @@ def told() -> Iterator[None]:
         yield
     except typer.Exit:  # the command has said what it had to say
         raise
-    except (NoriaError, RuntimeError, ValueError, OSError, BotoCoreError, ClientError) as error:
+    except _expected() as error:
         error_console.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return NoriaError, RuntimeError, ValueError, OSError, BotoCoreError, ClientError
 
 
 def show(as_json: bool, data: Any, shown: Callable[[], Any]) -> None:

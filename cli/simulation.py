@@ -19,7 +19,7 @@ from cli.target import Target
 from cli.timeline import Timeline
 from cli.training import TrainingEnd, follow_execution, run_training, upload, wait_for
 from cli.world import SimulationSettings, World
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.evaluation.metrics import Answers, measure
 from noria.records.alias import Promotion
 from noria.spec.loader import load_spec

@@ -1,27 +1,29 @@
-"""Which deployment a command talks to: the embedded emulator, or a stage on AWS."""
+"""Which deployment a command talks to: the embedded emulator, or a stage on AWS.
+
+The AWS SDK is imported at its first use: help and complaints about a spec do not wait for it.
+"""
 
 import json
 import urllib.request
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
-from infra.config import API_STAGE
-from infra.config import LOCAL_STAGE as LOCAL
 from infra.local.emulator import Emulator
+from infra.names import API_STAGE
+from infra.names import LOCAL_STAGE as LOCAL
 from noria.errors import SettingsError, StoreUnavailableError
 from noria.ports import MachineName
-from noria_aws.aws.claims import DynamoDbClaims
-from noria_aws.aws.dynamodb import DynamoDbAliases
-from noria_aws.aws.executions import StepFunctions
-from noria_aws.aws.s3 import S3Artifacts
-from noria_aws.aws.sns import SnsAlertTopic
-from noria_aws.aws.state import DynamoDbState
+
+if TYPE_CHECKING:
+    from noria_aws.aws.claims import DynamoDbClaims
+    from noria_aws.aws.dynamodb import DynamoDbAliases
+    from noria_aws.aws.executions import StepFunctions
+    from noria_aws.aws.s3 import S3Artifacts
+    from noria_aws.aws.sns import SnsAlertTopic
+    from noria_aws.aws.state import DynamoDbState
 
 _HTTP_SECONDS = 35.0
 
@@ -49,6 +51,8 @@ class Target:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the stage."""
+        import boto3
+
         if self.emulator is None:
             return boto3.client(service)
         return boto3.client(
@@ -62,6 +66,8 @@ class Target:
     @cached_property
     def outputs(self) -> Mapping[str, str]:
         """The platform stack's outputs; SettingsError says what to start or deploy."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
         how = "noria up" if self.emulator else f"make deploy STAGE={self.stage}"
         if self.emulator and not self.emulator.is_running():
             raise SettingsError(f"the emulator is not running; start it: {how}")
@@ -91,35 +97,47 @@ class Target:
         return f"{self.emulator.endpoint_url}/_aws/execute-api/{api}/{API_STAGE}"
 
     @property
-    def artifacts(self) -> S3Artifacts:
+    def artifacts(self) -> "S3Artifacts":
         """The data bucket."""
+        from noria_aws.aws.s3 import S3Artifacts
+
         return S3Artifacts(self.client("s3"), self.outputs["DataBucket"])
 
     @property
-    def aliases(self) -> DynamoDbAliases:
+    def aliases(self) -> "DynamoDbAliases":
         """The alias table."""
+        from noria_aws.aws.dynamodb import DynamoDbAliases
+
         return DynamoDbAliases(self.client("dynamodb"), self.outputs["AliasTable"])
 
     @property
-    def state(self) -> DynamoDbState:
+    def state(self) -> "DynamoDbState":
         """Records that change, in the alias table."""
+        from noria_aws.aws.state import DynamoDbState
+
         return DynamoDbState(self.client("dynamodb"), self.outputs["AliasTable"])
 
     @property
-    def executions(self) -> StepFunctions:
+    def executions(self) -> "StepFunctions":
         """The state machines."""
+        from noria_aws.aws.executions import StepFunctions
+
         names: tuple[MachineName, ...] = ("Training", "Monitoring", "Batch")
         machines = {name: self.outputs[f"{name}StateMachine"] for name in names}
         return StepFunctions(self.client("stepfunctions"), machines)
 
     @property
-    def claims(self) -> DynamoDbClaims:
+    def claims(self) -> "DynamoDbClaims":
         """Locks in the alias table."""
+        from noria_aws.aws.claims import DynamoDbClaims
+
         return DynamoDbClaims(self.client("dynamodb"), self.outputs["AliasTable"])
 
     @property
-    def alert_topic(self) -> SnsAlertTopic:
+    def alert_topic(self) -> "SnsAlertTopic":
         """Where alerts are published."""
+        from noria_aws.aws.sns import SnsAlertTopic
+
         return SnsAlertTopic(self.client("sns"), self.outputs["AlertTopic"])
 
     def api_key(self, scope: str) -> str:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.target import Target
 from noria.data.source_lists import passed_keys
-from noria.spec.model import ProjectSpec
 from noria.storage.hashing import sha256_hex
 from noria.storage.keys import SOURCE_KEYS, inbox_key, run_key
+
+if TYPE_CHECKING:
+    from noria.spec.model import ProjectSpec
 
 # AWS allows an account some ten looks a second; a short execution is not kept waiting.
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.1, 1.2, 1.0
@@ -65,7 +67,7 @@ def upload(target: Target, project: str, sources: Sequence[Source]) -> list[str]
 
 
 def champion_to_refit(
-    target: Target, spec: ProjectSpec, *, refit: bool, recalibrate: bool
+    target: Target, spec: "ProjectSpec", *, refit: bool, recalibrate: bool
 ) -> str | None:
     """Return the version whose parameters are used again, if so asked.
 

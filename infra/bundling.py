@@ -21,7 +21,8 @@ import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from infra.config import PYTHON_VERSION, ROOT, Architecture, machine
+from infra.config import PYTHON_VERSION, Architecture, machine
+from infra.names import ROOT
 
 MAX_UNZIPPED_BYTES = 250 * 1024 * 1024  # Lambda's limit for a function with its layers
 MAX_SERVING_BYTES = 15 * 1024 * 1024  # ours for predict: size is cold start

@@ -7,17 +7,14 @@ import platform
 import re
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from infra.names import SPECS, project_names
+
 PREFIX = "noria:"
-ROOT = Path(__file__).resolve().parent.parent
-SPECS = ROOT / "layers" / "projects" / "python" / "projects"
-LOCAL_STAGE = "local"  # the embedded emulator
 _PYTHON_312_FROM = (1, 9)  # of the prebuilt scikit-learn images, but for "-py312" of earlier ones
-API_STAGE = "v1"  # of API Gateway: the last part of the API's base URL
 PYTHON_VERSION = "3.13"  # of Lambda, of the layers, and of Glue 6.0 where heavy jobs go
 
 # `-c noria:log_retention_days=90` arrives as a string.
@@ -201,11 +198,6 @@ def _section(project: str, name: str) -> dict[str, Any]:
 
 def _spec(project: str) -> dict[str, Any]:
     return tomllib.loads((SPECS / f"{project}.toml").read_text(encoding="utf-8"))
-
-
-def project_names() -> list[str]:
-    """Return the names of the projects whose specs lie in the projects layer, sorted."""
-    return sorted(path.stem for path in SPECS.glob("*.toml"))
 
 
 def machine() -> Architecture:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.target import Target
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
 from tests.support.stages import deployed_stage, emptied

@@ -14,10 +14,11 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import LOCAL_STAGE, Deployment, chat_is_wanted
+from infra.config import Deployment, chat_is_wanted
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow
 from infra.constructs.steps import CLAIM_KEYS, CLAIMS, Steps, dead_letter_queue
+from infra.names import LOCAL_STAGE
 from infra.stacks.storage import StorageStack
 
 _SECONDS, _MEMORY_MB, _ATTEMPTS = 60, 512, 8

@@ -9,7 +9,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import bundling
-from infra.config import PYTHON_VERSION, ROOT, Architecture
+from infra.config import PYTHON_VERSION, Architecture
+from infra.names import ROOT
 
 LAYERS = (
     "noria",

@@ -10,8 +10,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import ROOT, Deployment
+from infra.config import Deployment
 from infra.constructs.code import ARCHITECTURES, RUNTIME, Layers, bundled
+from infra.names import ROOT
 
 _RETENTION = {
     7: logs.RetentionDays.ONE_WEEK,

@@ -9,9 +9,10 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import LOCAL_STAGE, Deployment, batch_schedules
+from infra.config import Deployment, batch_schedules
 from infra.constructs.function import allow, service
 from infra.constructs.steps import Steps
+from infra.names import LOCAL_STAGE
 from infra.stacks.storage import StorageStack
 
 _RETRIES = 5

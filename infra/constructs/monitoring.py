@@ -8,9 +8,10 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import LOCAL_STAGE, Deployment, Schedules, schedules
+from infra.config import Deployment, Schedules, schedules
 from infra.constructs.function import allow, service
 from infra.constructs.steps import Steps
+from infra.names import LOCAL_STAGE
 from infra.stacks.storage import StorageStack
 
 _RETRIES = 5

@@ -12,42 +12,15 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import API_STAGE, Deployment
+from infra.config import Deployment
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow, log_group, service
 from infra.constructs.prediction_log import PredictionLogStreams
 from infra.constructs.steps import ALIAS_KEYS, STATE_KEYS
+from infra.names import API_STAGE
 from infra.stacks.storage import StorageStack
+from noria.api.routes import ROUTES
 
-# Methods and paths of each function; a test keeps them equal to the routes the handlers answer.
-ROUTES = {
-    "predict": (
-        ("GET", "/health"),
-        ("POST", "/projects/{project}/predict"),
-        ("POST", "/projects/{project}/predict/batch"),
-        ("GET", "/projects/{project}/model"),
-        ("GET", "/projects/{project}/history"),
-        ("POST", "/projects/{project}/feedback"),
-        ("GET", "/projects/{project}/monitoring/drift"),
-        ("GET", "/projects/{project}/monitoring/metrics"),
-        ("GET", "/projects/{project}/monitoring/features"),
-        ("GET", "/projects/{project}/monitoring/performance"),
-        ("POST", "/projects/{project}/monitoring/baseline"),
-        ("POST", "/projects/{project}/batch-jobs"),
-        ("GET", "/projects/{project}/batch-jobs/{job_id}"),
-        ("POST", "/projects/{project}/batch-jobs/{job_id}/cancel"),
-    ),
-    # What starts machines and moves champions has a function with these rights of its own.
-    "operate": (
-        ("POST", "/projects/{project}/monitoring/checks"),
-        ("GET", "/projects/{project}/monitoring/checks/{check_id}"),
-        ("POST", "/projects/{project}/trainings"),
-        ("GET", "/projects/{project}/trainings/{run_id}"),
-        ("POST", "/projects/{project}/promotions"),
-        ("POST", "/projects/{project}/rollback"),
-        ("POST", "/projects/{project}/approval"),
-    ),
-}
 _MEMORY_MB, _TIMEOUT_SECONDS = 512, 29  # API Gateway waits 29 s
 _READS = ("models/*", "monitoring/*", "batches/*", "batch-results/*")
 _WRITES = (
@@ -57,10 +30,11 @@ _WRITES = (
     "batches/*/job.json",
     "batches/*/cancelled.json",
 )
+_CHALLENGE = 'ApiKey realm="noria"'  # as the functions ask for a key
 _ALIAS = "serving"  # of predict, where its code comes by canary
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "Access denied"),
-    "INVALID_API_KEY": (403, "An API key is required"),
+    "INVALID_API_KEY": (401, "An API key is required"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "There is no such route"),
     "REQUEST_TOO_LARGE": (413, "The body is too large"),
     "THROTTLED": (429, "Too many requests"),
@@ -228,13 +202,15 @@ class PredictionApi(Construct):
         return alias
 
     def _add_routes(self, functions: Mapping[str, lambda_.IFunction]) -> None:
-        for name, routes in ROUTES.items():
-            integration = apigateway.LambdaIntegration(
-                functions[name], allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
+        integrations = {
+            name: apigateway.LambdaIntegration(
+                function, allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
             )
-            for method, path in routes:
-                resource = self.api.root.resource_for_path(path)
-                resource.add_method(method, integration, api_key_required=True)
+            for name, function in functions.items()
+        }
+        for route in ROUTES:
+            resource = self.api.root.resource_for_path(route.path)
+            resource.add_method(route.method, integrations[route.function], api_key_required=True)
 
     def _add_gateway_problems(self) -> None:
         """Make what API Gateway answers itself a problem document too."""
@@ -249,10 +225,15 @@ class PredictionApi(Construct):
                     "application/json": (
                         f'{{"type": "urn:noria:problem:{name}", "title": "{title}", '
                         + ("" if status is None else f'"status": {status}, ')
-                        + '"detail": $context.error.messageString}'
+                        + '"detail": $context.error.messageString, '
+                        '"instance": "urn:noria:request:$context.requestId"}'
                     )
                 },
-                response_headers={"content-type": "'application/problem+json'"},
+                response_headers={
+                    "Content-Type": "'application/problem+json'",
+                    "x-request-id": "context.requestId",
+                    **({"www-authenticate": f"'{_CHALLENGE}'"} if status == 401 else {}),
+                },
             )
 
     def _add_usage_plan(

@@ -8,11 +8,12 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import bundling
-from infra.config import ROOT, Deployment
+from infra.config import Deployment
 from infra.constructs.function import allow, machine_log_group
 from infra.constructs.glue_jobs import GlueJobs
 from infra.constructs.sagemaker_training import SagemakerTraining
 from infra.constructs.steps import Steps
+from infra.names import ROOT
 
 
 class NoriaStateMachine(Construct):

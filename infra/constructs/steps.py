@@ -11,9 +11,10 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import ROOT, Deployment, embedding_is_wanted
+from infra.config import Deployment, embedding_is_wanted
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow
+from infra.names import ROOT
 from infra.stacks.storage import StorageStack
 
 

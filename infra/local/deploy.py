@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.config import LOCAL_STAGE as STAGE
-from infra.config import ROOT, machine
+from infra.config import machine
 from infra.local.emulator import ACCOUNT, REGION, ZIPS, Emulator
+from infra.names import LOCAL_STAGE as STAGE
+from infra.names import ROOT
 
 Report = Callable[[str], None]
 

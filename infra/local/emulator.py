@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4566

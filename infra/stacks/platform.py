@@ -7,7 +7,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.bundling import code_version
-from infra.config import Deployment, embedding_is_wanted, project_names
+from infra.config import Deployment, embedding_is_wanted
 from infra.constructs.alerting import Alerts
 from infra.constructs.code import Layers
 from infra.constructs.glue_jobs import GlueJobs
@@ -20,6 +20,7 @@ from infra.constructs.prediction_log import PredictionLogStreams
 from infra.constructs.sagemaker_training import SagemakerTraining
 from infra.constructs.state_machine import NoriaStateMachine
 from infra.constructs.steps import Steps
+from infra.names import project_names
 from infra.stacks.storage import StorageStack
 
 

@@ -1,11 +1,11 @@
-"""What a cold start of predict imports, beside what import contracts can see."""
+"""What a cold start of predict and of the command line imports, beside what contracts can see."""
 
 import subprocess
 import sys
 
 import pytest
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 SERVED_WITH = {"alias", "bundle", "prediction", "stored"}
 
@@ -36,3 +36,13 @@ def test_predict_imports_the_records_of_a_prediction_and_no_others(modules):
 def test_predict_imports_no_dataclasses(modules):
     """It brings `inspect` with it, and generates the code of each class anew."""
     assert not {"dataclasses", "inspect"} & modules
+
+
+def test_help_waits_for_nothing_that_one_command_alone_needs():
+    """Half of it took two seconds: pictures, statistics and the AWS SDK."""
+    program = "import sys; import cli.main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    heavy = {"numpy", "scipy", "matplotlib", "pyarrow", "boto3", "botocore", "pydantic"}
+    assert not heavy & set(done.stdout.split())

@@ -2,10 +2,8 @@
 
 import json
 
-from infra.config import ROOT
-from infra.constructs.prediction_api import ROUTES as API_ROUTES
 from infra.constructs.steps import STEPS
-from noria_aws.handlers.http_api import ROUTES
+from infra.names import ROOT
 
 # Not in a state machine: behind the API, started by events, or reading queues.
 ONLINE = {
@@ -46,10 +44,3 @@ def test_states_handlers_steps_and_functions_have_the_same_names():
         "operate",
     }  # operations of the API are in noria.api
     assert set(STEPS) == states | {"profile_log_chunk", "follow_approval", "start_batches"}
-
-
-def test_api_gateway_and_the_handler_have_the_same_routes():
-    """A route on one side only would answer 403 or 404."""
-    declared = {(r.function, r.method, r.path) for r in ROUTES}
-    deployed = {(name, *route) for name, routes in API_ROUTES.items() for route in routes}
-    assert declared == deployed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 SCANNER = Path(sys.executable).parent / "detect-secrets-hook"
 WITHOUT_REASON = {"S603", "S607"}  # a process of our own, named where it is started

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 SOURCES = sorted(
     path

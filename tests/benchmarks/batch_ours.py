@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.models import BatchModels
 from noria.ports import StoredObject
@@ -111,7 +111,7 @@ def _noria(project: str, candidate: str, n_rows: int, *, is_monitored: bool) -> 
     (root / key).symlink_to(source(project, n_rows))
     store.put(f"batches/{project}/j/job.json", b'{"filename": "rows.csv"}')
     clock, models = SystemClock(), BatchModels(store)
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     plan = plan_batch(
         PlanBatchRequest(project, key, "e", "o"),
         spec=spec,
@@ -132,7 +132,8 @@ def _noria(project: str, candidate: str, n_rows: int, *, is_monitored: bool) -> 
     request = CloseBatchRequest(project, key, "e", check=check)
     closed = close_batch(request, spec=spec, store=store, clock=clock)
     seconds = {"plan": planned - started, "score": scored - planned, "check": checked - scored}
-    report(started, summary=closed.summary, **seconds)
+    cpu = time.process_time() - started_cpu
+    report(started, summary=closed.summary, cpu_seconds=cpu, **seconds)
 
 
 if __name__ == "__main__":

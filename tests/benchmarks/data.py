@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 DATA = Path(os.environ.get("NORIA_DATA", ROOT.parent / "shared" / "data"))
 

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.monitoring.checks import check_columns
 from noria.monitoring.evidence import Observation, Policy, accumulated, of_window
 from noria.monitoring.profiles import Frame, FrameColumn, number_edges

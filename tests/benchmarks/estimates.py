@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.data.validation import TARGET
 from noria.evaluation.metrics import METRICS, Answers, measure
 from noria.monitoring.performance import estimated

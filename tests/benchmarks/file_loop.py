@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.columnar.models import BatchModels
 from noria.evaluation.metrics import Answers, measure
 from noria.inference.loading import load_model_version

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cli.samples.messages import sample_messages
-from infra.config import ROOT, SPECS
+from infra.names import ROOT, SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.columnar.models import BatchModels
 from noria.data.joins import Tables

@@ -30,7 +30,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.api.predictions import MAX_BATCH_ROWS, Predictions
 from noria.api.served_models import ServedModels
 from noria.errors import InvalidInputError

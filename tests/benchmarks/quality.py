@@ -31,7 +31,7 @@ from rich.table import Table
 from sklearn.model_selection import KFold, RepeatedKFold, StratifiedKFold
 
 from cli.samples.files import json_lines
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.data.parsing import ByteBudget, read_records
 from noria.data.schema_inference import ColumnInference

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from infra import bundling
-from infra.config import ROOT, machine
+from infra.config import machine
+from infra.names import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.inference.golden import TOLERANCE
 from tests.benchmarks.models import KINDS, Trained, train

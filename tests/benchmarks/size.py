@@ -7,7 +7,7 @@
 import os
 from pathlib import Path
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 IS_SMOKE = os.environ.get("NORIA_BENCH") == "smoke"
 

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.config import ROOT, SPECS
 from infra.local.glue_jobs import missing_spark
+from infra.names import ROOT, SPECS
 from noria.analysis.rows import RowsAnalyzer, compared
 from noria.records.codec import to_bytes
 from noria.spec.loader import load_project

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from infra.config import ROOT
+from infra.names import ROOT
 from tests.benchmarks import scale
 from tests.benchmarks.data import DATA
 from tests.support.spark import needs_spark

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from cli.samples.files import sample_files
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.data.versions import read_rows
 from noria.features.text_signals import TextObserver
 from noria.features.view import FeatureView

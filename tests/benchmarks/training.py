@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.samples.files import sample_files
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.spec.loader import load_project
 from noria.spec.model import CandidateSection, ProjectSpec, SearchRange
 from noria.steps.fit_feature_views import FitFeatureViewsRequest, fit_feature_views

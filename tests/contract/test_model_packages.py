@@ -108,7 +108,7 @@ def test_what_is_approved_there_answers_the_rollout_that_waits(client):
 
 def test_the_training_job_of_a_candidate_is_taken_by_the_service(client):
     """The request of the state machine, its expressions filled in."""
-    from infra.config import ROOT
+    from infra.names import ROOT
 
     text = (ROOT / "statemachines" / "training.asl.json").read_text()
     states = json.loads(text)["States"]["TrainCandidates"]["ItemProcessor"]["States"]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from infra.config import ROOT
+from infra.names import ROOT
 from tests.fuzz import bundles, events, files, schedules
 
 _SEED = 2026

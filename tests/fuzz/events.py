@@ -9,9 +9,10 @@ from io import StringIO
 from random import Random
 from typing import Any
 
-from noria_aws.handlers.http_api import ROUTES
+from noria.api.routes import PREDICT, ROUTES, Route
 from tests.fuzz.projects import PROJECTS, World, event, world
 from tests.fuzz.values import mutated
+from tests.support.documented import require_documented
 
 MAX_ANSWER_BYTES = 1_000_000
 
@@ -36,6 +37,7 @@ class Tally:
     by_status: Counter[int] = field(default_factory=Counter)
     by_route: Counter[str] = field(default_factory=Counter)
     largest: int = 0  # bytes of an answer
+    n_documented: int = 0  # answers that were held to the API's document
 
 
 def run(n: int, seed: int, handler: Callable[[Mapping[str, Any], Any], Any] | None = None) -> Tally:
@@ -49,7 +51,8 @@ def run(n: int, seed: int, handler: Callable[[Mapping[str, Any], Any], Any] | No
     Raises
     ------
     AssertionError
-        An answer is an error of the server's, no JSON, or larger than `MAX_ANSWER_BYTES`.
+        An answer is an error of the server's, no JSON, larger than `MAX_ANSWER_BYTES`, or none
+        that the API's document has.
     """
     rng, made, tally = Random(seed), world(), Tally()
     answer = handler
@@ -62,15 +65,25 @@ def run(n: int, seed: int, handler: Callable[[Mapping[str, Any], Any], Any] | No
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as log:
             got = answer(sent, None)
         body = got["body"]
-        json.loads(body)
+        shown = json.loads(body)
         what = f"case {number} of seed {seed}: {got['statusCode']} {body[:300]}\n{log.getvalue()}"
         assert 200 <= got["statusCode"] < 500, f"{what}\n{str(sent)[:2000]}"
         assert len(body.encode()) <= MAX_ANSWER_BYTES, f"{what}: {len(body):,} characters"
+        route = _route(sent)
+        if route is not None:
+            tally.n_documented += 1
+            require_documented(route, got["statusCode"], shown)
         tally.n += 1
         tally.by_status[got["statusCode"]] += 1
         tally.by_route[sent["resource"] if sent.get("resource") in _PATHS else "another"] += 1
         tally.largest = max(tally.largest, len(body.encode()))
     return tally
+
+
+def _route(sent: Mapping[str, Any]) -> Route | None:
+    """Return the route that an event is of; None where predict answers none such."""
+    method, path = sent.get("httpMethod"), sent.get("resource")
+    return next((r for r in _OF_PREDICT if (r.method, r.path) == (method, path)), None)
 
 
 def _mutated_event(rng: Random, made: World) -> Mapping[str, Any]:
@@ -87,6 +100,7 @@ def _mutated_event(rng: Random, made: World) -> Mapping[str, Any]:
 _OF_ROWS = [
     route for route in ROUTES if route.operation in ("predict", "predict_batch", "feedback")
 ]
+_OF_PREDICT = [route for route in ROUTES if route.function == PREDICT]
 _PATHS = tuple(route.path for route in ROUTES)
 _WRITES = ("predict", "predict_batch", "feedback", "create_job", "baseline")
 

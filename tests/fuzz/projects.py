@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cli.samples.files import sample_files
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.data.versions import read_rows
 from noria.inference.loading import load_model_version, verified_manifest
 from noria.records.alias import Promotion

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from infra import bundling
-from infra.config import ROOT, machine, project_names
+from infra.config import machine
 from infra.constructs.code import ARCHITECTURES, LAYERS
 from infra.constructs.steps import STEPS
+from infra.names import ROOT, project_names
 
 COMMON = ("noria", "noria_aws", "projects")
 

@@ -11,7 +11,7 @@ import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-from infra.config import ROOT
+from infra.names import ROOT
 from tests.support.templates import CONTEXTS, stacks
 
 _REGION = "eu-west-1"

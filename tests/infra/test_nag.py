@@ -6,7 +6,8 @@ import pytest
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra.config import ROOT, read_deployment
+from infra.config import read_deployment
+from infra.names import ROOT
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
 

@@ -8,11 +8,13 @@ import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Annotations, Match
 
-from infra.config import ROOT, project_names, read_deployment
+from infra.config import read_deployment
 from infra.constructs import sagemaker_training, steps
 from infra.constructs.prediction_log import PredictionLogStreams
+from infra.names import ROOT, project_names
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
+from noria.api.routes import ROUTES
 from tests.support.templates import CONTEXTS, stacks
 
 
@@ -167,12 +169,39 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
 def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
     """No route is open."""
     methods = _resources(platform, "AWS::ApiGateway::Method")
-    assert len(methods) == 21
+    assert len(methods) == len(ROUTES)
     assert all(m["Properties"]["ApiKeyRequired"] is True for m in methods.values())
     platform.resource_count_is("AWS::ApiGateway::ApiKey", 2)
     plans = _resources(platform, "AWS::ApiGateway::UsagePlan")
     assert all({"Throttle", "Quota"} <= set(p["Properties"]) for p in plans.values())
     assert len(plans) == 2
+    problems = _resources(platform, "AWS::ApiGateway::GatewayResponse")
+    by_kind = {p["Properties"]["ResponseType"]: p["Properties"] for p in problems.values()}
+    header = "gatewayresponse.header.{}".format
+    for found in by_kind.values():
+        assert found["ResponseParameters"][header("x-request-id")] == "context.requestId"
+    unknown = by_kind["INVALID_API_KEY"]
+    assert unknown["StatusCode"] == "401"
+    assert unknown["ResponseParameters"][header("www-authenticate")] == "'ApiKey realm=\"noria\"'"
+
+
+def test_every_route_is_deployed_with_the_function_that_answers_it(platform):
+    """A route on one side only would answer 403 or 404."""
+    parts = _resources(platform, "AWS::ApiGateway::Resource")
+
+    def path(resource):
+        if "Ref" not in resource:  # the root
+            return ""
+        found = parts[resource["Ref"]]["Properties"]
+        return f"{path(found['ParentId'])}/{found['PathPart']}"
+
+    deployed = set()
+    for method in _resources(platform, "AWS::ApiGateway::Method").values():
+        about = method["Properties"]
+        uri = json.dumps(about["Integration"]["Uri"]).lower()
+        (function,) = [name for name in ("predict", "operate") if f"prediction{name}" in uri]
+        deployed.add((about["HttpMethod"], path(about["ResourceId"]), function))
+    assert deployed == {(route.method, route.path, route.function) for route in ROUTES}
 
 
 def test_the_state_machine_is_traced_and_logged_without_data(platform):

@@ -9,8 +9,8 @@ import pytest
 from cli.analysis import Analysis
 from cli.samples.files import sample_files
 from cli.training import new_run_id, upload
-from infra.config import SPECS
 from infra.local.glue_jobs import missing_spark
+from infra.names import SPECS
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.spec.loader import load_project
 from noria.spec.model import TrainingSection

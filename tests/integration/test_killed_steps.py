@@ -6,8 +6,8 @@ import time
 from contextlib import suppress
 
 from cli.training import new_run_id
-from infra.config import ROOT
 from infra.constructs.steps import STEPS
+from infra.names import ROOT
 from noria.evaluation.runs import read_selection
 from noria.registry.versions import verify_version
 from noria.reporting.words import failed_candidates_text

@@ -10,7 +10,7 @@ import pytest
 from cli.simulation import SimulatedTime, simulate_project
 from cli.training import follow_execution, new_run_id, start_once
 from cli.world import SimulationSettings, World
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.bundle.format import BUNDLE_FILE, pack, unpack
 from noria.data.versions import decode_rows
 from noria.records.alias import Promotion, RolloutChange

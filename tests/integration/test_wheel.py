@@ -300,7 +300,7 @@ def test_a_file_of_reviews_is_joined_with_the_newest_tables_of_the_inbox(target)
 
 
 def test_scopes_and_problems_over_http(target):
-    """No key 403, user key on an admin route 403, unknown project 404, bad row 422."""
+    """No key 401, user key on an admin route 403, unknown project 404, bad row 422."""
     assert target.call("GET", "/projects/messages/history").status == 403
     history = target.call("GET", "/projects/messages/history", scope="admin")
     assert history.body["promotions"][-1]["revision"] == 1
@@ -316,8 +316,10 @@ def test_scopes_and_problems_over_http(target):
     request = urllib.request.Request(f"{target.api_url}/health")
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
-    assert caught.value.code == 403
-    assert json.loads(caught.value.read())["title"] == "An API key is required"
+    problem, headers = json.loads(caught.value.read()), caught.value.headers
+    assert (caught.value.code, problem["title"]) == (401, "An API key is required")
+    assert headers["www-authenticate"] == 'ApiKey realm="noria"'
+    assert problem["instance"] == f"urn:noria:request:{headers['x-request-id']}"
 
 
 @pytest.mark.usefixtures("tickets_end")

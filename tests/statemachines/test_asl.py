@@ -7,7 +7,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from infra.config import ROOT
+from infra.names import ROOT
 from noria import errors
 from noria.records.alert import EVENTS
 from noria_aws.jobs import glue

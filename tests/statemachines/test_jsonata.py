@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ministack.services import stepfunctions
 
-from infra.config import ROOT
+from infra.names import ROOT
 from tests.support.expressions import of_machines, read_recorded
 
 ENGINE = Path(sys.prefix) / "jsonata"

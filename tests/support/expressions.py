@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infra.config import ROOT
+from infra.names import ROOT
 
 FOLDER = ROOT / "build" / "expressions"
 RECORDED = ROOT / "tests" / "statemachines" / "recorded.json"

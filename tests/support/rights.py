@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.target import Target
-from infra.config import ROOT
+from infra.names import ROOT
 
 FOLDER = ROOT / "build" / "rights"
 MOST_UNUSED = 3  # grants of one role that no test needs

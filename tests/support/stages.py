@@ -4,18 +4,32 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from cli.target import Target
+from cli.target import HttpAnswer, Target
 from infra.local.deploy import deploy
 from infra.local.emulator import Emulator
+from tests.support.documented import require_documented, route_of
 from tests.support.expressions import keep_expressions
 from tests.support.rights import keep_rights
+
+
+class DocumentedTarget(Target):
+    """A stage whose every answer is held to the API's document."""
+
+    def call(self, method: str, path: str, body: Any = None, *, scope: str = "user") -> HttpAnswer:
+        """Call the API; AssertionError where the document has no such answer."""
+        answer = super().call(method, path, body, scope=scope)
+        route = route_of(method, path)
+        if route is not None:
+            require_documented(route, answer.status, answer.body)
+        return answer
 
 
 @contextmanager
 def deployed_stage(folder: Path) -> Iterator[Target]:
     """Yield a local stage on a free loopback port; it takes some twenty seconds to deploy."""
-    target = Target("local")
+    target = DocumentedTarget("local")
     target.emulator = Emulator(folder, _free_port())
     target.emulator.start()
     try:

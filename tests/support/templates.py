@@ -11,7 +11,8 @@ from typing import Any
 from aws_cdk import App
 from aws_cdk.assertions import Template
 
-from infra.config import ROOT, read_deployment
+from infra.config import read_deployment
+from infra.names import ROOT
 from infra.stacks.platform import PlatformStack
 from infra.stacks.storage import StorageStack
 

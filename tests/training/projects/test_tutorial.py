@@ -6,7 +6,7 @@ import re
 
 from sklearn.datasets import load_breast_cancer
 
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.spec.loader import parse_spec
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 from tests.support.pipeline import run_training

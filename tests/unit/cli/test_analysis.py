@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from cli.analysis import Analysis, _reason, _summary
+from cli.analysis import Analysis, _reason, summary_table
 from cli.display import console
 from cli.main import app
 from noria.records.codec import to_bytes
@@ -49,7 +49,7 @@ def test_each_column_is_shown_once_with_its_surest_test():
         "p", "drift", model_version="v", n_rows=1200, n_refused=1, findings=findings
     )
     with console.capture() as captured:
-        console.print(_summary(report))
+        console.print(summary_table(report))
     text = captured.get()
     assert "1,200 rows" in text
     assert text.count(" ks ") == 10

@@ -6,11 +6,11 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
-from cli import features, main
+from cli import main, rows
 from cli.features import sources_of_features
 from cli.main import app
 from cli.samples.files import sample_files
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.spec.loader import load_spec, spec_hash
 from tests.support.fakes import MemoryAliases, MemoryArtifacts
 
@@ -32,7 +32,7 @@ def target(monkeypatch):
             target.artifacts.put(keys[-1], path.read_bytes())
         return keys
 
-    for module in (features, main):
+    for module in (rows, main):
         monkeypatch.setattr(module, "Target", lambda _: target)
         monkeypatch.setattr(module, "upload", upload)
     return target

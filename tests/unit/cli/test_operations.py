@@ -17,7 +17,7 @@ from cli.main import app
 from cli.target import HttpAnswer
 from cli.timeline import Timeline
 from cli.world import SimulationSettings, World
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.monitoring.filed_rows import FiledJob, FiledRows, cell_numbers
 from noria.records.codec import to_bytes
 from noria.records.labels import LabelsReport

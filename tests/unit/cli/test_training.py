@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from cli import training
 from cli.training import champion_to_refit, start_once, wait_for
-from infra.config import SPECS
+from infra.names import SPECS
 from noria.errors import NoChampionError
 from noria.spec.loader import load_project
 from tests.support.fakes import MemoryAliases

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from infra.config import ROOT
 from infra.constructs.steps import STEPS
+from infra.names import ROOT
 from noria.errors import SettingsError
 
 

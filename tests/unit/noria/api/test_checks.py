@@ -31,13 +31,15 @@ def test_a_day_is_the_default(body):
 
 
 @pytest.mark.parametrize(
-    "body", [{"hours": 0}, {"hours": 169}, {"hours": True}, {"hours": "x"}, []]
+    ("body", "said"),
+    [
+        *(({"hours": hours}, "1 to 168") for hours in (0, 169, True, "x", None)),
+        *((body, "body: must be") for body in ([], [1], 7, {"hours": 24, "more": 1})),
+    ],
 )
-def test_other_hours_are_refused(body):
+def test_other_hours_are_refused(body, said):
     """With the field and the range."""
-    if body == []:
-        body = [1]
-    with pytest.raises(InvalidInputError, match="1 to 168"):
+    with pytest.raises(InvalidInputError, match=said):
         _baseline(body)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.data.versions import read_dataset_manifest, read_rows
 from noria.errors import AliasConflictError, NoriaError
 from noria.records.codec import encode

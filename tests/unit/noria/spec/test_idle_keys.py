@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.config import SPECS, project_names
+from infra.names import SPECS, project_names
 from noria.errors import InvalidSpecError
 from noria.spec.catalog import DRIFT_RULES
 from noria.spec.idle_keys import NEEDS, idle_keys

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from infra.config import SPECS, project_names, schedules
+from infra.config import schedules
+from infra.names import SPECS, project_names
 from noria.errors import InvalidSpecError, UnknownProjectError
 from noria.evaluation import metrics
 from noria.spec.algorithms import ALGORITHMS, parameter_faults

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noria.api.routes import ADMIN, ROUTES
 from noria.errors import (
     AliasConflictError,
     InvalidInputError,
@@ -16,7 +17,7 @@ from noria.errors import (
     StoreUnavailableError,
     UnknownProjectError,
 )
-from noria_aws.handlers.http_api import ADMIN, MAX_BODY_BYTES, ROUTES, http_handler
+from noria_aws.handlers.http_api import MAX_BODY_BYTES, http_handler
 
 PREDICT = "/projects/{project}/predict"
 
@@ -79,7 +80,7 @@ def test_a_route_of_the_other_function_is_none_of_this_one():
 @pytest.mark.parametrize(
     ("event", "status", "title"),
     [
-        (_event(key=None), 403, "An API key is required"),
+        (_event(key=None), 401, "An API key is required"),
         (_event("GET", "/nowhere"), 404, "There is no such route"),
         (_event("DELETE"), 404, "There is no such route"),
         (_event(body="{"), 400, "The body is not JSON"),
@@ -98,14 +99,15 @@ def test_a_request_that_cannot_run_gets_a_problem_document(event, status, title)
     got, body, headers = _answer(event)
     assert (got, body["status"], body["title"]) == (status, status, title)
     assert headers["content-type"] == "application/problem+json"
-    assert {"type", "detail"} <= set(body)
+    assert {"type", "detail", "instance"} <= set(body)
+    assert headers.get("www-authenticate") == ('ApiKey realm="noria"' if status == 401 else None)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
 def test_no_route_is_open_and_admin_routes_need_the_admin_key(route):
     """Deny by default."""
     path = {"method": route.method, "resource": route.path}
-    assert _answer(_event(**path, key=None))[0] == 403
+    assert _answer(_event(**path, key=None))[0] == 401
     assert _answer(_event(**path, key="user"))[0] == (403 if route.scope == ADMIN else 200)
     assert _answer(_event(**path, key="admin"))[0] == 200
 
@@ -166,10 +168,34 @@ def test_an_unforeseen_fault_is_counted_by_the_version_of_the_code(capsys):
     for operation in (failing, missing):
         operations = {route.operation: operation for route in ROUTES}
         handler = http_handler(lambda known=operations: known, lambda: frozenset())
-        handler(_event(), SimpleNamespace(function_version="7"))
+        handler(_event(), SimpleNamespace(function_version="7", aws_request_id="a"))
     out = capsys.readouterr()
     (document,) = [json.loads(line) for line in out.out.splitlines()]
     assert (document["version"], document["CodeFaults"]) == ("7", 1)
     (metrics,) = document["_aws"]["CloudWatchMetrics"]
     assert metrics["Dimensions"] == [["version"]]
     assert "a cell" not in out.out + out.err
+
+
+def test_a_request_has_one_id_in_its_answer_its_problem_and_the_log(capsys):
+    """API Gateway's, so that whoever asks for help can name it; a forged one is not repeated."""
+
+    def failing(call):
+        raise KeyError("a cell")
+
+    def ids(given):
+        context = SimpleNamespace(function_version="7", aws_request_id="of-the-function")
+        operations = {route.operation: failing for route in ROUTES}
+        handler = http_handler(lambda: operations, lambda: frozenset())
+        event = _event()
+        event["requestContext"]["requestId"] = given
+        answer = handler(event, context)
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        (logged,) = {line["request_id"] for line in lines}
+        instance = json.loads(answer["body"])["instance"]
+        return answer["headers"]["x-request-id"], instance, logged
+
+    assert ids("r-1") == ("r-1", "urn:noria:request:r-1", "r-1")
+    for forged in (None, 7, "", "x" * 200, "a\r\nset-cookie: b", "ñ"):
+        assert {part.rpartition(":")[2] for part in ids(forged)} == {"of-the-function"}
+    assert _answer(_event())[2]["x-request-id"]

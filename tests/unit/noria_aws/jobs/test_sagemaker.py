@@ -10,7 +10,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from infra.bundling import source_archive
-from infra.config import ROOT
+from infra.names import ROOT
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.errors import TrainingFailedError
 from noria.steps.train_candidate import TrainCandidateRequest, train_candidate

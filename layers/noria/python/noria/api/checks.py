@@ -186,7 +186,9 @@ def set_baseline(
     It holds until the next promotion. Errors of the model are not normal: performance is still
     held against training.
     """
-    hours = 24 if body in (None, {}) else body.get("hours") if isinstance(body, Mapping) else None
+    if not (body is None or isinstance(body, Mapping)) or set(body or ()) - {"hours"}:
+        raise invalid("body", 'must be {"hours"?: number}')
+    hours = (body or {}).get("hours", 24)
     if type(hours) is not int or not 1 <= hours <= _MAX_BASELINE_HOURS:  # true is no number
         raise invalid("hours", f"must be a number from 1 to {_MAX_BASELINE_HOURS}")
     now = clock.now()

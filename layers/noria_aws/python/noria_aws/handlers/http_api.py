@@ -1,7 +1,6 @@
 """API Gateway proxy events to calls and back; every failure is a problem document (RFC 9457).
 
-Routes are declared in `ROUTES`: method, path, scope, and the name the handler binds. A route
-without a scope cannot be declared, so none is open.
+Routes are those of `noria.api.routes`.
 """
 
 import json
@@ -10,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from noria.api.routes import ADMIN, ITEMS, ROUTES, Route
 from noria.errors import (
     AliasConflictError,
     DataError,
@@ -25,84 +25,10 @@ from noria.errors import (
     TransientError,
     UnknownProjectError,
 )
-from noria_aws.handlers.runtime import emit_fault, log_event
+from noria_aws.handlers.runtime import emit_fault, log_event, log_facts
 
 MAX_BODY_BYTES = 1_000_000
-USER, ADMIN = "user", "admin"
-OPERATE = "operate"  # the function that starts machines and moves champions; predict may not
-_ITEMS = ("job_id", "check_id", "run_id")  # what a path names besides the project
-
-
-class Route(NamedTuple):
-    """One operation of the API."""
-
-    method: str
-    path: str  # as API Gateway's resource
-    scope: str  # USER or ADMIN; an admin key may call both
-    operation: str
-    summary: str
-    function: str = "predict"  # which of the API's two functions answers it
-    query: tuple[str, ...] = ()  # parameters that it takes after the path
-
-
-ROUTES = (
-    Route("GET", "/health", USER, "health", "State of every project; degraded with the reason"),
-    Route("POST", "/projects/{project}/predict", USER, "predict", "Answer one row"),
-    Route("POST", "/projects/{project}/predict/batch", USER, "predict_batch", "Answer 1-100 rows"),
-    Route("GET", "/projects/{project}/model", USER, "model", "What serves the project"),
-    Route("POST", "/projects/{project}/feedback", USER, "feedback", "True labels, one or many"),
-    Route(
-        "GET",
-        "/projects/{project}/monitoring/drift",
-        USER,
-        "drift",
-        "What moved",
-        query=("window",),
-    ),
-    Route(
-        "GET",
-        "/projects/{project}/monitoring/metrics",
-        USER,
-        "metrics",
-        "The day in numbers",
-        query=("date",),
-    ),
-    Route(
-        "GET",
-        "/projects/{project}/monitoring/features",
-        USER,
-        "features",
-        "Each column",
-        query=("threshold", "window"),
-    ),
-    Route(
-        "GET", "/projects/{project}/monitoring/performance", USER, "performance", "How good it is"
-    ),
-    Route("POST", "/projects/{project}/monitoring/baseline", ADMIN, "baseline", "Call this normal"),
-    Route("POST", "/projects/{project}/batch-jobs", USER, "create_job", "Score a whole file"),
-    Route("GET", "/projects/{project}/batch-jobs/{job_id}", USER, "job", "How far it is"),
-    Route("POST", "/projects/{project}/batch-jobs/{job_id}/cancel", USER, "cancel_job", "Stop it"),
-    Route(
-        "POST", "/projects/{project}/monitoring/checks", ADMIN, "start_check", "Check now", OPERATE
-    ),
-    Route(
-        "GET",
-        "/projects/{project}/monitoring/checks/{check_id}",
-        ADMIN,
-        "check",
-        "How it ended",
-        OPERATE,
-    ),
-    Route("POST", "/projects/{project}/trainings", ADMIN, "start_training", "Train now", OPERATE),
-    Route(
-        "GET", "/projects/{project}/trainings/{run_id}", ADMIN, "training", "How far it is", OPERATE
-    ),
-    Route("POST", "/projects/{project}/promotions", ADMIN, "promote", "By hand", OPERATE),
-    Route("POST", "/projects/{project}/rollback", ADMIN, "roll_back", "To an earlier one", OPERATE),
-    Route("POST", "/projects/{project}/approval", ADMIN, "answer_approval", "Yes or no", OPERATE),
-    Route("GET", "/projects/{project}/history", ADMIN, "history", "Promotions, newest first"),
-)
-
+CHALLENGE = 'ApiKey realm="noria"'  # of an answer to a request without a key (RFC 9110, 11.6.1)
 _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (UnknownProjectError, 404, "There is no such project"),
     (InvalidInputError, 422, "The inputs cannot be scored"),
@@ -117,6 +43,9 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (RegistryError, 503, "The champion cannot be loaded"),
     (TransientError, 503, "A store did not answer; try again"),
 )
+
+
+_MAX_ID_CHARACTERS = 128  # of a request's id
 
 
 class RequestRefusedError(NoriaError):
@@ -144,7 +73,7 @@ Operations = Mapping[str, Operation]
 def http_handler(
     operations: Callable[[], Operations], admin_keys: Callable[[], frozenset[str]]
 ) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
-    """Make a Lambda proxy handler of the operations that `ROUTES` names.
+    """Make a Lambda proxy handler of the operations that `noria.api.routes` names.
 
     Parameters
     ----------
@@ -155,37 +84,45 @@ def http_handler(
     """
 
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        resource = None
+        resource, request_id = None, _request_id({}, context)
         try:
             if not isinstance(event, Mapping):
                 raise RequestRefusedError(400, "The event cannot be read", "it is no object")
-            resource = event.get("resource")
+            resource, request_id = event.get("resource"), _request_id(event, context)
+            log_facts["request_id"] = request_id
             route = _route(event)
             _require_scope(event, route, admin_keys)
-            given = _part(event, "pathParameters")
-            item = next(filter(None, (_text(given, name) for name in _ITEMS)), "")
-            call = Call(
-                _text(given, "project"),
-                _body(event),
-                item,
-                f"key {_key_id(event)}",
-                _query(event, route),
-            )
             operation = operations().get(route.operation)
             if operation is None:  # of the other function: API Gateway never asks for it here
                 raise RequestRefusedError(404, "There is no such route", route.path)
-            return _json_answer(200, operation(call), "application/json")
+            answer = operation(_call(event, route))
+            return _json_answer(200, answer, "application/json", request_id)
         except NoriaError as error:
-            return _problem(error)
+            return _problem(error, request_id)
         except Exception as error:  # noqa: BLE001 - the edge: callers get no stack trace
             # Its class only: a message may quote the inputs.
             log_event("request_failed", error=type(error).__name__, resource=resource)
             emit_fault(context.function_version if context else "$LATEST")
-            return _problem(
-                RequestRefusedError(500, "Internal error", "the request failed; it was logged")
-            )
+            failed = RequestRefusedError(500, "Internal error", "the request failed; it was logged")
+            return _problem(failed, request_id)
 
     return handler
+
+
+def _call(event: Mapping[str, Any], route: Route) -> Call:
+    given = _part(event, "pathParameters")
+    item = next(filter(None, (_text(given, name) for name in ITEMS)), "")
+    return Call(
+        _text(given, "project"), _body(event), item, f"key {_key_id(event)}", _query(event, route)
+    )
+
+
+def _request_id(event: Mapping[str, Any], context: Any) -> str:
+    """Return API Gateway's id of a request, the function's own where it has none."""
+    given = _text(_part(event, "requestContext"), "requestId")
+    if given and len(given) <= _MAX_ID_CHARACTERS and given.isascii() and given.isprintable():
+        return given
+    return str(context.aws_request_id) if context else "none"
 
 
 def _part(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -213,7 +150,7 @@ def _require_scope(
 ) -> None:
     key_id = _key_id(event)
     if not key_id:
-        raise RequestRefusedError(403, "An API key is required", "send the header x-api-key")
+        raise RequestRefusedError(401, "An API key is required", "send the header x-api-key")
     if route.scope == ADMIN and key_id not in admin_keys():
         raise RequestRefusedError(
             403, "The admin scope is required", f"{route.method} {route.path}"
@@ -267,7 +204,7 @@ def _shown(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
 
 
-def _problem(error: NoriaError) -> dict[str, Any]:
+def _problem(error: NoriaError, request_id: str) -> dict[str, Any]:
     status, title = 500, "Internal error"
     if isinstance(error, RequestRefusedError):
         status, title = error.status, error.title
@@ -283,16 +220,23 @@ def _problem(error: NoriaError) -> dict[str, Any]:
         "title": title,
         "status": status,
         "detail": "the request failed; it was logged" if is_unexpected else error.message,
+        "instance": f"urn:noria:request:{request_id}",
     }
     if "errors" in error.details:
         document["errors"] = error.details["errors"]
-    return _json_answer(status, document, "application/problem+json")
+    return _json_answer(status, document, "application/problem+json", request_id)
 
 
-def _json_answer(status: int, body: Mapping[str, Any], content_type: str) -> dict[str, Any]:
-    headers = {"content-type": content_type, "cache-control": "no-store"}
+def _json_answer(
+    status: int, body: Mapping[str, Any], content_type: str, request_id: str
+) -> dict[str, Any]:
+    headers = {
+        "content-type": content_type, "cache-control": "no-store", "x-request-id": request_id
+    }  # fmt: skip
     if status == 503:
         headers["retry-after"] = "10"
+    elif status == 401:
+        headers["www-authenticate"] = CHALLENGE
     text = json.dumps(body, ensure_ascii=False, allow_nan=False)
     text = text.encode("utf-8", "replace").decode()  # a forged path may hold what is no text
     return {"statusCode": status, "headers": headers, "body": text}

@@ -1,10 +1,13 @@
 """The composition root of the API's operations for admins."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+from noria.api.openapi.document import api_document
 from noria.api.operations import Operator, OperatorPorts
 from noria.errors import UnknownProjectError
+from noria.spec.model import ProjectSpec
 from noria_aws.handlers.bootstrap import bootstrap, deployed_projects
 from noria_aws.handlers.http_api import Call, Operations
 
@@ -21,11 +24,17 @@ def deployed_operations() -> Operations:
         clock=services.clock,
         spec=services.spec,
     )
-    return operations_of(Operator(ports), deployed_projects())
+    return operations_of(Operator(ports), deployed_projects(), ports.spec)
 
 
-def operations_of(operator: Operator, projects: list[str]) -> Operations:
+def operations_of(
+    operator: Operator, projects: list[str], spec: Callable[[str], ProjectSpec]
+) -> Operations:
     """Return the operations by the names of their routes; of deployed projects alone."""
+
+    @cache
+    def document() -> dict[str, Any]:
+        return api_document(map(spec, projects))
 
     def of_project(answer: Callable[[str, Call], dict[str, Any]]) -> Callable[[Call], Any]:
         def checked(call: Call) -> dict[str, Any]:
@@ -36,6 +45,7 @@ def operations_of(operator: Operator, projects: list[str]) -> Operations:
         return checked
 
     return {
+        "document": lambda _: document(),
         "start_check": of_project(lambda project, call: operator.start_check(project, call.body)),
         "check": of_project(lambda project, call: operator.read_check(project, call.item)),
         "start_training": of_project(

@@ -12,9 +12,13 @@ from noria_aws.aws.settings import METRIC_NAMESPACE, optional_setting
 _NAMESPACE = optional_setting(METRIC_NAMESPACE) or "Noria"  # of the deployment's stage
 
 
+# What every event of the request at hand is logged with; a function answers one at a time.
+log_facts: dict[str, Any] = {}
+
+
 def log_event(event: str, **facts: Any) -> None:
     """Write one structured event to the function's log; never put inputs into it."""
-    line = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
+    line = json.dumps({"event": event, **log_facts, **facts}, ensure_ascii=False, default=str)
     sys.stderr.write(line + "\n")
 
 
