@@ -80,10 +80,10 @@ docs: $(SETUP) ## Write the reference pages and build the documentation site: bu
 	@$(BIN)/python -m cli.reference && NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 
 synth: $(SETUP) ## Write the CloudFormation templates to cdk.out; needs no account
-	@$(BIN)/cdk synth --quiet -c noria:stage=$(STAGE)
+	@$(BIN)/noria check && $(BIN)/cdk synth --quiet -c noria:stage=$(STAGE)
 
 deploy: $(SETUP) ## Deploy to the AWS account of the environment (STAGE=dev)
-	@$(BIN)/cdk deploy --all -c noria:stage=$(STAGE) $(CDK_OPTIONS)
+	@$(BIN)/noria check && $(BIN)/cdk deploy --all -c noria:stage=$(STAGE) $(CDK_OPTIONS)
 
 bench: $(SETUP) ## Measure serving against scikit-learn + pandas + joblib: build/bench.json
 	@$(BIN)/python -m tests.benchmarks.serving

@@ -21,6 +21,7 @@ from cli import (
     promotions,
     restoration,
     rows,
+    spec_check,
 )
 from cli.display import alerts_line, console, explanation_table, outcome_line, table
 from cli.samples.files import NOTES, sample_files
@@ -61,12 +62,14 @@ rows.register(app)
 doctor.register(app)
 erasure.register(app)
 restoration.register(app)
+spec_check.register(app)
 
 
 @app.command()
 def up() -> None:
     """Start the embedded emulator and deploy the app to it. Quick when nothing changed."""
     with told():
+        spec_check.require_right_specs()
         target = Target(LOCAL)
         assert target.emulator is not None
         started = target.emulator.start()

@@ -197,7 +197,11 @@ def _section(project: str, name: str) -> dict[str, Any]:
 
 
 def _spec(project: str) -> dict[str, Any]:
-    return tomllib.loads((SPECS / f"{project}.toml").read_text(encoding="utf-8"))
+    path = SPECS / f"{project}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path.name}: not valid TOML: {error}; see: noria check") from error
 
 
 def machine() -> Architecture:

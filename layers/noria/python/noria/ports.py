@@ -19,15 +19,19 @@ if TYPE_CHECKING:  # predict imports the ports, sends no alerts, keeps no state 
     from noria.records.training import Params
 
 
-class ArtifactStore(Protocol):
+class OpenedFiles(Protocol):
+    """Where files are read."""
+
+    def open(self, key: str) -> BinaryIO:
+        """Return the object as a binary stream for one pass; KeyError when there is none."""
+        ...
+
+
+class ArtifactStore(OpenedFiles, Protocol):
     """Immutable-friendly object store; keys are relative to one bucket."""
 
     def get(self, key: str) -> bytes:
         """Return the object's bytes; KeyError when there is none."""
-        ...
-
-    def open(self, key: str) -> BinaryIO:
-        """Return the object as a binary stream for one pass; KeyError when there is none."""
         ...
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False) -> bool:

@@ -10,9 +10,11 @@ from typing import Self
 from noria.data.joins import Tables
 from noria.data.parsing import ByteBudget, RawRecord, read_records
 from noria.data.schema_inference import ColumnInference
-from noria.data.validation import Validation, Validator
+from noria.data.validation import Validation, Validator, acceptance_faults
 from noria.errors import DatasetSchemaError
-from noria.ports import ArtifactStore
+from noria.ports import OpenedFiles
+from noria.spec.checks import column_faults
+from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
 from noria.spec.section import ColumnType
 
@@ -25,6 +27,16 @@ class InferredColumns:
     left_out: Mapping[str, str] = field(default_factory=dict)  # columns, with the reason
 
 
+@dataclass(frozen=True)
+class SourceRows:
+    """The rows of source files, and whether they can be trained on."""
+
+    spec: ProjectSpec  # with the columns that the rows have told
+    seen: InferredColumns
+    validation: Validation
+    faults: tuple[str, ...]  # why they cannot; empty where they can
+
+
 class SourceFiles:
     """The source files of one run; tables to join are read when the context is entered.
 
@@ -34,8 +46,8 @@ class SourceFiles:
         Of the data bucket. Files that match a join are tables, all others hold rows.
     """
 
-    def __init__(self, spec: ProjectSpec, artifacts: ArtifactStore, keys: Sequence[str]) -> None:
-        self._spec, self._artifacts = spec, artifacts
+    def __init__(self, spec: ProjectSpec, files: OpenedFiles, keys: Sequence[str]) -> None:
+        self._spec, self._files = spec, files
         self._tables = Tables(spec.dataset.joins)
         self._table_fault: str | None = None
         self.unusable: dict[str, int] = {}  # records of each table that could not be used
@@ -59,6 +71,16 @@ class SourceFiles:
         trace: TracebackType | None,
     ) -> None:
         self._tables.__exit__(kind, error, trace)
+
+    def rows(self) -> SourceRows:
+        """Read all files and say what became of their records."""
+        seen = self.infer_columns()
+        spec = with_columns(self._spec, seen.types) if seen.types else self._spec
+        validation, faults = self.validate(spec)
+        faults = faults or list(column_faults(spec, are_final=True))
+        return SourceRows(
+            spec, seen, validation, tuple(faults or acceptance_faults(validation, spec))
+        )
 
     def infer_columns(self) -> InferredColumns:
         """Return what the rows say of columns that the spec does not list.
@@ -94,7 +116,7 @@ class SourceFiles:
         budget = ByteBudget(self._spec.dataset.max_bytes)
         for key in keys:
             try:
-                with self._artifacts.open(key) as stream:
+                with self._files.open(key) as stream:
                     delimiter = self._spec.dataset.delimiter
                     take(read_records(stream, _name(key), budget, delimiter=delimiter), _name(key))
             except KeyError:

@@ -24,6 +24,7 @@ from noria.spec.model import (
 )
 from noria.spec.operations import GateSection
 
+_MOST_UNREAD, _SHOWN_UNREAD = 3, 10  # columns that no feature reads: told one by one, and named
 _MOST_OF_A_GRID = 500  # combinations, as trials of another search
 
 
@@ -52,10 +53,18 @@ def column_faults(spec: ProjectSpec, *, are_final: bool) -> Iterator[str]:
         yield from _reading_fault(column_types(spec), (where, column, wanted), are_final)
     used = set(columns_read(spec))
     wildcards = {FEATURE_TAKES[f.kind] for f in spec.features if EVERY in f.columns}
-    for column, kind in column_types(spec).items():
-        if column not in used and kind not in wildcards:
-            table = "derived" if column in spec.derived else "dataset.columns"
-            yield f"{table}.{column}: no feature reads it; remove it or use it"
+    types = column_types(spec)
+    unread = [name for name, kind in types.items() if name not in used and kind not in wildcards]
+    if len(unread) > _MOST_UNREAD:  # one word that is wrong in a feature leaves all others unread
+        shown = ", ".join(unread[:_SHOWN_UNREAD]) + (", …" if len(unread) > _SHOWN_UNREAD else "")
+        yield (
+            f"features: no feature reads {len(unread)} of the columns: {shown}; name them, or let a "
+            f"feature read every column of a type: columns = ['{EVERY}']"
+        )
+        unread = []
+    for column in unread:
+        table = "derived" if column in spec.derived else "dataset.columns"
+        yield f"{table}.{column}: no feature reads it; remove it or use it"
     names = [feature.name for feature in spec.features]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"features: the name '{name}' is used twice"

@@ -2,13 +2,10 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from noria.errors import InvalidSpecError, UnknownProjectError
-from noria.spec.checks import contradictions
 from noria.spec.columns import with_columns
+from noria.spec.faults import faults_of
 from noria.spec.model import ProjectSpec
 from noria.storage.hashing import canonical_json, sha256_hex
 
@@ -51,16 +48,12 @@ def parse_spec(text: str, *, source: str) -> ProjectSpec:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidSpecError(f"{source}: not valid TOML: {error}") from error
-    try:
-        spec = ProjectSpec.model_validate(raw)
-    except ValidationError as error:
-        raise _invalid(source, [_describe(fault) for fault in error.errors()]) from error
+    if faults := [str(fault) for fault in faults_of(raw, text)]:
+        raise _invalid(source, faults)
+    spec = ProjectSpec.model_validate(raw)
     stem = source.removesuffix(".toml")
     if source.endswith(".toml") and spec.name != stem:
         raise _invalid(source, [f"project.name: '{spec.name}' must equal the file's name '{stem}'"])
-    faults = list(contradictions(spec))
-    if faults:
-        raise _invalid(source, faults)
     return spec if spec.dataset.infer else with_columns(spec, {})
 
 
@@ -72,13 +65,3 @@ def spec_hash(spec: ProjectSpec) -> str:
 def _invalid(source: str, faults: list[str]) -> InvalidSpecError:
     lines = "".join(f"\n  {fault}" for fault in faults)
     return InvalidSpecError(f"{source}: {len(faults)} fault(s){lines}", file=source, faults=faults)
-
-
-def _describe(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key; remove it or correct its spelling"
-    if fault["type"] == "missing":
-        return f"{path}: required, but absent"
-    got = repr(fault["input"])
-    return f"{path}: {fault['msg']} (got {got if len(got) <= 80 else got[:77] + '...'})"

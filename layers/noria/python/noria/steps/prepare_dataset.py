@@ -8,14 +8,12 @@ from noria.data.outliers import without_outliers
 from noria.data.source_lists import listed_keys
 from noria.data.sources import SourceFiles
 from noria.data.splits import History, in_time_order, split_rows
-from noria.data.validation import ID, TIME, acceptance_faults, validation_report
+from noria.data.validation import ID, TIME, validation_report
 from noria.data.versions import write_dataset
 from noria.ports import ArtifactStore, ModelAliases
 from noria.records.codec import encode
 from noria.records.dataset import DatasetOrigin, DatasetSchema
 from noria.records.prediction import Row
-from noria.spec.checks import column_faults
-from noria.spec.columns import with_columns
 from noria.spec.model import ProjectSpec
 from noria.spec.section import ColumnType
 from noria.storage.keys import QUARANTINE_REPORT, QUARANTINED, quarantine_key
@@ -73,12 +71,8 @@ def prepare_dataset(
     """
     offered = listed_keys(artifacts, request.source_keys)
     with SourceFiles(spec, artifacts, offered) as sources:
-        seen = sources.infer_columns()
-        spec = with_columns(spec, seen.types) if seen.types else spec
-        validation, faults = sources.validate(spec)
-    faults = (
-        faults or list(column_faults(spec, are_final=True)) or acceptance_faults(validation, spec)
-    )
+        read = sources.rows()
+    spec, seen, validation, faults = read.spec, read.seen, read.validation, [*read.faults]
     report_key = quarantine_key(spec.name, request.run_id, QUARANTINE_REPORT)
     split = _Split() if faults else _split(spec, validation.rows, artifacts, aliases, report_key)
     train, test = split.train, split.test
