@@ -55,7 +55,7 @@ def test_with_a_champion_every_path_is_tried_and_nothing_is_left(run, target):
 
 def test_what_is_broken_is_a_fault_with_the_exit_code(run, target, monkeypatch):
     """The control: a deployment of other code, and an API that does not answer."""
-    monkeypatch.setattr(doctor, "code_version", lambda _: "other")
+    monkeypatch.setattr("infra.bundling.code_version", lambda _: "other")
     monkeypatch.setattr(type(target), "api_url", "http://127.0.0.1:9")
     code, found = run()
     assert code == 1
