@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cli.display import console, outcome_line, table
+from cli.display import console, outcome_line, show_state, table
 from cli.samples.files import sample_files
 from cli.target import Target
 from cli.training import new_run_id, run_training, upload
@@ -87,16 +87,11 @@ def _trained(target: Target, project: str) -> str:
         return f"champion {champion} is there already"
     console.print(f"… training {project}")
     keys = upload(target, project, sample_files(project))
-    end = run_training(target, project, keys, new_run_id(), _follow)
+    end = run_training(target, project, keys, new_run_id(), show_state)
     if end.status != "SUCCEEDED":
         raise RuntimeError(f"training {project} {end.status}: {end.output}")
     console.print(outcome_line(end.output))
     return f"{end.output['outcome']}: {end.output['model_version']}"
-
-
-def _follow(state: str, what: str, seconds: float) -> None:
-    if what == "finished":
-        console.print(f"    {state:<22}{seconds:7.1f} s")
 
 
 def _predicted(target: Target, project: str, row: dict[str, Any]) -> str:

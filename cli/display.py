@@ -77,3 +77,10 @@ def alerts_line(addresses: Mapping[str, bool]) -> str:
         told.append("[bold red]alerts reach nobody by e-mail[/]: deploy with "
                     "-c noria:alert_email=ADDRESS")  # fmt: skip
     return "; ".join(told)
+
+
+def show_state(state: str, what: str, seconds: float) -> None:
+    """Print a state of a run that has ended, or how far one is that takes long."""
+    if what != "started":
+        far = "" if what == "finished" else f"  {what} …"
+        console.print(f"  {state:<22}{seconds:7.1f} s{far}", highlight=False)

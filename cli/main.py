@@ -6,7 +6,8 @@ quick answers do not wait for it.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,23 +22,36 @@ from cli import (
     promotions,
     restoration,
     rows,
+    runs,
     spec_check,
 )
-from cli.display import alerts_line, console, explanation_table, outcome_line, table
+from cli.display import (
+    alerts_line,
+    console,
+    explanation_table,
+    outcome_line,
+    show_state,
+    table,
+)
+from cli.runs import WORDS, known_run, plain
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
-from cli.training import Source, champion_to_refit, named_sources, new_run_id, run_training, upload
+from cli.training import (
+    Source,
+    candidates_done,
+    champion_to_refit,
+    named_sources,
+    new_run_id,
+    run_training,
+    upload,
+)
 from infra.names import LOCAL_STAGE as LOCAL
 from infra.names import SPECS
-from noria.errors import ModelVersionNotFoundError
 from noria.storage.keys import (
     QUARANTINE_REPORT,
-    REPORT_HTML,
-    REPORT_JSON,
     SELECTION,
     quarantine_key,
-    report_key,
     run_key,
 )
 
@@ -63,6 +77,7 @@ doctor.register(app)
 erasure.register(app)
 restoration.register(app)
 spec_check.register(app)
+runs.register(app)
 
 
 @app.command()
@@ -204,28 +219,30 @@ def train(
             run, names = from_features, [f"the features of run {from_features}"]
             keys = _keys_of_features(target, spec, from_features, data, run_id)
         else:
-            if not data and stage != LOCAL:
-                raise ValueError(f"stage '{stage}' is real: name your rows with --data FILE")
-            sources = _sources(project, data)
-            names, run = [name for name, _ in sources], run_id or new_run_id()
-            keys = upload(target, project, sources)
+            run, names, keys = _named_rows(target, project, data, run_id)
 
         def follow(state: str, what: str, seconds: float) -> None:
-            if what == "finished" and not as_json:
-                console.print(f"  {state:<22}{seconds:7.1f} s")
+            if as_json:
+                return
+            if what == "running" and state == "TrainCandidates":
+                n_done = candidates_done(target, project, run)
+                what = f"{n_done} of {len(spec.candidates)} candidates have ended"
+            show_state(state, what, seconds)
 
         if not as_json:
             console.print(f"run {run} on {', '.join(names)}")
             if not data and not from_features and project in NOTES:
                 console.print(f"note: {NOTES[project]}", markup=False)
             console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
-        end = run_training(
-            target, project, keys, run, follow, refit_of=refit_of, recalibrates=recalibrate
-        )
+        with _left_running(project, run):
+            end = run_training(
+                target, project, keys, run, follow, refit_of=refit_of, recalibrates=recalibrate
+            )
         if end.status != "SUCCEEDED":
             raise RuntimeError(
-                f"run {run} {end.status}: {end.output['error']}: {end.output['cause']}\n"
-                f"try again with: noria train {project} --run-id {run} …"
+                f"run {run} {WORDS[end.status]}: {plain(end.output['error'], end.output['cause'])}\n"
+                f"the champion serves on; what it did: noria logs {project} {run}; run it again, "
+                f"without what is done: noria train {project} --run-id {run}"
             )
         if not as_json:
             _show_dropped(target, project, run)
@@ -235,41 +252,31 @@ def train(
             console.print(f"read it: noria report {project} --run-id {run}", markup=False)
 
 
-@app.command()
-def report(
-    project: Project,
-    run_id: Annotated[
-        str | None, typer.Option(help="Of this training run; default: the champion's.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write; .json gives the JSON twin."),
-    ] = None,
-    stage: Stage = LOCAL,
-) -> None:
-    """Write a run's report to a file: data, candidates, evidence, importance, lineage."""
-    with told():
-        target = Target(stage)
-        run = run_id or _run_of_champion(target, checked(project))
-        path = output or Path(f"{project}-{run}.html")
-        name = REPORT_JSON if path.suffix == ".json" else REPORT_HTML
-        try:
-            body = target.artifacts.get(report_key(project, run, name))
-        except KeyError as error:
-            raise ValueError(f"{project}: run '{run}' has no report on stage '{stage}'") from error
-        path.write_bytes(body)
-        console.print(f"wrote {path}; open it in a browser", markup=False)
+@contextmanager
+def _left_running(project: str, run: str) -> Iterator[None]:
+    """Say at Ctrl-C what goes on, and how to stop it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(
+            f"run {run} goes on without you; how far it is: noria logs {project} {run}; stop it: "
+            f"noria cancel {project} {run}",
+            markup=False,
+        )
+        raise typer.Exit(130) from None
 
 
-def _run_of_champion(target: Target, project: str) -> str:
-    from noria.registry.versions import read_manifest
-
-    manifest = read_manifest(
-        target.artifacts, project, target.aliases.read(project).require_champion()
-    )
-    if manifest.lineage is None:
-        raise ModelVersionNotFoundError(f"the champion of {project} has no lineage")
-    return manifest.lineage.run_id
+def _named_rows(
+    target: Target, project: str, data: list[Path] | None, run_id: str | None
+) -> tuple[str, list[str], list[str]]:
+    """Return the run's id, the names of its files and their keys; a known run has its own."""
+    if run_id and not data and (known := known_run(target, project, run_id)):
+        return run_id, [f"the files of run {run_id}"], [*known.source_keys]
+    if not data and target.stage != LOCAL:
+        raise ValueError(f"stage '{target.stage}' is real: name your rows with --data FILE")
+    sources = _sources(project, data)
+    keys = upload(target, project, sources)
+    return run_id or new_run_id(), [name for name, _ in sources], keys
 
 
 def _show_dropped(target: Target, project: str, run: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cli.target import Target
 from noria.data.source_lists import passed_keys
 from noria.storage.hashing import sha256_hex
-from noria.storage.keys import SOURCE_KEYS, inbox_key, run_key
+from noria.storage.keys import RESULT, SOURCE_KEYS, inbox_key, run_key
 
 if TYPE_CHECKING:
     from noria.spec.model import ProjectSpec
@@ -24,7 +24,9 @@ _PAGE = 20  # events
 _BUSINESS_STATES = frozenset({"Task", "Map"})
 
 Source = tuple[str, bytes | Path]  # (file name, content or where it lies)
-Follow = Callable[[str, str, float], None]  # (state, "started" | "finished" | "failed", seconds)
+# (state, "started" | "running" | "finished", seconds)
+Follow = Callable[[str, str, float], None]
+_SIGN_SECONDS = 5.0  # after which a state that takes long says how far it is
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ def run_training(
     return follow_execution(target, "TrainingStateMachine", run_id, message, follow)
 
 
+def candidates_done(target: Target, project: str, run_id: str) -> int:
+    """Return how many candidates of a run have ended: each leaves what came of it."""
+    found = target.artifacts.under(run_key(project, run_id, "candidates/"))
+    return sum(file.key.endswith(f"/{RESULT}") for file in found)
+
+
 def follow_execution(
     target: Target, machine: str, name: str, message: dict[str, Any], follow: Follow
 ) -> TrainingEnd:
@@ -139,6 +147,7 @@ def wait_for(client: Any, arn: str, follow: Follow, started: float) -> TrainingE
         history.tell_news(follow)
         if found["status"] != "RUNNING":
             break
+        history.tell_sign(follow, time.monotonic())
         time.sleep(pause)
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
     output = json.loads(found.get("output") or "{}")
@@ -154,6 +163,13 @@ class _History:
         self._client, self._arn = client, arn
         self._last = 0  # id of the newest event that was told
         self._entered: dict[str, datetime] = {}
+        self._state, self._is_map, self._since, self._signed = "", False, 0.0, 0.0
+
+    def tell_sign(self, follow: Follow, now: float) -> None:
+        """Tell every few seconds how far the state is that takes long."""
+        if self._state and now - self._signed >= _SIGN_SECONDS:
+            follow(self._state, "running", now - self._since)
+            self._signed = now
 
     def tell_news(self, follow: Follow) -> None:
         """Tell of the states that began and ended since the last look."""
@@ -164,11 +180,16 @@ class _History:
                 self._entered[name] = event["timestamp"]
                 if kind.removesuffix("StateEntered") in _BUSINESS_STATES:
                     follow(name, "started", 0.0)
+                    if kind.startswith("Map") or not self._is_map:  # its parts have states too
+                        self._state, self._is_map = name, kind.startswith("Map")
+                        self._since = self._signed = time.monotonic()
             elif kind.endswith("StateExited"):
                 name = event["stateExitedEventDetails"]["name"]
                 if kind.removesuffix("StateExited") in _BUSINESS_STATES:
                     seconds = (event["timestamp"] - self._entered[name]).total_seconds()
                     follow(name, "finished", seconds)
+                    if name == self._state:
+                        self._state, self._is_map = "", False
 
     def _news(self) -> Iterator[dict[str, Any]]:
         """Yield the events after the last one told, newest first."""

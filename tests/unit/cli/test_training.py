@@ -118,6 +118,19 @@ def test_each_state_is_told_once_as_it_begins_and_ends(monkeypatch):
     ]
 
 
+def test_a_state_that_takes_long_gives_a_sign_of_life_every_few_seconds(monkeypatch):
+    """A parallel state as a whole, not its parts; in a log as in a terminal."""
+    looks = [[("TaskStateEntered", "Prepare")], *[[]] * 12, [("TaskStateExited", "Prepare")]]
+    looks += [[("MapStateEntered", "Train")], [("TaskStateEntered", "One")], *[[]] * 7]
+    looks += [[("TaskStateExited", "One"), ("MapStateExited", "Train")]]
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(seconds)))
+    told = [(state, what) for state, what, _ in _told(monkeypatch, _Machine(*looks))]
+    assert told.count(("Prepare", "running")) == 2
+    assert told.count(("Train", "running")) >= 1
+    assert ("One", "running") not in told
+
+
 def test_a_look_reads_what_is_new_and_not_the_history_from_its_beginning(monkeypatch):
     """A long training has thousands of events and is looked at every second."""
     steps = [[("TaskStateEntered", f"s{n}"), ("TaskStateExited", f"s{n}")] for n in range(50)]

@@ -10,7 +10,7 @@ from noria.errors import InvalidInputError, NoJobError
 from noria.records.batch import BatchOutcome, BatchPlan, PlannedPart
 from noria.records.codec import to_bytes
 from noria.records.performance import JobPerformance
-from noria.storage.keys import CANCELLED, JOB, OUTCOME, PERFORMANCE, PLAN, batch_key
+from noria.storage.keys import CANCELLED, JOB, OUTCOME, PERFORMANCE, PLAN, REPORT_HTML, batch_key
 from tests.support.fakes import FixedClock, MemoryArtifacts
 from tests.support.production import START
 
@@ -81,7 +81,9 @@ def test_progress_is_the_share_of_parts_and_the_end_has_links():
     store.put(batch_key("p", job_id, OUTCOME), to_bytes(outcome))
     shown = _state(store, job_id)
     assert (shown["state"], shown["progress"]) == ("completed", 1.0)
-    assert set(shown["links"]) == {"result", "report"}
+    assert set(shown["links"]) == {"result"}  # the page is written after the outcome
+    store.put(batch_key("p", job_id, REPORT_HTML), b"<html>")
+    assert set(_state(store, job_id)["links"]) == {"result", "report"}
     assert "performance" not in shown
     measured = JobPerformance(job_id, "rows.csv", "v1", 7, {})
     store.put(batch_key("p", job_id, PERFORMANCE), to_bytes(measured))

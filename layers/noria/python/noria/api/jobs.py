@@ -96,10 +96,11 @@ def read_job(project: str, job_id: str, *, store: LinkedStore, clock: Clock) -> 
         shown |= {"health": outcome.health, "drifted": outcome.drifted}
         if performance := _record(JobPerformance, store, project, job_id, PERFORMANCE):
             shown["performance"] = encode(performance)
+        page = batch_key(project, job_id, REPORT_HTML)  # is written after the outcome
         keys = {
             "result": outcome.result_key,
             "refused": outcome.refused_key,
-            "report": batch_key(project, job_id, REPORT_HTML),
+            "report": page if store.exists(page) else None,
         }
         links = {name: store.link("GET", key, LINK_SECONDS) for name, key in keys.items() if key}
         return shown | {"links": links, "links_expire_in_seconds": LINK_SECONDS}
