@@ -82,6 +82,10 @@ class LinkedStore(Protocol):
         """Write the object; with `if_absent`, return False and change nothing if it exists."""
         ...
 
+    def exists(self, key: str) -> bool:
+        """Return whether the key holds an object."""
+        ...
+
     def link(self, method: str, key: str, seconds: int) -> str:
         """Return an address that may be used with "GET" or "PUT" by whoever has it, for a time."""
         ...
