@@ -61,7 +61,7 @@ def test_a_label_is_stored_as_the_class_that_training_made_of_it(given, stored):
 def test_a_label_of_a_regression_is_a_number_in_its_range():
     """As in training: read from text too, and refused outside the target's bounds."""
     assert _filed(_file({"record_id": "r", "label": "24.5"}, reader=PRICES)[1]) == [24.5]
-    for label, said in (("cheap", "must be a number"), (501, "outside"), (True, "got bool")):
+    for label, said in (("cheap", "must be a number"), (501, "outside"), (True, "got a boolean")):
         with pytest.raises(InvalidInputError, match=said):
             _file({"record_id": "r", "label": label}, reader=PRICES)
 
@@ -130,7 +130,7 @@ def test_a_prediction_id_that_can_match_no_answer_is_refused(key, said):
         ({"prediction_id": "", "label": "yes"}, "1 to 100 characters"),
         ({"prediction_id": 5, "label": "yes"}, "1 to 100 characters"),
         ({"prediction_id": ID, "label": None}, "no label yet"),
-        ({"prediction_id": ID, "label": True}, "got bool"),
+        ({"prediction_id": ID, "label": True}, "got a boolean"),
         ({"prediction_id": ID, "label": float("nan")}, "finite number"),
         ({"prediction_id": ID, "label": "x" * 101}, "no class"),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from math import isfinite
 from typing import Any
 
-from noria.data.values import as_number
+from noria.data.values import as_number, kind_of
 from noria.records.bundle import TargetContract
 from noria.storage.hashing import canonical_json
 
@@ -50,7 +50,7 @@ class TargetReader:
     def read(self, cell: Any) -> tuple[Any, str | None]:
         """Return (class or value, None), (None, reason), or (None, None) for "no label yet"."""
         if isinstance(cell, bool | dict | list):
-            return None, f"must be a label or a number, got {type(cell).__name__}"
+            return None, f"must be a label or a number, got {kind_of(cell)}"
         label = cell.strip() if isinstance(cell, str) else cell
         if isinstance(label, str) and _UNSEEN.search(label):
             return None, "must not hold control characters"

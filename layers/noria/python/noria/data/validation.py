@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from noria.data.parsing import RawCells, RawRecord, is_json_lines, said_of_header
 from noria.data.targets import TargetReader
-from noria.data.values import as_number, normalized, utc
+from noria.data.values import as_number, kind_of, normalized, utc
 from noria.errors import DatasetSchemaError
 from noria.records.bundle import TargetContract
 from noria.records.dataset import RejectedExample, ValidationReport
@@ -256,7 +256,7 @@ class Validator:
         if column.type == "time":
             return _instant(cell, None)
         if isinstance(cell, bool | dict | list):
-            return None, f"must be text, got {type(cell).__name__}"
+            return None, f"must be text, got {kind_of(cell)}"
         text = str(cell)
         if len(text) > column.max_length:
             return None, f"more than {column.max_length} characters"

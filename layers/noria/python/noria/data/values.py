@@ -5,6 +5,26 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
+_KINDS = {
+    bool: "a boolean",
+    str: "text",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def kind_of(value: Any) -> str:
+    """Return what a JSON value is, in a word for people.
+
+    Examples
+    --------
+    >>> [kind_of(value) for value in ("a", True, 1.5, [], {}, None)]
+    ['text', 'a boolean', 'a number', 'a list', 'an object', 'nothing']
+    """
+    return _KINDS.get(type(value), "nothing")
+
 
 def normalized(value: Any, column_type: str, missing: Container[str]) -> Any:
     """Return a value as the column reads it; None when it means "missing".
@@ -63,7 +83,7 @@ def as_number(
     (None, 'must be a number, got text')
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None, f"must be a number, got {type(value).__name__}"
+        return None, f"must be a number, got {kind_of(value)}"
     try:
         number = float(value)
     except ValueError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from noria.bundle.format import unpack
 from noria.data.targets import TargetReader
-from noria.data.values import normalized
+from noria.data.values import kind_of, normalized
 from noria.errors import InvalidInputError, ModelCorruptError, NoriaError
 from noria.features.text_signals import TextObserver
 from noria.features.view import FeatureView
@@ -261,7 +261,7 @@ def _invalid(faults: list[Fault]) -> InvalidInputError:
 
 def _number_fault(value: Any, column: ColumnContract) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"must be a number, got {type(value).__name__}"
+        return f"must be a number, got {kind_of(value)}"
     try:
         finite = isfinite(value)
     except OverflowError:  # an integer beyond the range of a double
@@ -280,7 +280,7 @@ def _bound(value: float | None) -> str:
 
 def _string_fault(value: Any, column: ColumnContract) -> str | None:
     if not isinstance(value, str):
-        return f"must be a string, got {type(value).__name__}"
+        return f"must be a string, got {kind_of(value)}"
     if len(value) > column.max_length:
         return f"must have at most {column.max_length} characters, got {len(value)}"
     return None
