@@ -23,6 +23,12 @@ RetentionDays = Annotated[
     BeforeValidator(lambda days: int(days) if str(days).isdigit() else days),
 ]
 Days = Annotated[int, Field(ge=1, le=3650)]  # after which objects expire
+Origins = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")], ...],
+    BeforeValidator(
+        lambda text: [part.strip() for part in text.split(",")] if isinstance(text, str) else text
+    ),
+]
 Architecture = Literal["arm64", "x86_64"]
 Size = Literal["small", "medium", "large"]
 
@@ -69,6 +75,8 @@ class Deployment(BaseModel):
     ] = None
     mlflow_tracking_uri: str | None = None  # training runs are logged there too
     clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
+    # Pages of these origins may call the API from a browser: "https://desk.example.org,…".
+    cors_origins: Origins = ()
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
     requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
     # Executions of predict that no batch or training can take; None: it shares the account's. A

@@ -1,7 +1,7 @@
 """The HTTPS API: API Gateway in front of two functions, keys with usage plans, no open route."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
@@ -31,6 +31,7 @@ _WRITES = (
     "batches/*/cancelled.json",
 )
 _CHALLENGE = 'ApiKey realm="noria"'  # as the functions ask for a key
+_EXPOSED_HEADERS = "x-request-id,retry-after"  # as the functions name them to browsers
 _ALIAS = "serving"  # of predict, where its code comes by canary
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "Access denied"),
@@ -75,6 +76,8 @@ class PredictionApi(Construct):
         machines: Mapping[str, sfn.StateMachine],
     ) -> None:
         super().__init__(scope, name)
+        origins = ",".join(deployment.cors_origins)
+        environment = {**environment, **({"NORIA_CORS_ORIGINS": origins} if origins else {})}
         self.keys = {
             scope_name: apigateway.ApiKey(
                 self, f"{scope_name}-key", description=f"Noria {deployment.stage} {scope_name}"
@@ -120,7 +123,7 @@ class PredictionApi(Construct):
         if deployment.has_canary:
             serving = self._with_canary(predict.function, deployment.metric_namespace)
         self._add_routes({"predict": serving, "operate": operate.function})
-        self._add_gateway_problems()
+        self._add_gateway_problems(deployment.cors_origins)
         for scope_name, key in self.keys.items():
             self._add_usage_plan(scope_name, key, deployment)
 
@@ -132,6 +135,7 @@ class PredictionApi(Construct):
             description="Noria: predictions from the champion of each project",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=True,
+            default_cors_preflight_options=_preflight(deployment.cors_origins),
             deploy_options=apigateway.StageOptions(
                 stage_name=API_STAGE,
                 tracing_enabled=True,
@@ -212,8 +216,15 @@ class PredictionApi(Construct):
             resource = self.api.root.resource_for_path(route.path)
             resource.add_method(route.method, integrations[route.function], api_key_required=True)
 
-    def _add_gateway_problems(self) -> None:
-        """Make what API Gateway answers itself a problem document too."""
+    def _add_gateway_problems(self, origins: Sequence[str]) -> None:
+        """Make what API Gateway answers itself a problem document too, for browsers as well."""
+        # It cannot look an origin up; without an answer of the functions there is nothing to read.
+        origin = f"'{origins[0]}'" if len(origins) == 1 else "method.request.header.Origin"
+        cors = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": f"'{_EXPOSED_HEADERS}'",
+            "Vary": "'origin'",
+        }
         for name, (status, title) in _GATEWAY_PROBLEMS.items():
             apigateway.GatewayResponse(
                 self,
@@ -232,6 +243,7 @@ class PredictionApi(Construct):
                 response_headers={
                     "Content-Type": "'application/problem+json'",
                     "x-request-id": "context.requestId",
+                    **(cors if origins else {}),
                     **({"www-authenticate": f"'{_CHALLENGE}'"} if status == 401 else {}),
                 },
             )
@@ -254,6 +266,18 @@ class PredictionApi(Construct):
             ],
         )
         plan.add_api_key(key)
+
+
+def _preflight(origins: Sequence[str]) -> apigateway.CorsOptions | None:
+    """Return how a browser's question is answered, without a key; None without origins."""
+    if not origins:
+        return None
+    return apigateway.CorsOptions(
+        allow_origins=[*origins],
+        allow_methods=["GET", "POST"],
+        allow_headers=["content-type", "x-api-key"],
+        max_age=Duration.hours(1),
+    )
 
 
 def _operating_rights(

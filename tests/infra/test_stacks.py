@@ -185,6 +185,37 @@ def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
     assert unknown["ResponseParameters"][header("www-authenticate")] == "'ApiKey realm=\"noria\"'"
 
 
+def test_browsers_of_named_origins_may_ask_without_a_key_and_no_other_route_is_open():
+    """The preflight alone; by default there is none."""
+    everything = stacks(CONTEXTS["every option"]).template("platform")
+    methods = _resources(everything, "AWS::ApiGateway::Method").values()
+    asked = [m["Properties"] for m in methods if m["Properties"]["HttpMethod"] == "OPTIONS"]
+    assert len(methods) - len(asked) == len(ROUTES)
+    assert len(asked) > len({route.path for route in ROUTES})  # parts of paths have one too
+    for preflight in asked:
+        assert preflight["Integration"]["Type"] == "MOCK"
+        said = json.dumps(preflight["Integration"])
+        assert "https://desk.example.org" in said
+        assert "http://localhost:5173" in said
+        assert "x-api-key" in said
+    others = [m["Properties"] for m in methods if m["Properties"]["HttpMethod"] != "OPTIONS"]
+    assert all(method["ApiKeyRequired"] is True for method in others)
+    functions = _resources(everything, "AWS::Lambda::Function").values()
+    told = [
+        f["Properties"]["Environment"]["Variables"].get("NORIA_CORS_ORIGINS")
+        for f in functions
+        if "Environment" in f["Properties"]
+    ]
+    assert told.count("https://desk.example.org,http://localhost:5173") == 2
+
+
+@pytest.mark.parametrize("origin", ["*", "desk.example.org", "https://a.example/path", ""])
+def test_an_origin_is_a_scheme_and_a_host(origin):
+    """Any origin, or an address of a page, is refused with the key's name."""
+    with pytest.raises(ValueError, match="noria:cors_origins"):
+        read_deployment({"noria:cors_origins": origin})
+
+
 def test_every_route_is_deployed_with_the_function_that_answers_it(platform):
     """A route on one side only would answer 403 or 404."""
     parts = _resources(platform, "AWS::ApiGateway::Resource")

@@ -26,6 +26,7 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "noria:mlflow_tracking_uri": "http://mlflow.example.org",
         "noria:architecture": "x86_64",
         "noria:predict_concurrency": "25",
+        "noria:cors_origins": "https://desk.example.org, http://localhost:5173",
     },
 }
 

@@ -177,6 +177,25 @@ def test_an_unforeseen_fault_is_counted_by_the_version_of_the_code(capsys):
     assert "a cell" not in out.out + out.err
 
 
+@pytest.mark.parametrize(
+    ("header", "allowed"),
+    [("https://a.example", True), ("https://b.example", False), (None, False), (7, False)],
+)
+def test_only_pages_of_allowed_origins_may_read_an_answer(header, allowed):
+    """Whatever the answer is; without such origins nothing is said."""
+    operations = {route.operation: lambda call: {} for route in ROUTES}
+    handler = http_handler(
+        lambda: operations, lambda: frozenset(), lambda: frozenset({"https://a.example"})
+    )
+    for key in ("user", None):
+        headers = handler(_event(key=key, headers={"Origin": header}), None)["headers"]
+        assert ("access-control-allow-origin" in headers) == allowed
+        assert headers["vary"] == "origin"
+    assert handler([], None)["headers"]["vary"] == "origin"
+    closed = http_handler(lambda: operations, lambda: frozenset())
+    assert "vary" not in closed(_event(headers={"origin": "https://a.example"}), None)["headers"]
+
+
 def test_a_request_has_one_id_in_its_answer_its_problem_and_the_log(capsys):
     """API Gateway's, so that whoever asks for help can name it; a forged one is not repeated."""
 

@@ -20,6 +20,7 @@ MONITORING_MACHINE = "NORIA_MONITORING_MACHINE"
 BATCH_MACHINE = "NORIA_BATCH_MACHINE"
 CHANNELS_SECRET = "NORIA_CHANNELS_SECRET"  # noqa: S105 - its name, not its value  # pragma: allowlist secret
 FALLBACK_QUEUE_URL = "NORIA_FALLBACK_QUEUE_URL"
+CORS_ORIGINS = "NORIA_CORS_ORIGINS"  # optional
 TRAINING_ROOT = "NORIA_TRAINING_ROOT"  # optional; set on the embedded emulator only
 CLOCK_FILE = "NORIA_CLOCK_FILE"  # optional; set on the embedded emulator only
 
@@ -55,6 +56,11 @@ def take_settings(values: Mapping[str, str]) -> None:
 def admin_key_ids() -> frozenset[str]:
     """Return the ids of the API keys with the admin scope."""
     return frozenset(setting(ADMIN_KEY_IDS).split(","))
+
+
+def cors_origins() -> frozenset[str]:
+    """Return the origins whose pages may call the API from a browser."""
+    return frozenset((optional_setting(CORS_ORIGINS) or "").split(",")) - {""}
 
 
 def training_root() -> str:

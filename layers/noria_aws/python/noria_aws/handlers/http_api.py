@@ -28,6 +28,7 @@ from noria.errors import (
 from noria_aws.handlers.runtime import emit_fault, log_event, log_facts
 
 MAX_BODY_BYTES = 1_000_000
+EXPOSED_HEADERS = "x-request-id,retry-after"  # to pages of other origins
 CHALLENGE = 'ApiKey realm="noria"'  # of an answer to a request without a key (RFC 9110, 11.6.1)
 _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (UnknownProjectError, 404, "There is no such project"),
@@ -71,7 +72,9 @@ Operations = Mapping[str, Operation]
 
 
 def http_handler(
-    operations: Callable[[], Operations], admin_keys: Callable[[], frozenset[str]]
+    operations: Callable[[], Operations],
+    admin_keys: Callable[[], frozenset[str]],
+    origins: Callable[[], frozenset[str]] = frozenset,
 ) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
     """Make a Lambda proxy handler of the operations that `noria.api.routes` names.
 
@@ -81,9 +84,17 @@ def http_handler(
         Called once per request, so that start-up faults become answers too.
     admin_keys : callable
         Returns the ids of API keys with the admin scope.
+    origins : callable
+        Returns the origins whose pages may read the answers in a browser.
     """
 
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        answer = answered(event, context)
+        if allowed := origins():
+            answer["headers"] |= _cors_headers(event, allowed)
+        return answer
+
+    def answered(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         resource, request_id = None, _request_id({}, context)
         try:
             if not isinstance(event, Mapping):
@@ -107,6 +118,19 @@ def http_handler(
             return _problem(failed, request_id)
 
     return handler
+
+
+def _cors_headers(event: Any, allowed: frozenset[str]) -> dict[str, str]:
+    """Return what lets a page of an allowed origin read the answer; caches keep origins apart."""
+    headers = _part(event, "headers") if isinstance(event, Mapping) else {}
+    origin = next((_text(headers, name) for name in headers if str(name).lower() == "origin"), None)
+    if origin is None or origin not in allowed:
+        return {"vary": "origin"}
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": EXPOSED_HEADERS,
+        "vary": "origin",
+    }
 
 
 def _call(event: Mapping[str, Any], route: Route) -> Call:
