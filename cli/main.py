@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -33,7 +33,7 @@ from cli.display import (
     show_state,
     table,
 )
-from cli.runs import WORDS, known_run, plain
+from cli.runs import WORDS, Run, again_text, known_run, plain
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
@@ -215,22 +215,21 @@ def train(
         target = Target(stage)
         spec = load_spec(SPECS / f"{checked(project)}.toml")
         refit_of = champion_to_refit(target, spec, refit=refit, recalibrate=recalibrate)
-        if from_features:
-            run, names = from_features, [f"the features of run {from_features}"]
-            keys = _keys_of_features(target, spec, from_features, data, run_id)
-        else:
-            run, names, keys = _named_rows(target, project, data, run_id)
+        asked = _asked_rows(target, spec, data, run_id, from_features)
+        run, keys = asked.run_id, asked.keys
+        if asked.known:  # it goes on as it began
+            refit_of, recalibrate = asked.known.refit_of, asked.known.recalibrates
 
         def follow(state: str, what: str, seconds: float) -> None:
             if as_json:
                 return
-            if what == "running" and state == "TrainCandidates":
-                n_done = candidates_done(target, project, run)
-                what = f"{n_done} of {len(spec.candidates)} candidates have ended"
+            if (what, state) == ("running", "TrainCandidates"):
+                n = candidates_done(target, project, run)
+                what = f"{n} of {len(spec.candidates)} candidates have ended"
             show_state(state, what, seconds)
 
         if not as_json:
-            console.print(f"run {run} on {', '.join(names)}")
+            console.print(f"run {run} on {', '.join(asked.names)}")
             if not data and not from_features and project in NOTES:
                 console.print(f"note: {NOTES[project]}", markup=False)
             console.print(f"gates: {'; '.join(gates_in_force(spec))}", markup=False)
@@ -241,8 +240,8 @@ def train(
         if end.status != "SUCCEEDED":
             raise RuntimeError(
                 f"run {run} {WORDS[end.status]}: {plain(end.output['error'], end.output['cause'])}\n"
-                f"the champion serves on; what it did: noria logs {project} {run}; run it again, "
-                f"without what is done: noria train {project} --run-id {run}"
+                f"the champion serves on; what it did: noria logs {project} {run}; run it again: "
+                f"{again_text(project, run, stage)}"
             )
         if not as_json:
             _show_dropped(target, project, run)
@@ -266,17 +265,31 @@ def _left_running(project: str, run: str) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _named_rows(
-    target: Target, project: str, data: list[Path] | None, run_id: str | None
-) -> tuple[str, list[str], list[str]]:
-    """Return the run's id, the names of its files and their keys; a known run has its own."""
-    if run_id and not data and (known := known_run(target, project, run_id)):
-        return run_id, [f"the files of run {run_id}"], [*known.source_keys]
+class _AskedRows(NamedTuple):
+    """What a training is asked to train on."""
+
+    run_id: str
+    names: list[str]  # of the files, for people
+    keys: list[str]
+    known: Run | None = None  # the run that is gone on with
+
+
+def _asked_rows(
+    target: Target,
+    spec: "ProjectSpec",
+    data: list[Path] | None, run_id: str | None, from_features: str | None,
+) -> _AskedRows:  # fmt: skip
+    """Return the run and its files: of features, of a known run, or uploaded now."""
+    if from_features:
+        keys = _keys_of_features(target, spec, from_features, data, run_id)
+        return _AskedRows(from_features, [f"the features of run {from_features}"], keys)
+    if run_id and not data and (known := known_run(target, spec.name, run_id)):
+        return _AskedRows(run_id, [f"the files of run {run_id}"], [*known.source_keys], known)
     if not data and target.stage != LOCAL:
         raise ValueError(f"stage '{target.stage}' is real: name your rows with --data FILE")
-    sources = _sources(project, data)
-    keys = upload(target, project, sources)
-    return run_id or new_run_id(), [name for name, _ in sources], keys
+    sources = _sources(spec.name, data)
+    keys = upload(target, spec.name, sources)
+    return _AskedRows(run_id or new_run_id(), [name for name, _ in sources], keys)
 
 
 def _show_dropped(target: Target, project: str, run: str) -> None:

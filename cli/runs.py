@@ -21,6 +21,7 @@ _MACHINE = "TrainingStateMachine"
 _LOOKED_AT = 500  # executions of all projects, the newest
 WORDS = {
     "RUNNING": "running",
+    "PENDING_REDRIVE": "running",
     "SUCCEEDED": "ended",
     "FAILED": "failed",
     "TIMED_OUT": "took too long",
@@ -43,6 +44,8 @@ class Run(NamedTuple):
     model_version: str | None
     summary: str | None  # what was decided, or why it failed
     source_keys: tuple[str, ...]  # the files it was started with
+    refit_of: str | None  # the version whose parameters it uses
+    recalibrates: bool
     arn: str
 
 
@@ -106,11 +109,8 @@ def logs(
         for text in filter(None, (run.outcome, run.summary)):
             console.print(text, markup=False)
         if run.status in ("FAILED", "TIMED_OUT", "ABORTED"):
-            console.print(
-                f"the champion serves on; run it again, without what is done: noria train {name} "
-                f"--run-id {run.run_id}",
-                markup=False,
-            )
+            again = again_text(name, run.run_id, stage)
+            console.print(f"the champion serves on; run it again: {again}", markup=False)
 
 
 def cancel(project: Project, run_id: RunId, stage: Stage = LOCAL) -> None:
@@ -123,10 +123,8 @@ def cancel(project: Project, run_id: RunId, stage: Stage = LOCAL) -> None:
         target.client("stepfunctions").stop_execution(
             executionArn=run.arn, error="Cancelled", cause=f"cancelled by {getpass.getuser()}"
         )
-        console.print(
-            f"cancelled; go on with it later: noria train {name} --run-id {run.run_id}",
-            markup=False,
-        )
+        again = again_text(name, run.run_id, stage)
+        console.print(f"cancelled; go on with it later: {again}", markup=False)
 
 
 def report(
@@ -165,6 +163,12 @@ def _run_of_champion(target: Target, project: str) -> str:
     return manifest.lineage.run_id
 
 
+def again_text(project: str, run_id: str, stage: str) -> str:
+    """Return the command that goes on with a run, as it began, without what is done."""
+    where = "" if stage == LOCAL else f" --stage {stage}"
+    return f"noria train {project} --run-id {run_id}{where}"
+
+
 def runs_of(target: Target, project: str) -> Iterator[Run]:
     """Yield the trainings of a project, the newest first, of the last 500 of all projects."""
     client = target.client("stepfunctions")
@@ -192,6 +196,8 @@ def _run(found: dict[str, Any], asked: dict[str, Any]) -> Run:
         model_version=output.get("model_version"),
         summary=output.get("summary") or failure,
         source_keys=tuple(asked.get("source_keys", ())),
+        refit_of=asked.get("refit_of"),
+        recalibrates=asked.get("how") == "recalibrate",
         arn=found["executionArn"],
     )
 

@@ -76,8 +76,7 @@ class PredictionApi(Construct):
         machines: Mapping[str, sfn.StateMachine],
     ) -> None:
         super().__init__(scope, name)
-        origins = ",".join(deployment.cors_origins)
-        environment = {**environment, **({"NORIA_CORS_ORIGINS": origins} if origins else {})}
+        environment = {**environment, **_cors_settings(deployment)}
         self.keys = {
             scope_name: apigateway.ApiKey(
                 self, f"{scope_name}-key", description=f"Noria {deployment.stage} {scope_name}"
@@ -266,6 +265,11 @@ class PredictionApi(Construct):
             ],
         )
         plan.add_api_key(key)
+
+
+def _cors_settings(deployment: Deployment) -> dict[str, str]:
+    origins = ",".join(deployment.cors_origins)
+    return {"NORIA_CORS_ORIGINS": origins} if origins else {}
 
 
 def _preflight(origins: Sequence[str]) -> apigateway.CorsOptions | None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import traceback
 
 import httpx
 import pytest
@@ -180,6 +181,35 @@ def test_a_job_without_results_says_how_it_ended(state, tmp_path, monkeypatch):
     with pytest.raises(JobFailedError, match="because") as caught:
         client.score_file("p", path, progress=lambda job: seen.append(job["progress"]))
     assert (caught.value.job["state"], seen) == (state, [0.5, 1.0])
+
+
+def test_a_link_that_does_not_open_is_told_without_it(tmp_path, monkeypatch):
+    """Whoever reads it in a log could use it."""
+    link = "http://s3/x.csv?signature=SECRET"
+
+    def refused(*_, **__):
+        return httpx.Response(403, request=httpx.Request("PUT", link))
+
+    def lost(*_, **__):
+        raise httpx.ConnectError(f"no way to {link}")
+
+    path = tmp_path / "a.csv"
+    path.write_text("a\n1\n")
+    for answer, said in ((refused, "403 the upload was refused"), (lost, "0 the upload failed")):
+        monkeypatch.setattr(httpx, "put", answer)
+        client, _ = _client(httpx.Response(200, json={"job_id": "j", "upload": {"url": link}}))
+        with pytest.raises(NoriaError, match=said) as caught:
+            client.score_file("p", path)
+        assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_starts_something_has_an_id_so_that_again_starts_nothing():
+    """A 503 may come after it has begun."""
+    for name, field in (("start_check", "check_id"), ("start_training", "run_id")):
+        first, second = (getattr(calls, name)("p").body[field] for _ in range(2))
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}", first)
+        assert first != second
+        assert getattr(calls, name)("p", **{field: "mine"}).body[field] == "mine"
 
 
 def test_feedback_names_its_row_once():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
+from uuid import uuid4
 
 from noria_client.shapes import Inputs, Label
 
@@ -28,6 +29,10 @@ def _of(project: str, rest: str) -> str:
 def _given(**fields: Any) -> dict[str, Any]:
     """Return the fields that were given."""
     return {name.rstrip("_"): value for name, value in fields.items() if value is not None}
+
+
+def _new_id() -> str:
+    return f"client-{uuid4().hex}"
 
 
 def health() -> Call:
@@ -125,8 +130,8 @@ def start_check(
     force: bool | None = None,
     check_id: str | None = None,
 ) -> Call:
-    """POST …/monitoring/checks."""
-    body = _given(retrain=retrain, force=force, check_id=check_id)
+    """POST …/monitoring/checks; with an id, so that sending it again starts nothing more."""
+    body = _given(retrain=retrain, force=force, check_id=check_id or _new_id())
     return Call("POST", _of(project, "monitoring/checks"), body)
 
 
@@ -141,9 +146,9 @@ def start_training(
     files: Sequence[str] | None = None,
     run_id: str | None = None,
 ) -> Call:
-    """POST …/trainings."""
-    named = None if files is None else [*files]
-    return Call("POST", _of(project, "trainings"), _given(how=how, files=named, run_id=run_id))
+    """POST …/trainings; with an id, so that sending it again starts nothing more."""
+    body = _given(how=how, files=files and [*files], run_id=run_id or _new_id())
+    return Call("POST", _of(project, "trainings"), body)
 
 
 def training(project: str, run_id: str) -> Call:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -131,9 +132,8 @@ class Noria:
         """
         path = Path(path)
         created = self.send(calls.create_job(project, path.name, limit))
-        with path.open("rb") as stream:
-            put = httpx.put(created["upload"]["url"], content=stream, timeout=timeout)
-        put.raise_for_status()
+        with path.open("rb") as stream, _linked("the upload"):
+            httpx.put(created["upload"]["url"], content=stream, timeout=timeout).raise_for_status()
         started = time.monotonic()
         while True:
             job = cast(Job, self.send(calls.job(project, created["job_id"])))
@@ -153,10 +153,14 @@ class Noria:
         written = []
         for link in job.get("links", {}).values():
             target = folder / httpx.URL(link).path.rpartition("/")[2]
-            with httpx.stream("GET", link, timeout=_SECONDS) as answer, target.open("wb") as out:
+            with (
+                _linked("the download"),
+                httpx.stream("GET", link, timeout=_SECONDS) as answer,
+            ):
                 answer.raise_for_status()
-                for block in answer.iter_bytes():
-                    out.write(block)
+                with target.open("wb") as out:
+                    for block in answer.iter_bytes():
+                        out.write(block)
             written.append(target)
         return written
 
@@ -220,6 +224,20 @@ class AsyncNoria:
     async def feedback(self, project: str, label: Label, **named: str) -> FiledLabels:
         """File the true label of an answer, by `prediction_id` or `record_id`."""
         return cast(FiledLabels, await self.send(calls.feedback(project, label, **named)))
+
+
+@contextmanager
+def _linked(what: str) -> Iterator[None]:
+    """Say what failed without the link: whoever has it may use it."""
+    failed: NoriaError | None = None
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        failed = NoriaError(error.response.status_code, f"{what} was refused")
+    except httpx.TransportError as error:
+        failed = NoriaError(0, f"{what} failed", type(error).__name__)
+    if failed is not None:
+        raise failed from None
 
 
 def _with_results(job: Job) -> Job:

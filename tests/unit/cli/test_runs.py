@@ -71,6 +71,7 @@ class _Machines:
         name = executionArn.rpartition(":")[2]
         status, project, more = self.found[name]
         asked = {"project": project, "run_id": name.split("-")[0], "source_keys": ["inbox/a.csv"]}
+        asked |= {"refit_of": "v0"} if name == "r2-bb" else {"how": "recalibrate"}
         return {"executionArn": executionArn, "name": name, "status": status, "startDate": START,
                 "stopDate": START + timedelta(seconds=61), "input": json.dumps(asked), **more}  # fmt: skip
 
@@ -140,11 +141,15 @@ def test_only_what_runs_is_cancelled(machines):
 
 @pytest.mark.usefixtures("machines")
 def test_a_known_run_has_its_own_files():
-    """So `--run-id` alone goes on with it."""
+    """So `--run-id` alone goes on with it, as it began."""
     target = runs.Target("local")
     known = runs.known_run(target, "housing", "r2")
     assert (known.source_keys, known.status) == (("inbox/a.csv",), "FAILED")
+    assert (known.refit_of, known.recalibrates) == ("v0", False)
+    again = runs.known_run(target, "housing", "r1")
+    assert (again.refit_of, again.recalibrates) == (None, True)
     assert runs.known_run(target, "housing", "r9") is None
+    assert runs.again_text("p", "r1", "prod") == "noria train p --run-id r1 --stage prod"
 
 
 @pytest.mark.parametrize(

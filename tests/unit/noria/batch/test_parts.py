@@ -186,6 +186,27 @@ def test_a_file_of_the_csv_module_is_regular(rows):
     assert has_returns or [run.is_regular for run in runs] == [True]
 
 
+@pytest.mark.parametrize(
+    ("odd", "n_read", "is_named"),
+    [
+        (b"A\rB,1\n", 4_003, True),
+        (b"A\r,1\n", 4_003, True),
+        (b"A\x00B,1\n", 4_003, True),
+        (b"\xef\xbb\xbfx,1\n", 4_004, False),
+    ],
+)
+def test_an_odd_sign_far_from_any_quote_costs_its_line(monkeypatch, odd, n_read, is_named):
+    """In a block without a quote too: Arrow would read other records, or another cell."""
+    monkeypatch.setattr(parts, "_BLOCK_BYTES", 1_000)
+    body = b'"q",0\n' + b"plain,1\n" * 4_000 + odd + b"last,9\n" + odd[:0] + b"end,9\n"
+    found, bad = _read([Part(2, body)])
+    assert len(found) == n_read
+    assert [record.line for record in bad] == ([4_003] if is_named else [])
+    assert [(line, a) for line, a, b in found if b == "9"] == [(4_004, "last"), (4_005, "end")]
+    if not is_named:
+        assert (4_003, "\ufeffx", "1") in found
+
+
 def test_reading_is_regular_again_after_a_stray_quote(monkeypatch):
     """One mark of inches costs its block, not the rest of the file."""
     monkeypatch.setattr(parts, "_BLOCK_BYTES", 1_000)

@@ -57,6 +57,29 @@ def test_items_that_are_all_faulty_are_no_empty_list():
     assert [fault.path for fault in found] == ["features.0.stopwords"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ('stop_words = "spanish"', "ngrams = [1]", "features.0.ngrams.1"),
+        ('stop_words = "spanish"', 'replace = [["a"]]', "features.0.replace.0.1"),
+        ("close_notes = {", '_x = { type = "numbr" }\nclose_notes = {', "dataset.columns._x.type"),
+        ("close_notes = {", '"²" = { type = "number" }\nclose_notes = {', "dataset.columns.²"),
+        ("min_rows = 50", 'min_rows = 50\ndelimiter = "→"', "dataset.delimiter"),
+    ],
+)
+def test_what_is_half_there_or_oddly_named_is_a_fault_like_others(old, new, path):
+    """A list that is too short, a table that is wrong and holds something wrong, a strange name."""
+    _, found = _faults((old, new))
+    assert path in [fault.path for fault in found]
+
+
+def test_quotes_inside_a_quoted_key_are_part_of_it():
+    """Such a spec is right, and its lines are found."""
+    lines, found = _faults(("[split]", '[target.map]\n"a\\"=b" = "0"\n[split]'))
+    assert found == []
+    assert any("=b" in line for line in lines)
+
+
 def test_a_value_of_several_types_is_one_fault():
     """It is said once what it may be."""
     _, found = _faults(("[promotion]", "[monitoring]\nrules = 7\n[promotion]"))

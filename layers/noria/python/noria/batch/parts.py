@@ -187,7 +187,7 @@ def _regular_ends(block: bytes, layout: FileLayout) -> tuple[NDArray[np.int64], 
     """
     lines, fault = line_ends(block), len(block)
     is_end = np.ones(len(lines), dtype=bool)
-    if b'"' in block and not layout.is_json:
+    if not layout.is_json and any(sign in block for sign in (b'"', b"\0", b"\r")):
         fault = _first_fault(block, layout.delimiter)
         is_end = _are_outside(block, lines)
     places = np.flatnonzero(is_end & (lines <= fault))

@@ -24,7 +24,7 @@ from noria.batch.parts import (
 from noria.data.parsing import CUT, ByteBudget, RawCells, json_records, long_cells, text_fault
 from noria.records.batch import FileLayout
 
-_BLANK = b"\r\n"
+_BLANK, _MARK = b"\r\n", b"\xef\xbb\xbf"  # the second is of the byte order
 _NO_RECORD, _OTHER_CELLS = "the line does not parse", "cells where the header has"
 
 
@@ -127,6 +127,8 @@ class _Found:
     ) -> None:
         """Read records that end at `ends`: those that are alone one by one, the others at once."""
         starts = ends - np.diff(ends, prepend=0)
+        if _MARK in body:  # Arrow leaves one out at the start of what it reads
+            is_alone = is_alone | [body.startswith(_MARK, first) for first in starts.tolist()]
         if not _is_utf8(body):
             bounds = zip(starts.tolist(), ends.tolist(), strict=True)
             is_alone = is_alone | [not _is_utf8(body[first:last]) for first, last in bounds]
@@ -142,6 +144,8 @@ class _Found:
             return
         read = _arrow_cells(body, self._layout, self._names)
         for column, cells in zip(self._columns, read, strict=True):
+            if len(cells) != len(lines) - len(alone):
+                raise RuntimeError("Arrow has read other records than there are")
             column.append(cells)
         self._lines.append(lines[~is_alone])
 

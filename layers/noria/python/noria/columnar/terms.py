@@ -13,7 +13,8 @@ from noria.errors import ModelCorruptError
 from noria.features.blocks import Data
 from noria.features.text import TextPreparer
 
-_MOST_TOKENS = 200_000  # whose parts are remembered
+# Whose parts are remembered: more than the words of a part's lexicon, which number them anew.
+_MOST_TOKENS = 400_000
 
 
 class Entries(NamedTuple):
@@ -48,7 +49,7 @@ class TermBlock:
         self._weight: float = data["weight"]
         self._is_sublinear: bool = data["sublinear_tf"]
         self.width = len(self._idf)
-        if len(index) > self.width:
+        if max(index.values(), default=-1) >= self.width:  # C would count beside its table
             raise ModelCorruptError("the bundle has terms without a weight")
 
     def entries(self, columns: Columns, stretch: range, has_words: NDArray[np.bool_]) -> Entries:

@@ -102,7 +102,9 @@ def _real_path(raw: Any, location: Sequence[str | int], *, is_absent: bool) -> P
 
 def _inner(node: Any, part: str | int) -> Any:
     if isinstance(node, list):
-        return node[part] if isinstance(part, int) else _ABSENT
+        if isinstance(part, int) and 0 <= part < len(node):
+            return node[part]
+        return _ABSENT
     return node.get(part, _ABSENT) if isinstance(node, Mapping) else _ABSENT
 
 
@@ -124,9 +126,11 @@ def _leave_out(raw: Any, path: Path, faults: Sequence[Any]) -> bool:
         return False
     node: Any = raw
     for part in path[:-1]:
-        node = node[part]
+        node = _inner(node, part)
     if isinstance(node, list):
         return False  # the others of the list would move up
+    if _inner(node, path[-1]) is _ABSENT:
+        return True  # it went with the table that it stood in
     if meant := _meant(faults):
         node[path[-1]] = meant
     else:
@@ -205,4 +209,5 @@ def _options(hint: Any) -> list[Any]:
 
 
 def _path_of(where: str) -> Path:
-    return tuple(int(part) if part.isdigit() else part for part in where.split("."))
+    parts = where.split(".")
+    return tuple(int(p) if p.isascii() and p.isdecimal() else p for p in parts)

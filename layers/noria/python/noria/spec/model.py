@@ -89,7 +89,7 @@ class DatasetSection(Section):
     in_time_order: bool = False  # no time column: files, and rows in them, come in time order
     window_files: int | None = Field(default=None, ge=1)  # only the newest source files, by name
     max_rows: int | None = Field(default=None, ge=100)  # the newest, or a sample (of each file)
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: str = Field(default=",", pattern=r"^[\t !#-~]$")  # ASCII, but no quote
     missing: tuple[str, ...] = ("", "NA", "NaN", "null")
     missing_rows: Literal["keep", "drop"] = "keep"  # "drop": rows with a gap in any number
     # Of the columns that are not optional: a row to answer with more gaps is refused, unless a

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 Path = tuple[str | int, ...]
 
-_NAME = r"""(?:"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_-]+)"""
+_NAME = r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)"""
 _NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_NAMES})\s*\]")
 _KEY = re.compile(rf"\s*({_NAMES})\s*=")
