@@ -1,6 +1,7 @@
 """A stage for tests: the app deployed on an embedded emulator, and emptied between modules."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from infra.local.emulator import Emulator
 from tests.support.documented import require_documented, route_of
 from tests.support.expressions import keep_expressions
 from tests.support.rights import keep_rights
+
+_FORGET_SECONDS = 60.0
 
 
 class DocumentedTarget(Target):
@@ -44,7 +47,7 @@ def deployed_stage(folder: Path) -> Iterator[Target]:
 def emptied(stage: Target) -> Target:
     """Return the stage as it was deployed: no execution runs, no object or record is left.
 
-    Its functions stay warm; predict forgets a champion when it next reads the alias.
+    Its functions stay warm; predict has forgotten every champion, which takes it some seconds.
     """
     machines = stage.client("stepfunctions")
     for name, arn in stage.outputs.items():
@@ -63,7 +66,15 @@ def emptied(stage: Target) -> Target:
         for item in page["Items"]:
             key = {name: item[name] for name in ("pk", "sk")}
             records.delete_item(TableName=table, Key=key)
+    deadline = time.monotonic() + _FORGET_SECONDS
+    while any(state["status"] == "ok" for state in _states(stage)):
+        assert time.monotonic() < deadline, "predict still serves champions that are gone"
+        time.sleep(0.5)
     return stage
+
+
+def _states(stage: Target) -> list[dict[str, Any]]:
+    return [*stage.call("GET", "/health").body["projects"].values()]
 
 
 def workers_of(folder: Path, step: str) -> list[int]:
