@@ -87,7 +87,7 @@ def _trained(target: Target, project: str) -> str:
         return f"champion {champion} is there already"
     console.print(f"… training {project}")
     keys = upload(target, project, sample_files(project))
-    end = run_training(target, project, keys, new_run_id(), show_state)
+    end = run_training(target, project, keys, new_run_id(), partial(show_state, indent="    "))
     if end.status != "SUCCEEDED":
         raise RuntimeError(f"training {project} {end.status}: {end.output}")
     console.print(outcome_line(end.output))

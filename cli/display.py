@@ -79,8 +79,8 @@ def alerts_line(addresses: Mapping[str, bool]) -> str:
     return "; ".join(told)
 
 
-def show_state(state: str, what: str, seconds: float) -> None:
+def show_state(state: str, what: str, seconds: float, indent: str = "  ") -> None:
     """Print a state of a run that has ended, or how far one is that takes long."""
     if what != "started":
         far = "" if what == "finished" else f"  {what} …"
-        console.print(f"  {state:<22}{seconds:7.1f} s{far}", highlight=False)
+        console.print(f"{indent}{state:<22}{seconds:7.1f} s{far}", highlight=False)

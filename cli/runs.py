@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from cli.display import console, table
+from cli.display import console
 from cli.shared import Json, Project, Stage, checked, show, told
 from cli.target import Target
 from infra.names import LOCAL_STAGE as LOCAL
@@ -71,17 +71,19 @@ def runs(
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
-    """List the trainings of a project, newest first: outcome, model version, how long."""
+    """List the trainings of a project, newest first: start (UTC), how long, outcome.
+
+    A model version is called by its run and a hash; --json has it whole.
+    """
     with told():
         target, name = Target(stage), checked(project)
         found = [*islice(runs_of(target, name), limit)]
-        rows = [
-            (run.run_id, f"{run.started_at:%Y-%m-%d %H:%M}", WORDS[run.status],
-             f"{run.seconds:,.0f} s", run.outcome or "", run.model_version or "")
+        lines = [
+            f"{run.run_id}  {run.started_at:%Y-%m-%d %H:%M}  {WORDS[run.status]}  "
+            f"{run.seconds:,.0f} s  {run.outcome or ''}".rstrip()
             for run in found
-        ]  # fmt: skip
-        columns = ("run", "started (UTC)", "", "took", "outcome", "model version")
-        show(as_json, [run._asdict() for run in found], lambda: table(name, columns, rows))
+        ]
+        show(as_json, [run._asdict() for run in found], lambda: "\n".join(lines))
         if not found and not as_json:
             console.print(f"none yet; start one: noria train {name}")
 
