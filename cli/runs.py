@@ -4,7 +4,7 @@ import getpass
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -116,7 +116,7 @@ def logs(
 
 
 def cancel(project: Project, run_id: RunId, stage: Stage = LOCAL) -> None:
-    """Stop a training that runs; nothing is promoted, what it has finished is kept."""
+    """Stop a training that runs; what it has finished is kept, a promotion it has made too."""
     with told():
         target, name = Target(stage), checked(project)
         run = _found(target, name, run_id)
@@ -171,14 +171,22 @@ def again_text(project: str, run_id: str, stage: str) -> str:
     return f"noria train {project} --run-id {run_id}{where}"
 
 
-def runs_of(target: Target, project: str) -> Iterator[Run]:
-    """Yield the trainings of a project, the newest first, of the last 500 of all projects."""
+def runs_of(target: Target, project: str, prefix: str = "") -> Iterator[Run]:
+    """Yield the trainings of a project, the newest first, of the last 500 of all projects.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the executions' names: the others are not looked into.
+    """
     client = target.client("stepfunctions")
     pages = client.get_paginator("list_executions").paginate(
         stateMachineArn=target.outputs[_MACHINE], PaginationConfig={"MaxItems": _LOOKED_AT}
     )
     for page in pages:
         for listed in page["executions"]:
+            if not listed["name"].startswith(prefix):
+                continue
             found = client.describe_execution(executionArn=listed["executionArn"])
             asked = json.loads(found.get("input") or "{}")
             if asked.get("project") == project:
@@ -205,14 +213,20 @@ def _run(found: dict[str, Any], asked: dict[str, Any]) -> Run:
 
 
 def known_run(target: Target, project: str, run_id: str) -> Run | None:
-    """Return an earlier training by its run id; None where there is none."""
-    return next((run for run in runs_of(target, project) if run.run_id == run_id), None)
+    """Return an earlier training by its run id, or its execution's name; None for none.
+
+    Who starts one by hand or over the API names it after its run; a check that retrains does not.
+    """
+    named = runs_of(target, project, run_id)
+    for run in chain(named, runs_of(target, project)):
+        if run_id in (run.run_id, run.arn.rpartition(":")[2]):
+            return run
+    return None
 
 
 def _found(target: Target, project: str, run_id: str) -> Run:
-    for run in runs_of(target, project):
-        if run_id in (run.run_id, run.arn.rpartition(":")[2]):
-            return run
+    if run := known_run(target, project, run_id):
+        return run
     raise ValueError(
         f"{project} has no run '{run_id}' among its last; list them: noria runs {project}"
     )

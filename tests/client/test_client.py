@@ -90,7 +90,7 @@ def slept(monkeypatch):
 
 def test_a_row_is_sent_with_the_key_and_its_answer_is_returned():
     """To the deployment's own path."""
-    client, (requests) = _client(httpx.Response(200, json={"prediction": "yes"}))
+    client, requests = _client(httpx.Response(200, json={"prediction": "yes"}))
     with client:
         assert client.predict("p", {"a": 1}, explain=3)["prediction"] == "yes"
     (request,) = requests

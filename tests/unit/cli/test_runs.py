@@ -30,7 +30,7 @@ class _Machines:
     """Executions of two projects, the newest first."""
 
     def __init__(self):
-        self.stopped = []
+        self.stopped, self.looked_at = [], []
         self.found = {
             "r3-aa": ("RUNNING", "housing", {}),
             "r2-bb": ("FAILED", "housing", {"error": "ModelCorruptError", "cause": CAUSE}),
@@ -56,12 +56,10 @@ class _Machines:
         return SimpleNamespace(paginate=getattr(self, f"_{name}"))
 
     def _list_executions(self, *, stateMachineArn, PaginationConfig):
-        arns = [
-            {"executionArn": f"arn:aws:states:x:1:execution:{stateMachineArn}:{name}"}
-            for name in self.found
-        ]
-        yield {"executions": arns[:2]}
-        yield {"executions": arns[2:]}
+        place = f"arn:aws:states:x:1:execution:{stateMachineArn}"
+        found = [{"name": name, "executionArn": f"{place}:{name}"} for name in self.found]
+        yield {"executions": found[:2]}
+        yield {"executions": found[2:]}
 
     def _get_execution_history(self, *, executionArn):
         yield {"events": self.events[:4]}
@@ -69,6 +67,7 @@ class _Machines:
 
     def describe_execution(self, executionArn):
         name = executionArn.rpartition(":")[2]
+        self.looked_at.append(name)
         status, project, more = self.found[name]
         asked = {"project": project, "run_id": name.split("-")[0], "source_keys": ["inbox/a.csv"]}
         asked |= {"refit_of": "v0"} if name == "r2-bb" else {"how": "recalibrate"}
@@ -137,6 +136,15 @@ def test_only_what_runs_is_cancelled(machines):
         status, said = _run("cancel", "housing", run)
         assert (status, reason in said) == (1, True)
     assert len(machines.stopped) == 1
+
+
+def test_a_run_is_found_by_its_name_without_a_look_into_the_others(machines):
+    """AWS allows some fifteen looks a second, and the last runs are five hundred."""
+    target = runs.Target("local")
+    assert runs.known_run(target, "housing", "r1").run_id == "r1"
+    assert machines.looked_at == ["r1-dd"]
+    assert runs.known_run(target, "housing", "r9") is None
+    assert len(machines.looked_at) == 1 + len(machines.found)  # one may be named otherwise
 
 
 @pytest.mark.usefixtures("machines")

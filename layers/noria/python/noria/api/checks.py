@@ -18,9 +18,9 @@ from noria.records.drift import ColumnSummary, DriftReport, ThenAndNow
 from noria.reporting.words import finding_text, suspicion_text
 from noria.storage.keys import CURRENT, metrics_key, monitoring_key
 
-_MAX_BASELINE_HOURS = 168
-_MOST_DEVIATIONS = 1000.0
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+MAX_BASELINE_HOURS = 168
+MAX_DEVIATIONS = 1000.0
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -98,7 +98,7 @@ def _drift(report: CheckReport) -> Shown:
 
 def _day(artifacts: ArtifactStore, project: str, date: str) -> Shown:
     """Return a day in numbers, as its last check had it."""
-    if not _DATE.fullmatch(date):
+    if not DATE.fullmatch(date):
         raise invalid("date", "must be YYYY-MM-DD")
     try:
         found: Given = json.loads(artifacts.get(metrics_key(project, date)))
@@ -114,7 +114,7 @@ def _threshold(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0.0 < value < _MOST_DEVIATIONS:
+    if not 0.0 < value < MAX_DEVIATIONS:
         raise invalid("threshold", "must be a number of deviations above 0")
     return value
 
@@ -189,8 +189,8 @@ def set_baseline(
     if not (body is None or isinstance(body, Mapping)) or set(body or ()) - {"hours"}:
         raise invalid("body", 'must be {"hours"?: number}')
     hours = (body or {}).get("hours", 24)
-    if type(hours) is not int or not 1 <= hours <= _MAX_BASELINE_HOURS:  # true is no number
-        raise invalid("hours", f"must be a number from 1 to {_MAX_BASELINE_HOURS}")
+    if type(hours) is not int or not 1 <= hours <= MAX_BASELINE_HOURS:  # true is no number
+        raise invalid("hours", f"must be a number from 1 to {MAX_BASELINE_HOURS}")
     now = clock.now()
     baseline = Baseline(
         model_version=aliases.read(project).require_champion(),

@@ -28,7 +28,7 @@ from noria.storage.keys import (
 LINK_SECONDS = 900
 _LONGEST = timedelta(days=1)  # that the state machine gives a job
 MAX_LIMIT = 1_000_000
-_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,80}")
 
 
@@ -48,7 +48,7 @@ def create_job(project: str, body: Any, *, store: LinkedStore, clock: Clock) -> 
     if not isinstance(body, Mapping) or not {"filename"} <= set(body) <= {"filename", "limit"}:
         raise invalid("body", 'must be {"filename": "…", "limit"?: rows}')
     filename, limit = body["filename"], body.get("limit")
-    if not isinstance(filename, str) or not _FILENAME.fullmatch(filename):
+    if not isinstance(filename, str) or not FILENAME.fullmatch(filename):
         raise invalid("filename", "must be 1 to 121 letters, digits, dots, dashes, underscores")
     if not filename.endswith(BATCH_SUFFIXES):
         raise invalid("filename", f"must end in one of: {', '.join(BATCH_SUFFIXES)}")

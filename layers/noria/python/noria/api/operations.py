@@ -33,10 +33,10 @@ from noria.records.codec import from_bytes
 from noria.spec.model import ProjectSpec
 from noria.storage.keys import APPROVAL, SOURCE_KEYS, inbox_prefix, run_key
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}")
 _HOWS = ("search", "refit", "recalibrate")
 _OF_CHECK = ("outcome", "health", "summary", "report", "training")
-_MOST_FILES, _REASON_CHARACTERS = 1000, 500
+MAX_FILES, MAX_TEXT_CHARACTERS = 1000, 500
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,8 @@ class Operator:
         if names is None:
             keys = [file.key for file in found]
         else:
-            if not isinstance(names, list) or not 1 <= len(names) <= _MOST_FILES:
-                raise invalid("files", f"must be a list of 1 to {_MOST_FILES} names")
+            if not isinstance(names, list) or not 1 <= len(names) <= MAX_FILES:
+                raise invalid("files", f"must be a list of 1 to {MAX_FILES} names")
             # A later upload replaces an earlier one of the same name.
             known = {name: file.key for file in found for name in (file.key, _name(file.key))}
             if unknown := [n for n in names if not isinstance(n, str) or n not in known]:
@@ -225,7 +225,7 @@ class Operator:
         if name not in given:
             return f"{self._ports.clock.now():%Y%m%dt%H%M%S}-{secrets.token_hex(4)}"
         found = given[name]
-        if not isinstance(found, str) or not _ID.fullmatch(found):
+        if not isinstance(found, str) or not RUN_NAME.fullmatch(found):
             raise invalid(name, "must be 1 to 60 letters, digits and dashes")
         return found
 
@@ -238,7 +238,7 @@ class Operator:
         return found
 
     def _read(self, machine: MachineName, project: str, name: str) -> Execution:
-        found = self._ports.executions.read(machine, name) if _ID.fullmatch(name) else None
+        found = self._ports.executions.read(machine, name) if RUN_NAME.fullmatch(name) else None
         if found is None or found.project != project:  # names are of all projects
             raise NoRunError(f"project '{project}' has no run '{name[:60]}'", run_id=name[:60])
         return found
@@ -291,6 +291,6 @@ def _flag(given: Given, name: str) -> bool:
 
 def _text(given: Given, name: str) -> str:
     found = given.get(name)
-    if not isinstance(found, str) or not 1 <= len(found.strip()) <= _REASON_CHARACTERS:
-        raise invalid(name, f"must be a text of 1 to {_REASON_CHARACTERS} characters")
+    if not isinstance(found, str) or not 1 <= len(found.strip()) <= MAX_TEXT_CHARACTERS:
+        raise invalid(name, f"must be a text of 1 to {MAX_TEXT_CHARACTERS} characters")
     return found.strip()

@@ -31,13 +31,8 @@ _MARKS_JOINED = str.maketrans(dict.fromkeys(string.punctuation))
 _BETWEEN = "\x1e"  # the record separator: white space in Unicode, in no text that people write
 END = "\0"  # a word between plain texts, in none of them
 _BETWEEN_PLAIN = f"\n{END}\n"
-_SPECIAL = (
-    "]",
-    ">",
-    "@",
-    "://",
-    "www.",
-)  # what brackets, tags, addresses and URLs end with or have
+# What brackets, tags, addresses and URLs end with or have.
+_SPECIAL = ("]", ">", "@", "://", "www.")
 _MOST_MARKS = 30  # combining marks in a row
 _LONG_RUN = re.compile(rf"[^\x00-\x7F\w\s]{{{_MOST_MARKS + 1},}}")  # marks are no part of words
 

@@ -95,12 +95,12 @@ def http_handler(
         return answer
 
     def answered(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        resource, request_id = None, _request_id({}, context)
+        resource, request_id = None, _request_id(event, context)
+        log_facts["request_id"] = request_id
         try:
             if not isinstance(event, Mapping):
                 raise RequestRefusedError(400, "The event cannot be read", "it is no object")
-            resource, request_id = event.get("resource"), _request_id(event, context)
-            log_facts["request_id"] = request_id
+            resource = event.get("resource")
             route = _route(event)
             _require_scope(event, route, admin_keys)
             operation = operations().get(route.operation)
@@ -141,9 +141,10 @@ def _call(event: Mapping[str, Any], route: Route) -> Call:
     )
 
 
-def _request_id(event: Mapping[str, Any], context: Any) -> str:
+def _request_id(event: Any, context: Any) -> str:
     """Return API Gateway's id of a request, the function's own where it has none."""
-    given = _text(_part(event, "requestContext"), "requestId")
+    about = _part(event, "requestContext") if isinstance(event, Mapping) else {}
+    given = _text(about, "requestId")
     if given and len(given) <= _MAX_ID_CHARACTERS and given.isascii() and given.isprintable():
         return given
     return str(context.aws_request_id) if context else "none"

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from noria.api.openapi.document import api_document
 from noria.api.operations import Operator, OperatorPorts
 from noria.errors import UnknownProjectError
 from noria.spec.model import ProjectSpec
@@ -34,6 +33,8 @@ def operations_of(
 
     @cache
     def document() -> dict[str, Any]:
+        from noria.api.openapi.document import api_document  # most requests never need it
+
         return api_document(map(spec, projects))
 
     def of_project(answer: Callable[[str, Call], dict[str, Any]]) -> Callable[[Call], Any]:

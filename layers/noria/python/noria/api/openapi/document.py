@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from noria.api.checks import DATE, MAX_DEVIATIONS
 from noria.api.openapi.answers import Problem
 from noria.api.openapi.shapes import SHAPES, Derived
 from noria.api.routes import ROUTES, USER, Route
@@ -28,9 +29,9 @@ _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
     "check_id": ({"type": "string"}, "Id of a check"),
     "run_id": ({"type": "string"}, "Id of a training run"),
     "window": ({"enum": ["short", "long"]}, "Tests of this window alone"),
-    "date": ({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}, "That day, not the last one"),
+    "date": ({"type": "string", "pattern": f"^{DATE.pattern}$"}, "That day, not the last one"),
     "threshold": (
-        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1000},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": MAX_DEVIATIONS},
         "Say which means have moved by more deviations",
     ),
 }

@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
-from noria.api.jobs import MAX_LIMIT
+from noria.api.checks import MAX_BASELINE_HOURS
+from noria.api.jobs import FILENAME, MAX_LIMIT
 from noria.api.labels import MAX_LABELS
+from noria.api.operations import MAX_FILES, MAX_TEXT_CHARACTERS, RUN_NAME
 from noria.api.predictions import MAX_BATCH_ROWS
 from noria.data.labels import MAX_ID_CHARACTERS
 from noria.inference.explanation import MAX_CONTRIBUTIONS
@@ -15,8 +17,8 @@ Label = Annotated[
     str | float | int | bool | None,
     Field(description="The true class or value, as a cell of the target in training is read."),
 ]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,59}$")]
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+RunName = Annotated[str, Field(pattern=f"^{RUN_NAME.pattern}$")]
+Reason = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")]
 
 
 class Row(TypedDict):
@@ -67,7 +69,7 @@ class Labels(TypedDict):
 class BaselineHours(TypedDict):
     """Whose traffic is called normal."""
 
-    hours: NotRequired[Annotated[int, Field(ge=1, le=168)]]
+    hours: NotRequired[Annotated[int, Field(ge=1, le=MAX_BASELINE_HOURS)]]
 
 
 class NewJob(TypedDict):
@@ -76,7 +78,7 @@ class NewJob(TypedDict):
     filename: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$",
+            pattern=f"^{FILENAME.pattern}$",
             description="Its suffix says what it is: .csv, .jsonl, .json, also with .gz; .parquet",
         ),
     ]
@@ -109,7 +111,7 @@ class NewTraining(TypedDict):
             list[str] | None,
             Field(
                 min_length=1,
-                max_length=1000,
+                max_length=MAX_FILES,
                 description="Names or keys of files in the inbox; by default all of them.",
             ),
         ]
