@@ -4,11 +4,8 @@ What a command alone needs (the spec's checks, numpy, the AWS SDK) it imports wh
 quick answers do not wait for it.
 """
 
-import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -19,6 +16,7 @@ from cli import (
     doctor,
     erasure,
     operations,
+    predict,
     promotions,
     restoration,
     rows,
@@ -28,7 +26,6 @@ from cli import (
 from cli.display import (
     alerts_line,
     console,
-    explanation_table,
     outcome_line,
     show_state,
     table,
@@ -67,17 +64,6 @@ app = typer.Typer(
     "Start here:  noria up  |  noria train tickets  |  noria predict tickets "
     "short_description='no puedo iniciar sesión'",
 )
-
-
-operations.register(app)
-promotions.register(app)
-batch.register(app)
-rows.register(app)
-doctor.register(app)
-erasure.register(app)
-restoration.register(app)
-spec_check.register(app)
-runs.register(app)
 
 
 @app.command()
@@ -340,54 +326,6 @@ def _sources(project: str, data: list[Path] | None) -> list[Source]:
 
 
 @app.command()
-def predict(
-    project: Project,
-    inputs: Annotated[
-        list[str], typer.Argument(help="column=value …, or one JSON object, or '-' to read it.")
-    ],
-    explain: Annotated[bool, typer.Option(help="Say which features mattered most.")] = False,
-    stage: Stage = LOCAL,
-    as_json: Json = False,
-) -> None:
-    """Ask the champion over HTTPS."""
-    with told():
-        target = Target(stage)
-        row = _row(inputs, partial(_numbers, target, checked(project)))
-        path = f"/projects/{project}/predict"
-        answer = target.call("POST", path, {"inputs": row, "explain": explain})
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
-        explanation = {} if as_json else answer.body.pop("explanation", {})
-        show(as_json, answer.body, lambda: table(project, ("field", "value"), answer.body.items()))
-        if explanation:
-            console.print(explanation_table(explanation))
-
-
-def _numbers(target: Target, project: str) -> set[str]:
-    """Return the columns that are numbers: the spec's, or the champion's where rows tell them."""
-    from noria.spec.loader import load_spec
-
-    dataset = load_spec(SPECS / f"{project}.toml").dataset
-    if not dataset.infer:
-        return {name for name, column in dataset.columns.items() if column.type == "number"}
-    model = target.call("GET", f"/projects/{project}/model")
-    if model.status != 200:
-        raise RuntimeError(f"{model.status}: {model.body.get('detail', model.body)}")
-    return {name for name, c in model.body["columns"].items() if c["type"] == "number"}
-
-
-def _row(inputs: list[str], number_columns: Callable[[], set[str]]) -> Any:
-    if len(inputs) == 1 and (inputs[0] == "-" or inputs[0].lstrip().startswith("{")):
-        return json.loads(sys.stdin.read() if inputs[0] == "-" else inputs[0])
-    pairs = [item.partition("=") for item in inputs]
-    for item, (_, separator, _) in zip(inputs, pairs, strict=True):
-        if not separator:
-            raise ValueError(f"'{item}' is not column=value")
-    numbers = number_columns()
-    return {name: float(text) if name in numbers and text else text for name, _, text in pairs}
-
-
-@app.command()
 def demo(
     projects: Annotated[
         list[str] | None, typer.Argument(help="Default: all that have samples.")
@@ -398,3 +336,19 @@ def demo(
 
     with told():
         run(projects)
+
+
+# Help lists them in this order, after the commands above: what one needs first comes first.
+for module in (
+    predict,
+    spec_check,
+    runs,
+    operations,
+    promotions,
+    batch,
+    rows,
+    doctor,
+    erasure,
+    restoration,
+):
+    module.register(app)

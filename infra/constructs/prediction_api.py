@@ -33,9 +33,10 @@ _WRITES = (
 _CHALLENGE = 'ApiKey realm="noria"'  # as the functions ask for a key
 _EXPOSED_HEADERS = "x-request-id,retry-after"  # as the functions name them to browsers
 _ALIAS = "serving"  # of predict, where its code comes by canary
+_NO_KEY = "INVALID_API_KEY"  # or one that is unknown
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "Access denied"),
-    "INVALID_API_KEY": (401, "An API key is required"),
+    _NO_KEY: (401, "An API key is required"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "There is no such route"),
     "REQUEST_TOO_LARGE": (413, "The body is too large"),
     "THROTTLED": (429, "Too many requests"),
@@ -225,6 +226,8 @@ class PredictionApi(Construct):
             "Vary": "'origin'",
         }
         for name, (status, title) in _GATEWAY_PROBLEMS.items():
+            said = "$context.error.messageString"  # in quotes; of a key that is missing "Forbidden"
+            detail = '"send the header x-api-key"' if name == _NO_KEY else said
             apigateway.GatewayResponse(
                 self,
                 f"problem-{name.lower()}",
@@ -235,7 +238,7 @@ class PredictionApi(Construct):
                     "application/json": (
                         f'{{"type": "urn:noria:problem:{name}", "title": "{title}", '
                         + ("" if status is None else f'"status": {status}, ')
-                        + '"detail": $context.error.messageString, '
+                        + f'"detail": {detail}, '
                         '"instance": "urn:noria:request:$context.requestId"}'
                     )
                 },
@@ -243,7 +246,7 @@ class PredictionApi(Construct):
                     "Content-Type": "'application/problem+json'",
                     "x-request-id": "context.requestId",
                     **(cors if origins else {}),
-                    **({"www-authenticate": f"'{_CHALLENGE}'"} if status == 401 else {}),
+                    **({"www-authenticate": f"'{_CHALLENGE}'"} if name == _NO_KEY else {}),
                 },
             )
 

@@ -318,6 +318,7 @@ def test_scopes_and_problems_over_http(target):
         urllib.request.urlopen(request)
     problem, headers = json.loads(caught.value.read()), caught.value.headers
     assert (caught.value.code, problem["title"]) == (401, "An API key is required")
+    assert problem["detail"] == "send the header x-api-key"
     assert headers["www-authenticate"] == 'ApiKey realm="noria"'
     assert problem["instance"] == f"urn:noria:request:{headers['x-request-id']}"
 

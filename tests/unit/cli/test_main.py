@@ -20,7 +20,7 @@ def _run(*arguments):
         (["train", "tickets", "--stage", "prod"], "name your rows with --data"),
         (["train", "tickets", "--data", "/no/such/file.csv"], "there is no such file"),
         (["predict", "housing", "RM"], "not column=value"),
-        (["predict", "housing", "RM=six"], "could not convert"),
+        (["predict", "housing", "RM=six"], "RM: 'six' is no number"),
         (["predict", "housing", "{"], "Expecting"),
         (["demo", "nobody"], "the demo knows"),
     ],
@@ -54,13 +54,11 @@ def test_sample_writes_what_train_reads(tmp_path):
     assert path.read_text(encoding="utf-8").count("\n") == 31
 
 
-def test_rows_are_read_by_the_columns_types():
-    """A text that looks like a number stays text."""
-    from cli.main import _row
-
-    row = _row(["RM=6.5", "note=12345", "gap="], lambda: {"RM"})
-    assert row == {"RM": 6.5, "note": "12345", "gap": ""}
-    assert _row([json.dumps({"RM": 1})], set) == {"RM": 1}
+def test_help_lists_first_what_one_needs_first():
+    """A new user reads from the top."""
+    said = CliRunner().invoke(main.app, ["--help"]).output
+    places = [said.index(f"│ {name} ") for name in ("up", "train", "predict", "check", "erase")]
+    assert places == sorted(places)
 
 
 def test_samples_of_several_files_want_a_folder(tmp_path):
