@@ -116,7 +116,7 @@ def _print_next_steps(target: Target, projects: list[str]) -> None:
         f"  -H 'x-api-key: {key}' -H 'content-type: application/json' \\\n"
         f"  -d '{body}'\n\n"
         f"the training report:  .venv/bin/noria report {project}\n"
-        "keys of both scopes:  .venv/bin/noria status --keys\n"
+        "keys of the API:      .venv/bin/noria keys list\n"
         "stop it:              .venv/bin/noria down",
         markup=False,
     )

@@ -15,6 +15,7 @@ from cli import (
     batch,
     doctor,
     erasure,
+    keys,
     operations,
     predict,
     promotions,
@@ -93,7 +94,6 @@ def down() -> None:
 @app.command()
 def status(
     stage: Stage = LOCAL,
-    keys: Annotated[bool, typer.Option(help="Show the values of the API keys.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show where the API is, what serves each project, and whom alerts reach."""
@@ -102,8 +102,6 @@ def status(
         health = target.call("GET", "/health").body
         addresses = target.alert_addresses()
         data = {"stage": stage, "api_url": target.api_url, **health, "alert_addresses": addresses}
-        if keys:
-            data["keys"] = {scope: target.api_key(scope) for scope in ("user", "admin")}
         rows = [
             (name, state["status"], state["model_version"], state["reason"])
             for name, state in health["projects"].items()
@@ -111,10 +109,6 @@ def status(
         show(as_json, data, lambda: table(f"{stage}: {target.api_url}", _STATUS_COLUMNS, rows))
         if not as_json and stage != LOCAL:
             console.print(alerts_line(addresses))
-        if keys and not as_json:
-            console.print(
-                table("API keys (header x-api-key)", ("scope", "key"), data["keys"].items())
-            )
 
 
 _STATUS_COLUMNS = ("project", "status", "champion", "reason")
@@ -346,6 +340,7 @@ for module in (
     operations,
     promotions,
     batch,
+    keys,
     rows,
     doctor,
     erasure,

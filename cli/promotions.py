@@ -1,6 +1,5 @@
 """Commands that show and move the champion: history, promote, rollback."""
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -40,13 +39,18 @@ def promote(
     with told():
         name = checked(project)
         target = Target(stage)
-        record = promote_by_hand(
+        record = target.audited(
+            "promote",
             name,
-            model_version,
-            ByHand(getpass.getuser(), reason),
-            artifacts=target.artifacts,
-            aliases=target.aliases,
-            clock=SystemClock(),
+            {"model_version": model_version, "reason": reason},
+            lambda: promote_by_hand(
+                name,
+                model_version,
+                ByHand(target.actor, reason),
+                artifacts=target.artifacts,
+                aliases=target.aliases,
+                clock=SystemClock(),
+            ),
         )
         _show_moved(record, as_json=as_json)
 
@@ -63,13 +67,18 @@ def rollback(
 
     with told():
         name, target = checked(project), Target(stage)
-        record = roll_back(
+        record = target.audited(
+            "roll_back",
             name,
-            to,
-            ByHand(getpass.getuser(), reason),
-            artifacts=target.artifacts,
-            aliases=target.aliases,
-            clock=SystemClock(),
+            {"to": to, "reason": reason},
+            lambda: roll_back(
+                name,
+                to,
+                ByHand(target.actor, reason),
+                artifacts=target.artifacts,
+                aliases=target.aliases,
+                clock=SystemClock(),
+            ),
         )
         _show_moved(record, as_json=as_json)
 

@@ -3,9 +3,10 @@
 The AWS SDK is imported at its first use: help and complaints about a spec do not wait for it.
 """
 
+import getpass
 import json
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import HTTPError, URLError
@@ -18,6 +19,7 @@ from noria.errors import SettingsError, StoreUnavailableError
 from noria.ports import MachineName
 
 if TYPE_CHECKING:
+    from noria_aws.aws.access import DynamoDbAccessKeys, DynamoDbAuditLog
     from noria_aws.aws.claims import DynamoDbClaims
     from noria_aws.aws.dynamodb import DynamoDbAliases
     from noria_aws.aws.executions import StepFunctions
@@ -48,6 +50,7 @@ class Target:
     def __init__(self, stage: str) -> None:
         self.stage = stage
         self.emulator = Emulator() if stage == LOCAL else None
+        self._own_keys: dict[str, str] = {}
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the stage."""
@@ -140,11 +143,55 @@ class Target:
 
         return SnsAlertTopic(self.client("sns"), self.outputs["AlertTopic"])
 
+    @property
+    def access_keys(self) -> "DynamoDbAccessKeys":
+        """The keys of the API."""
+        from noria_aws.aws.access import DynamoDbAccessKeys
+
+        return DynamoDbAccessKeys(self.client("dynamodb"), self.outputs["AccessTable"])
+
+    @property
+    def audit_log(self) -> "DynamoDbAuditLog":
+        """What admins did."""
+        from noria_aws.aws.access import DynamoDbAuditLog
+
+        return DynamoDbAuditLog(self.client("dynamodb"), self.outputs["AccessTable"])
+
+    @cached_property
+    def actor(self) -> str:
+        """Who runs commands, for histories and the audit log: on AWS, whose rights they have."""
+        if self.emulator is not None:
+            return getpass.getuser()
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
+    def audited[T](
+        self, operation: str, project: str | None, request: Mapping[str, Any], do: Callable[[], T]
+    ) -> T:
+        """Do what an admin asks for, between two entries of the audit log."""
+        from noria.access.audit import Act, Auditor
+        from noria_aws.aws.clock import SystemClock
+
+        auditor = Auditor(self.audit_log, self.aliases, SystemClock(), lambda *_: None)
+        return auditor.audited(Act(self.actor, operation, project, request), do)
+
     def api_key(self, scope: str) -> str:
-        """Return the value of the "user" or "admin" key; it is never written to disk."""
-        key_id = self.outputs[f"{scope.capitalize()}KeyId"]
-        found = self.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)
-        return str(found["value"])
+        """Return a key of the API: NORIA_API_KEY, or this machine's own of a scope."""
+        from noria_aws.aws.settings import API_KEY, optional_setting
+
+        if given := optional_setting(API_KEY):
+            return given
+        if self.emulator is None:
+            raise SettingsError(
+                f"the API of stage '{self.stage}' needs a key: set {API_KEY}; make one: "
+                f"noria keys create NAME --scope {scope} --stage {self.stage}"
+            )
+        if scope not in self._own_keys:
+            from cli.local_keys import local_key
+            from noria_aws.aws.clock import SystemClock
+
+            folder = self.emulator.folder
+            self._own_keys[scope] = local_key(folder, scope, self.access_keys, SystemClock())
+        return self._own_keys[scope]
 
     def call(self, method: str, path: str, body: Any = None, *, scope: str = "user") -> HttpAnswer:
         """Call the API over HTTP and return its answer, whatever the status."""

@@ -3,6 +3,7 @@
 They are set in `cdk.json` or with `cdk deploy -c noria:stage=prod`. Unknown keys are refused.
 """
 
+import json
 import platform
 import re
 import tomllib
@@ -33,6 +34,7 @@ Architecture = Literal["arm64", "x86_64"]
 Size = Literal["small", "medium", "large"]
 
 _WORKING_FILES_DAYS = 90
+_MAX_LIMITS_CHARACTERS = 2500  # of the 4 KB that a function's environment has
 
 # Memory also sets a function's share of CPU: 1,769 MB is one vCPU.
 TRAINING_MEMORY_MB: dict[Size, int] = {"small": 3008, "medium": 6144, "large": 10240}
@@ -50,6 +52,25 @@ def _fit_image(address: str | None) -> str | None:
         f"the prebuilt image '{tag}' carries an older Python than 3.12, for which numpy has no "
         "wheel of the pinned version; take 1.4-2-py312, or 1.9-0 and later"
     )
+
+
+PerSecond = Annotated[int, Field(ge=1, le=10_000)]
+PerDay = Annotated[int, Field(ge=1)]
+
+
+class Tier(BaseModel):
+    """How much the keys of a tier may ask, all together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_second: PerSecond
+    requests_per_day: PerDay
+
+
+Tiers = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")], Tier],
+    BeforeValidator(lambda given: json.loads(given) if isinstance(given, str) else given),
+]
 
 
 class Deployment(BaseModel):
@@ -77,8 +98,13 @@ class Deployment(BaseModel):
     clock_file: str | None = None  # of the embedded emulator: `noria simulate` sets the time there
     # Pages of these origins may call the API from a browser: "https://desk.example.org,…".
     cors_origins: Origins = ()
-    requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 50  # per API key
-    requests_per_day: Annotated[int, Field(ge=1)] = 1_000_000  # per API key
+    # Of all keys of the tier "user" together, and of all of "admin"; API Gateway does its best.
+    requests_per_second: PerSecond = 50
+    requests_per_day: PerDay = 1_000_000
+    # More tiers, and how much their keys may ask: {"partner": {"requests_per_second": 5, …}}.
+    tiers: Tiers = {}
+    # Of a key to each route that belongs to no project; those of projects are in their specs.
+    shared_requests_per_minute: Annotated[int, Field(ge=1)] = 60
     # Executions of predict that no batch or training can take; None: it shares the account's. A
     # new account has 10 in all, of which AWS lets none be reserved.
     predict_concurrency: Annotated[int | None, Field(ge=1, le=10_000)] = None
@@ -89,6 +115,14 @@ class Deployment(BaseModel):
     def has_canary(self) -> bool:
         """Whether new code of predict sees a tenth of the requests first."""
         return (self.predict_rollout or ("canary" if self.stage == "prod" else "")) == "canary"
+
+    @property
+    def all_tiers(self) -> dict[str, Tier]:
+        """Every tier of keys by name; a key without one has that of its scope."""
+        usual = Tier(
+            requests_per_second=self.requests_per_second, requests_per_day=self.requests_per_day
+        )
+        return {"user": usual, "admin": usual, **self.tiers}
 
     @property
     def metric_namespace(self) -> str:
@@ -179,6 +213,23 @@ def batch_schedules() -> dict[str, str]:
     """Return when waiting files are scored, of the projects whose specs say so."""
     found = {name: _section(name, "batch").get("schedule") for name in project_names()}
     return {name: schedule for name, schedule in found.items() if schedule}
+
+
+def request_limits(deployment: Deployment) -> dict[str, dict[str, int]]:
+    """Return how many requests a minute a key may send: project, "" for none -> limit -> number.
+
+    ValueError where functions could not hold them.
+    """
+    found = {name: _section(name, "limits") for name in project_names()}
+    limits = {"": {"shared": deployment.shared_requests_per_minute}} | {
+        name: section for name, section in found.items() if section
+    }
+    if len(json.dumps(limits)) > _MAX_LIMITS_CHARACTERS:
+        raise ValueError(
+            f"the [limits] of {len(limits) - 1} specs are more than a function's environment "
+            "holds: leave them out of some, or deploy these projects as a stage of their own"
+        )
+    return limits
 
 
 def trained_on_sagemaker() -> list[str]:

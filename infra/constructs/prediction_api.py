@@ -1,7 +1,8 @@
-"""The HTTPS API: API Gateway in front of two functions, keys with usage plans, no open route."""
+"""The HTTPS API: API Gateway in front of two functions, an authorizer for keys, no open route."""
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
@@ -12,7 +13,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.config import Deployment
+from infra.config import Deployment, request_limits
+from infra.constructs.access import AUDIT_ITEMS, COUNTER_ITEMS, Access
 from infra.constructs.code import Layers
 from infra.constructs.function import NoriaFunction, Runtime, allow, log_group, service
 from infra.constructs.prediction_log import PredictionLogStreams
@@ -25,17 +27,17 @@ _MEMORY_MB, _TIMEOUT_SECONDS = 512, 29  # API Gateway waits 29 s
 _READS = ("models/*", "monitoring/*", "batches/*", "batch-results/*")
 _WRITES = (
     "labels/*",
-    "monitoring/*/baseline.json",
     "batch-inbox/*",
     "batches/*/job.json",
     "batches/*/cancelled.json",
 )
+_SEND_A_KEY = "send the header x-api-key, with a key that is good"
 _CHALLENGE = 'ApiKey realm="noria"'  # as the functions ask for a key
 _EXPOSED_HEADERS = "x-request-id,retry-after"  # as the functions name them to browsers
 _ALIAS = "serving"  # of predict, where its code comes by canary
-_NO_KEY = "INVALID_API_KEY"  # or one that is unknown
+_NO_KEY = "UNAUTHORIZED"  # or one that opens nothing
 _GATEWAY_PROBLEMS = {
-    "ACCESS_DENIED": (403, "Access denied"),
+    "ACCESS_DENIED": (403, "The key does not cover this"),
     _NO_KEY: (401, "An API key is required"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "There is no such route"),
     "REQUEST_TOO_LARGE": (413, "The body is too large"),
@@ -50,7 +52,7 @@ _GATEWAY_PROBLEMS = {
 _FIELD = apigateway.AccessLogField
 _ACCESS_LOG = {  # who called what and what came of it; no body, no value of a key
     "requestId": _FIELD.context_request_id(),
-    "apiKeyId": _FIELD.context_identity_api_key_id(),
+    "keyId": _FIELD.context_authorizer_principal_id(),
     "ip": _FIELD.context_identity_source_ip(),
     "requestTime": _FIELD.context_request_time(),
     "httpMethod": _FIELD.context_http_method(),
@@ -77,18 +79,13 @@ class PredictionApi(Construct):
         machines: Mapping[str, sfn.StateMachine],
     ) -> None:
         super().__init__(scope, name)
-        environment = {**environment, **_cors_settings(deployment)}
-        self.keys = {
-            scope_name: apigateway.ApiKey(
-                self, f"{scope_name}-key", description=f"Noria {deployment.stage} {scope_name}"
-            )
-            for scope_name in ("user", "admin")
-        }
+        common: dict[str, Any] = {"deployment": deployment, "layers": layers}
+        access = Access(self, "Access", storage=storage, environment=environment, **common)
+        environment = {**environment, **_answering(deployment)}
         predict = NoriaFunction(
             self,
             "predict",
-            deployment=deployment,
-            layers=layers,
+            **common,
             runtime=Runtime(
                 ("serving_runtime",),
                 _MEMORY_MB,
@@ -99,21 +96,18 @@ class PredictionApi(Construct):
                 **environment,
                 "NORIA_PREDICTION_STREAM_PREFIX": streams.prefix,
                 "NORIA_FALLBACK_QUEUE_URL": streams.fallback.queue_url,
-                "NORIA_ADMIN_KEY_IDS": self.keys["admin"].key_id,
             },
             statements=_rights(storage, streams),
         )
         self.throttles = predict.function.metric_throttles(period=Duration.minutes(5))
         operating = {
-            "NORIA_ADMIN_KEY_IDS": self.keys["admin"].key_id,
             "NORIA_TRAINING_MACHINE": machines["Training"].state_machine_arn,
             "NORIA_MONITORING_MACHINE": machines["Monitoring"].state_machine_arn,
         }
         operate = NoriaFunction(
             self,
             "operate",
-            deployment=deployment,
-            layers=layers,
+            **common,
             runtime=Runtime(("training_runtime",), _MEMORY_MB, _TIMEOUT_SECONDS),
             environment={**environment, **operating},
             statements=_operating_rights(storage, machines),
@@ -122,10 +116,9 @@ class PredictionApi(Construct):
         serving: lambda_.IFunction = predict.function
         if deployment.has_canary:
             serving = self._with_canary(predict.function, deployment.metric_namespace)
-        self._add_routes({"predict": serving, "operate": operate.function})
+        self._add_routes({"predict": serving, "operate": operate.function}, access.authorizer)
         self._add_gateway_problems(deployment.cors_origins)
-        for scope_name, key in self.keys.items():
-            self._add_usage_plan(scope_name, key, deployment)
+        access.add_plans(self.api)
 
     def _rest_api(self, deployment: Deployment) -> apigateway.RestApi:
         return apigateway.RestApi(
@@ -135,6 +128,7 @@ class PredictionApi(Construct):
             description="Noria: predictions from the champion of each project",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=True,
+            api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER,
             default_cors_preflight_options=_preflight(deployment.cors_origins),
             deploy_options=apigateway.StageOptions(
                 stage_name=API_STAGE,
@@ -205,7 +199,9 @@ class PredictionApi(Construct):
         )
         return alias
 
-    def _add_routes(self, functions: Mapping[str, lambda_.IFunction]) -> None:
+    def _add_routes(
+        self, functions: Mapping[str, lambda_.IFunction], authorizer: apigateway.IAuthorizer
+    ) -> None:
         integrations = {
             name: apigateway.LambdaIntegration(
                 function, allow_test_invoke=False, timeout=Duration.seconds(_TIMEOUT_SECONDS)
@@ -214,7 +210,12 @@ class PredictionApi(Construct):
         }
         for route in ROUTES:
             resource = self.api.root.resource_for_path(route.path)
-            resource.add_method(route.method, integrations[route.function], api_key_required=True)
+            resource.add_method(
+                route.method,
+                integrations[route.function],
+                api_key_required=True,  # the tier's, which the authorizer names
+                authorizer=authorizer,
+            )
 
     def _add_gateway_problems(self, origins: Sequence[str]) -> None:
         """Make what API Gateway answers itself a problem document too, for browsers as well."""
@@ -227,7 +228,7 @@ class PredictionApi(Construct):
         }
         for name, (status, title) in _GATEWAY_PROBLEMS.items():
             said = "$context.error.messageString"  # in quotes; of a key that is missing "Forbidden"
-            detail = '"send the header x-api-key"' if name == _NO_KEY else said
+            detail = f'"{_SEND_A_KEY}"' if name == _NO_KEY else said
             apigateway.GatewayResponse(
                 self,
                 f"problem-{name.lower()}",
@@ -250,29 +251,12 @@ class PredictionApi(Construct):
                 },
             )
 
-    def _add_usage_plan(
-        self, scope_name: str, key: apigateway.ApiKey, deployment: Deployment
-    ) -> None:
-        plan = apigateway.UsagePlan(
-            self,
-            f"{scope_name}-plan",
-            throttle=apigateway.ThrottleSettings(
-                rate_limit=deployment.requests_per_second,
-                burst_limit=deployment.requests_per_second * 2,
-            ),
-            quota=apigateway.QuotaSettings(
-                limit=deployment.requests_per_day, period=apigateway.Period.DAY
-            ),
-            api_stages=[
-                apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)
-            ],
-        )
-        plan.add_api_key(key)
 
-
-def _cors_settings(deployment: Deployment) -> dict[str, str]:
+def _answering(deployment: Deployment) -> dict[str, str]:
+    """Return the settings of functions that answer requests."""
+    limits = json.dumps(request_limits(deployment), separators=(",", ":"))
     origins = ",".join(deployment.cors_origins)
-    return {"NORIA_CORS_ORIGINS": origins} if origins else {}
+    return {"NORIA_LIMITS": limits, **({"NORIA_CORS_ORIGINS": origins} if origins else {})}
 
 
 def _preflight(origins: Sequence[str]) -> apigateway.CorsOptions | None:
@@ -291,6 +275,7 @@ def _operating_rights(
     storage: StorageStack, machines: Mapping[str, sfn.StateMachine]
 ) -> list[iam.PolicyStatement]:
     bucket, table = storage.bucket, [storage.aliases.table_arn]
+    access = [storage.access.table_arn]
     started = [machines[name] for name in ("Training", "Monitoring")]
     executions = [
         Stack.of(machine).format_arn(
@@ -303,8 +288,20 @@ def _operating_rights(
     ]
     return [
         allow(["s3:ListBucket"], [bucket.bucket_arn]),
-        allow(["s3:GetObject"], [bucket.arn_for_objects("models/*")]),
-        allow(["s3:PutObject"], [bucket.arn_for_objects("runs/*/source-keys.json")]),
+        allow(
+            ["s3:GetObject"],
+            [bucket.arn_for_objects(key) for key in ("models/*", "monitoring/*")],
+        ),
+        allow(
+            ["s3:PutObject"],
+            [
+                bucket.arn_for_objects(key)
+                for key in ("runs/*/source-keys.json", "monitoring/*/baseline.json")
+            ],
+        ),
+        allow(["dynamodb:UpdateItem"], access, keys=COUNTER_ITEMS),
+        # Nothing may be changed or taken out of the audit log.
+        allow(["dynamodb:Query", "dynamodb:PutItem"], access, keys=AUDIT_ITEMS),
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], table, keys=ALIAS_KEYS),
         allow(["dynamodb:GetItem"], table, keys=STATE_KEYS),
         allow(["states:StartExecution"], [machine.state_machine_arn for machine in started]),
@@ -325,6 +322,7 @@ def _rights(storage: StorageStack, streams: PredictionLogStreams) -> list[iam.Po
             [bucket.arn_for_objects(key) for key in _WRITES],
         ),
         allow(["dynamodb:GetItem", "dynamodb:Query"], [storage.aliases.table_arn]),
+        allow(["dynamodb:UpdateItem"], [storage.access.table_arn], keys=COUNTER_ITEMS),
         allow(["firehose:PutRecord"], streams.arns),
         allow(["sqs:SendMessage"], [streams.fallback.queue_arn]),
     ]

@@ -13,7 +13,6 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
@@ -22,8 +21,9 @@ from threading import Lock, Thread, Timer
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
-from ministack.services import apigateway_v1, lambda_svc, stepfunctions
+from ministack.services import lambda_svc, stepfunctions
 
+from infra.local.authorizers import take_keys_from_authorizers
 from infra.local.emulator import HOST
 from infra.local.expressions import compute_timeouts, map_over_computed_items, note_expressions
 from infra.local.glue_jobs import GlueJobError, run_glue_job
@@ -51,7 +51,7 @@ def apply(layers_folder: Path, state: Path) -> None:
         resource), `expressions.jsonl` one for each shape of input of a state machine's expression.
     """
     report_error_names()
-    pass_api_key_identity()
+    take_keys_from_authorizers()
     mount_layers_once(layers_folder)
     wait_on_simulated_time(state / "clock")
     time_executions_out()
@@ -101,25 +101,6 @@ def report_error_names() -> None:
         return result
 
     lambda_svc._execute_function_warm = with_error_name
-
-
-def pass_api_key_identity() -> None:
-    """AWS: a proxy event's identity names the API key that was checked (`apiKeyId`)."""
-    build: Callable[..., Any] = apigateway_v1._build_lambda_event_v1
-    parameters = list(inspect.signature(build).parameters)
-    require("headers" in parameters, "the parameter 'headers' of _build_lambda_event_v1")
-    headers_at = parameters.index("headers")
-
-    def with_api_key(*args: Any, **kwargs: Any) -> Any:
-        event = build(*args, **kwargs)
-        headers = kwargs["headers"] if "headers" in kwargs else args[headers_at]
-        key = apigateway_v1._resolve_api_key(apigateway_v1._api_key_from_request(headers))
-        if key is not None:
-            identity = event["requestContext"]["identity"]
-            identity.update(apiKey=key["value"], apiKeyId=key["id"])
-        return event
-
-    apigateway_v1._build_lambda_event_v1 = with_api_key
 
 
 def mount_layers_once(folder: Path) -> None:

@@ -161,11 +161,11 @@ class PlatformStack(Stack):
         outputs = {
             "ApiUrl": prediction.api.url,
             "ApiId": prediction.api.rest_api_id,
-            "UserKeyId": prediction.keys["user"].key_id,
-            "AdminKeyId": prediction.keys["admin"].key_id,
             "DataBucket": self._storage.bucket.bucket_name,
             "AliasTable": self._storage.aliases.table_name,
+            "AccessTable": self._storage.access.table_name,
             "AlertTopic": self._alerts.topic.topic_arn,
+            "Tiers": ",".join(self._deployment.all_tiers),
         }
         outputs |= {f"{n}StateMachine": m.state_machine_arn for n, m in machines.items()}
         if self._alerts.channels:
@@ -179,6 +179,7 @@ def _environment(deployment: Deployment, storage: StorageStack, alerts: Alerts) 
     environment = {
         "NORIA_DATA_BUCKET": storage.bucket.bucket_name,
         "NORIA_ALIAS_TABLE": storage.aliases.table_name,
+        "NORIA_ACCESS_TABLE": storage.access.table_name,
         "NORIA_CODE_VERSION": code_version(deployment.architecture),
         "NORIA_METRIC_NAMESPACE": deployment.metric_namespace,
         "NORIA_ALERT_TOPIC": alerts.topic.topic_arn,

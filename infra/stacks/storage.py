@@ -15,7 +15,7 @@ _OLD_OBJECT_VERSIONS_DAYS = 30
 
 
 class StorageStack(Stack):
-    """The data bucket and the alias table."""
+    """The data bucket, the alias table and the access table."""
 
     def __init__(
         self, scope: Construct, name: str, *, deployment: Deployment, **kwargs: Any
@@ -48,20 +48,8 @@ class StorageStack(Stack):
         cfn_bucket.add_property_override(
             "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
         )
-        self.aliases = dynamodb.Table(
-            self,
-            "Aliases",
-            partition_key=_string("pk"),
-            sort_key=_string("sk"),
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            encryption=dynamodb.TableEncryption.DEFAULT,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            deletion_protection=True,
-            time_to_live_attribute="expires_at",
-            removal_policy=RemovalPolicy.RETAIN,
-        )
+        self.aliases = self._table("Aliases", forgets_at="expires_at")
+        self.access = self._table("Access", forgets_at="forget_at")  # keys, counters, audit log
 
     def created(self, prefix: str) -> events.EventPattern:
         """Return the event of each object that is put under a prefix of the data bucket."""
@@ -72,6 +60,22 @@ class StorageStack(Stack):
                 "bucket": {"name": [self.bucket.bucket_name]},
                 "object": {"key": [{"prefix": prefix}]},
             },
+        )
+
+    def _table(self, name: str, *, forgets_at: str) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            name,
+            partition_key=_string("pk"),
+            sort_key=_string("sk"),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.DEFAULT,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=True,
+            time_to_live_attribute=forgets_at,
+            removal_policy=RemovalPolicy.RETAIN,
         )
 
     def _keep_versions_immutable(self) -> None:

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from noria_aws.aws.settings import admin_key_ids, cors_origins
+from noria_aws.aws.settings import cors_origins
 from noria_aws.handlers.http_api import http_handler
 from noria_aws.serving.root import Serving, deployed_ports
 
@@ -13,4 +13,4 @@ def serving() -> Serving:
     return Serving(deployed_ports())
 
 
-lambda_handler = http_handler(lambda: serving().operations, admin_key_ids, cors_origins)
+lambda_handler = http_handler(lambda: serving().operations, lambda: serving().limits, cors_origins)

@@ -7,7 +7,7 @@ import pytest
 
 from infra.names import ROOT
 
-SERVED_WITH = {"alias", "bundle", "prediction", "stored"}
+SERVED_WITH = {"access", "alias", "bundle", "prediction", "stored"}
 
 
 @pytest.fixture(scope="module")

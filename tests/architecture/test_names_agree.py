@@ -7,7 +7,7 @@ from infra.names import ROOT
 
 # Not in a state machine: behind the API, started by events, or reading queues.
 ONLINE = {
-    "predict", "operate", "profile_log_chunk", "follow_approval", "notify", "start_batches",
+    "authorize", "predict", "operate", "profile_log_chunk", "follow_approval", "notify", "start_batches",
 }  # fmt: skip
 WITHOUT_STEP = {"replay_log"}  # moves bytes; nothing in it to know of the domain
 
@@ -39,8 +39,6 @@ def test_states_handlers_steps_and_functions_have_the_same_names():
     handlers = {path.parent.name for path in ROOT.glob("lambdas/*/handler.py")}
     modules = {p.stem for p in ROOT.glob("layers/noria/python/noria/steps/[a-z]*.py")}
     assert handlers == states | ONLINE | WITHOUT_STEP
-    assert modules == states | ONLINE - {
-        "predict",
-        "operate",
-    }  # operations of the API are in noria.api
+    # What stands behind these is in noria.api and noria.access.
+    assert modules == states | ONLINE - {"authorize", "predict", "operate"}
     assert set(STEPS) == states | {"profile_log_chunk", "follow_approval", "start_batches"}

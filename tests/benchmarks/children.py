@@ -74,7 +74,14 @@ def _handler(folder: str, project: str) -> "Predict":
             "httpMethod": "POST",
             "resource": "/projects/{project}/predict",
             "pathParameters": {"project": project},
-            "requestContext": {"identity": {"apiKeyId": "key"}},  # pragma: allowlist secret
+            "requestContext": {
+                "authorizer": {
+                    "principalId": "key",
+                    "name": "bench",
+                    "scopes": "user",
+                    "projects": "*",
+                }
+            },
             "body": json.dumps({"inputs": row}),
         }
         answer = handler.lambda_handler(event, None)

@@ -79,7 +79,8 @@ def _handler(trained: Trained, layers: dict[str, Path], folder: Path) -> list[Re
             "NORIA_ALIAS_TABLE": "table",
             "NORIA_PREDICTION_STREAM_PREFIX": "p-",
             "NORIA_FALLBACK_QUEUE_URL": "queue",
-            "NORIA_ADMIN_KEY_IDS": "admin",
+            "NORIA_ACCESS_TABLE": "access",
+            "NORIA_LIMITS": '{"tickets":{"predict":1000000}}',  # each request is counted
         }
         cold, rss = _cold(ours, peer, environment)
     name = "whole predict handler"

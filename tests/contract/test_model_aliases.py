@@ -7,7 +7,7 @@ import pytest
 from noria.errors import AliasConflictError, SettingsError, TransientError
 from noria.records.alias import AliasRecord, Promotion, RolloutChange
 from noria_aws.aws.settings import AwsContext
-from noria_aws.serving.ports import ReadOnlyAliases
+from noria_aws.serving.ports import ReadOnlyAliases, dynamodb
 from tests.support.fakes import MemoryAliases
 
 
@@ -129,7 +129,7 @@ def test_the_serving_client_reads_what_was_promoted(target, project):
     endpoint = target.emulator.endpoint_url
     reader = ReadOnlyAliases(
         target.outputs["AliasTable"],
-        lambda: AwsContext("us-east-1", "test", "test", None, endpoint),
+        dynamodb(lambda: AwsContext("us-east-1", "test", "test", None, endpoint)),
     )
     assert reader.read(project) == target.aliases.read(project)
     assert list(reader.history(project)) == list(target.aliases.history(project))

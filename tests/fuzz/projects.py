@@ -15,10 +15,10 @@ from noria.spec.model import CandidateSection, ProjectSpec, SearchSection
 from noria.storage.keys import TRAIN
 from noria_aws.handlers.http_api import http_handler
 from noria_aws.serving.root import Serving, ServingPorts
+from tests.support.access import ADMIN, authorized, request_limits
 from tests.support.fakes import MemoryAliases, MemoryArtifacts, MemoryLog, SteppingClock
 from tests.support.pipeline import run_training
 
-ADMIN = "admin-key"
 _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets": ("linear_svm", {}),
     "messages": ("random_forest", {"n_estimators": 8, "max_depth": 6}),
@@ -39,9 +39,10 @@ class World(NamedTuple):
     def handler(self) -> Any:
         """Return a new process of predict."""
         log, clock = MemoryLog(), SteppingClock()
-        ports = ServingPorts(self.aliases, self.artifacts, log, clock, sorted(PROJECTS))
+        limits = request_limits()
+        ports = ServingPorts(self.aliases, self.artifacts, log, clock, sorted(PROJECTS), limits)
         serving = Serving(ports)
-        return http_handler(lambda: serving.operations, lambda: frozenset({ADMIN}))
+        return http_handler(lambda: serving.operations, lambda: limits)
 
     def copied(self) -> "World":
         """Return the same content, apart."""
@@ -103,7 +104,7 @@ def event(method: str, resource: str, project: str, body: str | None = None) -> 
         "resource": resource,
         "path": resource.replace("{project}", project),
         "pathParameters": {"project": project, "job_id": "j1"},
-        "requestContext": {"identity": {"apiKeyId": ADMIN}, "requestId": "r"},
+        "requestContext": {**authorized(ADMIN), "requestId": "r"},
         "headers": {"content-type": "application/json"},
         "isBase64Encoded": False,
         "body": body,

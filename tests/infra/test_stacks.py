@@ -140,7 +140,12 @@ def test_only_the_evaluation_and_a_refit_after_it_may_read_test_rows(platform):
 
 def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platform):
     """Each right has one owner."""
-    kinds = {"project#*": "aliases", "claims#*": "claims", "state#*": "state"}
+    kinds = {
+        "project#*": "aliases",
+        "claims#*": "claims",
+        "state#*": "state",
+        "audit": "audit log",
+    }
     owners: dict[str, set[str]] = {what: set() for what in (*kinds.values(), "models")}
     for name, effect, actions, statement in _statements(platform):
         if effect == "Allow" and "dynamodb:PutItem" in actions:
@@ -160,17 +165,25 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
         "claims": ("raisealert", "notify"),
         "state": ("checkdrift", "checkbatch", "requestapproval"),
         "models": ("registermodelversion",),
+        "audit log": ("operate",),
     }
     for what, names in wanted.items():
         assert len(owners[what]) == len(names)
         assert all(any(name in owner for owner in owners[what]) for name in names)
 
 
-def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
-    """No route is open."""
+def test_every_method_asks_the_authorizer_and_every_tier_has_a_plan(platform):
+    """No route is open; what a caller sends names no tier; a key is remembered for a minute."""
     methods = _resources(platform, "AWS::ApiGateway::Method")
     assert len(methods) == len(ROUTES)
     assert all(m["Properties"]["ApiKeyRequired"] is True for m in methods.values())
+    assert {m["Properties"]["AuthorizationType"] for m in methods.values()} == {"CUSTOM"}
+    (api,) = _resources(platform, "AWS::ApiGateway::RestApi").values()
+    assert api["Properties"]["ApiKeySourceType"] == "AUTHORIZER"
+    (authorizer,) = _resources(platform, "AWS::ApiGateway::Authorizer").values()
+    assert authorizer["Properties"]["Type"] == "REQUEST"
+    assert authorizer["Properties"]["AuthorizerResultTtlInSeconds"] == 60
+    assert authorizer["Properties"]["IdentitySource"] == "method.request.header.x-api-key"
     platform.resource_count_is("AWS::ApiGateway::ApiKey", 2)
     plans = _resources(platform, "AWS::ApiGateway::UsagePlan")
     assert all({"Throttle", "Quota"} <= set(p["Properties"]) for p in plans.values())
@@ -180,7 +193,7 @@ def test_every_method_needs_an_api_key_and_both_scopes_have_a_plan(platform):
     header = "gatewayresponse.header.{}".format
     for found in by_kind.values():
         assert found["ResponseParameters"][header("x-request-id")] == "context.requestId"
-    unknown = by_kind["INVALID_API_KEY"]
+    unknown = by_kind["UNAUTHORIZED"]
     assert unknown["StatusCode"] == "401"
     assert unknown["ResponseParameters"][header("www-authenticate")] == "'ApiKey realm=\"noria\"'"
 
@@ -206,6 +219,7 @@ def test_browsers_of_named_origins_may_ask_without_a_key_and_no_other_route_is_o
         for f in functions
         if "Environment" in f["Properties"]
     ]
+    # Of predict and of operate; the authorizer answers API Gateway alone.
     assert told.count("https://desk.example.org,http://localhost:5173") == 2
 
 
@@ -579,7 +593,7 @@ def test_the_access_log_names_the_key_by_its_id(platform):
     """Who asked is known afterwards; the key's value and the body are in no log."""
     (stage,) = _resources(platform, "AWS::ApiGateway::Stage").values()
     log = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
-    assert log["apiKeyId"] == "$context.identity.apiKeyId"
+    assert log["keyId"] == "$context.authorizer.principalId"
     assert "$context.identity.apiKey" not in log.values()
 
 

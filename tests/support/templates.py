@@ -26,6 +26,8 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "noria:mlflow_tracking_uri": "http://mlflow.example.org",
         "noria:architecture": "x86_64",
         "noria:predict_concurrency": "25",
+        "noria:tiers": '{"partner": {"requests_per_second": 5, "requests_per_day": 10000}}',
+        "noria:shared_requests_per_minute": "30",
         "noria:cors_origins": "https://desk.example.org, http://localhost:5173",
     },
 }

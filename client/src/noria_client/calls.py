@@ -173,6 +173,11 @@ def answer_approval(project: str, model_version: str, *, approve: bool) -> Call:
     return Call("POST", _of(project, "approval"), body)
 
 
+def audit(before: int | None = None, limit: int | None = None) -> Call:
+    """GET /audit; `next` of a page is the `before` of the next one."""
+    return Call("GET", "/audit", query=_given(before=before, limit=limit))
+
+
 def history(project: str) -> Call:
     """GET …/history."""
     return Call("GET", _of(project, "history"))

@@ -41,7 +41,12 @@ def test_a_rollback_that_another_promotion_overtook_changes_nothing(monkeypatch)
             _promoted(aliases, "v3")
         return seen
 
-    target = SimpleNamespace(aliases=aliases, artifacts=artifacts)
+    target = SimpleNamespace(
+        aliases=aliases,
+        artifacts=artifacts,
+        actor="me",
+        audited=lambda operation, project, request, do: do(),
+    )
     monkeypatch.setattr(promotions, "Target", lambda _: target)
     monkeypatch.setattr(aliases, "read", overtaking)
     overtaken.append(True)

@@ -9,6 +9,7 @@ from ministack.core import iam_evaluator, lambda_runtime
 from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 from infra.local import patches
+from infra.local.authorizers import take_keys_from_authorizers
 
 
 def test_another_worker_script_is_refused(monkeypatch):
@@ -23,9 +24,9 @@ def test_other_signatures_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(lambda_svc, "_resolve_layer_zip", lambda renamed: b"")
     with pytest.raises(RuntimeError, match="parameters of <lambda>"):
         patches.mount_layers_once(tmp_path)
-    monkeypatch.setattr(apigateway_v1, "_build_lambda_event_v1", lambda event: event)
-    with pytest.raises(RuntimeError, match="headers"):
-        patches.pass_api_key_identity()
+    monkeypatch.setattr(apigateway_v1, "_check_api_key", lambda renamed: None)
+    with pytest.raises(RuntimeError, match="parameters of <lambda>"):
+        take_keys_from_authorizers()
 
 
 def test_a_wait_ends_when_the_simulated_time_is_over(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from infra.constructs.steps import STEPS
 from infra.names import ROOT
 from noria.errors import SettingsError
+from tests.support.access import USER, authorized
 
 
 def _handler(step):
@@ -31,7 +32,7 @@ def test_predict_imports_without_an_environment_and_answers_its_absence():
     event = {
         "httpMethod": "GET",
         "resource": "/health",
-        "requestContext": {"identity": {"apiKeyId": "k"}},
+        "requestContext": authorized(USER),
     }
     answer = _handler("predict")(event, None)
     assert answer["statusCode"] == 500

@@ -13,6 +13,8 @@
         ModelVersionNotFoundError  ModelVersionConflictError
         AliasConflictError  NoChampionError  NoCheckError  NoJobError  NoRunError
         NoApprovalError
+      AccessError                 the caller may not, or not now
+        TooManyRequestsError  KeyNotFoundError
       TransientError              retry with back-off
         StoreUnavailableError
       SettingsError               the deployment is wrong; page the operator
@@ -128,6 +130,18 @@ class NoRunError(RegistryError):
 
 class NoApprovalError(RegistryError):
     """No rollout waits for an approval."""
+
+
+class AccessError(NoriaError):
+    """The caller's key does not let this through."""
+
+
+class TooManyRequestsError(AccessError):
+    """The key has sent as many requests as it may; `retry_after` says when it may again, in s."""
+
+
+class KeyNotFoundError(AccessError):
+    """There is no such key."""
 
 
 class TransientError(NoriaError):

@@ -14,7 +14,9 @@ MachineName = Literal["Training", "Monitoring", "Batch"]
 Message = Mapping[str, Any]  # a machine's input or output
 
 if TYPE_CHECKING:  # predict imports the ports, sends no alerts, keeps no state and trains nothing
+    from noria.records.access import AccessKey
     from noria.records.alert import Alert
+    from noria.records.audit import AuditEntry
     from noria.records.state import StateRecord
     from noria.records.training import Params
 
@@ -217,6 +219,62 @@ class Claims(Protocol):
 
     def count(self, project: str, key: str, unit: str, at: datetime) -> int:
         """Count a unit under a key, the same unit once; return how many there are."""
+        ...
+
+
+class AccessKeys(Protocol):
+    """The keys of the API, by the digests of their values."""
+
+    def find(self, digest: str) -> "AccessKey | None":
+        """Return a key; None where there is none."""
+        ...
+
+    def all(self) -> Sequence["AccessKey"]:
+        """Return every key, newest first; those that open nothing any more too."""
+        ...
+
+    def add(self, key: "AccessKey") -> None:
+        """File a new key."""
+        ...
+
+    def end(self, digest: str, field: Literal["expires_at", "revoked_at"], at: str) -> None:
+        """Say when a key ends, or ended; KeyNotFoundError where it is gone."""
+        ...
+
+
+class KeyLookup(Protocol):
+    """The keys of the API, for the authorizer."""
+
+    def find(self, digest: str) -> "AccessKey | None":
+        """Return a key; None where there is none."""
+        ...
+
+    def note_use(self, digest: str, day: str) -> None:
+        """Note the last day that a key was used on; what is gone stays gone."""
+        ...
+
+
+class RequestCounts(Protocol):
+    """Counters of requests."""
+
+    def take(self, key_id: str, bucket: str, n: int, most: int, at: datetime) -> bool:
+        """Count `n` more, unless that makes more than `most`; then count none, and say False."""
+        ...
+
+
+class AuditLog(Protocol):
+    """What admins did: entries are added, never changed."""
+
+    def last(self) -> "AuditEntry | None":
+        """Return the newest entry, read consistently; None of an empty log."""
+        ...
+
+    def append(self, entry: "AuditEntry") -> bool:
+        """File an entry; False where its number is taken."""
+        ...
+
+    def before(self, number: int | None, limit: int) -> Sequence["AuditEntry"]:
+        """Return entries below a number, newest first; None for the newest of all."""
         ...
 
 

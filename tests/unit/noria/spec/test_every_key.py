@@ -456,6 +456,9 @@ ELSEWHERE = {
         "unit/noria/steps/test_close_batch.py",
         "test_worth_and_bands_come_with_each_row_and_add_up",
     ): ("batch.priorities",),
+    ("unit/noria/access/test_limits.py", "test_each_limit_holds_its_routes_and_no_others"): tuple(
+        f"limits.{name}" for name in operations.LimitsSection.model_fields
+    ),
     (
         "infra/test_schedules.py",
         "test_a_project_with_a_schedule_of_batches_has_it_and_others_have_none",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noria.api.routes import ADMIN, ROUTES
+from noria.api.routes import ROUTES
 from noria.errors import (
     AliasConflictError,
     InvalidInputError,
@@ -18,17 +18,18 @@ from noria.errors import (
     UnknownProjectError,
 )
 from noria_aws.handlers.http_api import MAX_BODY_BYTES, http_handler
+from tests.support.access import ADMIN, USER, authorized, request_limits
 
 PREDICT = "/projects/{project}/predict"
 
 
-def _event(method="POST", resource=PREDICT, body='{"inputs": {}}', key="user", **changes):
+def _event(method="POST", resource=PREDICT, body='{"inputs": {}}', key=USER, **changes):
     return {
         "httpMethod": method,
         "resource": resource,
         "path": resource,
         "pathParameters": {"project": "tickets"},
-        "requestContext": {"identity": {"apiKeyId": key} if key else {}},
+        "requestContext": authorized(key),
         "body": body,
         **changes,
     }
@@ -36,7 +37,7 @@ def _event(method="POST", resource=PREDICT, body='{"inputs": {}}', key="user", *
 
 def _answer(event, operation=lambda call: {"got": call.body}):
     operations = {route.operation: operation for route in ROUTES}
-    handler = http_handler(lambda: operations, lambda: frozenset({"admin"}))
+    handler = http_handler(lambda: operations, request_limits)
     answer = handler(event, None)
     return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
 
@@ -51,9 +52,10 @@ def test_a_call_reaches_its_operation():
 @pytest.mark.parametrize("name", ["job_id", "check_id", "run_id"])
 def test_what_the_path_names_and_who_asks_reach_the_operation(name):
     """The history says whose key it was."""
-    event = _event(pathParameters={"project": "tickets", name: "x7"}, key="k1")
+    grant = USER._replace(key_id="k1", name="a desk")
+    event = _event(pathParameters={"project": "tickets", name: "x7"}, key=grant)
     shown = _answer(event, lambda call: {"item": call.item, "caller": call.caller})[1]
-    assert shown == {"item": "x7", "caller": "key k1"}
+    assert shown == {"item": "x7", "caller": "key k1 (a desk)"}
 
 
 FEATURES = {"method": "GET", "resource": "/projects/{project}/monitoring/features", "body": None}
@@ -73,7 +75,7 @@ def test_a_parameter_after_the_path_reaches_the_operation_or_is_refused():
 
 def test_a_route_of_the_other_function_is_none_of_this_one():
     """API Gateway never asks; a forged event gets no error of the server's."""
-    handler = http_handler(dict, lambda: frozenset({"user"}))
+    handler = http_handler(dict, request_limits)
     assert handler(_event(), None)["statusCode"] == 404
 
 
@@ -108,8 +110,8 @@ def test_no_route_is_open_and_admin_routes_need_the_admin_key(route):
     """Deny by default."""
     path = {"method": route.method, "resource": route.path}
     assert _answer(_event(**path, key=None))[0] == 401
-    assert _answer(_event(**path, key="user"))[0] == (403 if route.scope == ADMIN else 200)
-    assert _answer(_event(**path, key="admin"))[0] == 200
+    assert _answer(_event(**path, key=USER))[0] == (403 if route.scope == "admin" else 200)
+    assert _answer(_event(**path, key=ADMIN))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_an_unforeseen_fault_is_counted_by_the_version_of_the_code(capsys):
 
     for operation in (failing, missing):
         operations = {route.operation: operation for route in ROUTES}
-        handler = http_handler(lambda known=operations: known, lambda: frozenset())
+        handler = http_handler(lambda known=operations: known, request_limits)
         handler(_event(), SimpleNamespace(function_version="7", aws_request_id="a"))
     out = capsys.readouterr()
     (document,) = [json.loads(line) for line in out.out.splitlines()]
@@ -185,14 +187,14 @@ def test_only_pages_of_allowed_origins_may_read_an_answer(header, allowed):
     """Whatever the answer is; without such origins nothing is said."""
     operations = {route.operation: lambda call: {} for route in ROUTES}
     handler = http_handler(
-        lambda: operations, lambda: frozenset(), lambda: frozenset({"https://a.example"})
+        lambda: operations, request_limits, lambda: frozenset({"https://a.example"})
     )
-    for key in ("user", None):
+    for key in (USER, None):
         headers = handler(_event(key=key, headers={"Origin": header}), None)["headers"]
         assert ("access-control-allow-origin" in headers) == allowed
         assert headers["vary"] == "origin"
     assert handler([], None)["headers"]["vary"] == "origin"
-    closed = http_handler(lambda: operations, lambda: frozenset())
+    closed = http_handler(lambda: operations, request_limits)
     assert "vary" not in closed(_event(headers={"origin": "https://a.example"}), None)["headers"]
 
 
@@ -205,7 +207,7 @@ def test_a_request_has_one_id_in_its_answer_its_problem_and_the_log(capsys):
     def ids(given):
         context = SimpleNamespace(function_version="7", aws_request_id="of-the-function")
         operations = {route.operation: failing for route in ROUTES}
-        handler = http_handler(lambda: operations, lambda: frozenset())
+        handler = http_handler(lambda: operations, request_limits)
         event = _event()
         event["requestContext"]["requestId"] = given
         answer = handler(event, context)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from noria.api.bodies import Given, Shown, invalid
+from noria.api.checks import set_baseline
 from noria.data.source_lists import passed_keys
 from noria.errors import (
     AliasConflictError,
@@ -197,6 +198,13 @@ class Operator:
                 f"{pending.model_version} waits no more (until {pending.expires_at[:16]})"
             )
         return {"project": project, "model_version": version, "approved": is_approved}
+
+    def set_baseline(self, project: str, body: Any) -> Shown:
+        """Call the last hours normal: {"hours"?: 24}."""
+        ports = self._ports
+        return set_baseline(
+            project, body, artifacts=ports.artifacts, aliases=ports.aliases, clock=ports.clock
+        )
 
     def _files(self, project: str, names: Any) -> list[str]:
         """Return the keys of the inbox that are meant, in the order of their upload."""

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 Scope = Literal["user", "admin"]
 FunctionName = Literal["predict", "operate"]
+LimitName = Literal["predict", "batch", "admin", "promote", "shared"]
 USER: Scope = "user"
 ADMIN: Scope = "admin"
 PREDICT: FunctionName = "predict"
@@ -28,11 +29,29 @@ class Route(NamedTuple):
     query: tuple[str, ...] = ()  # parameters that it takes after the path
 
     @property
+    def limit(self) -> LimitName:
+        """Which limit a minute holds for it; each key, project and operation counts apart."""
+        if "{project}" not in self.path:
+            return "shared"
+        if self.operation in _BATCHES:
+            return "batch"
+        if self.operation in _MOVES:
+            return "promote"
+        return "admin" if self.scope == ADMIN else "predict"
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether what it does is written into the audit log."""
+        return self.scope == ADMIN and self.method == "POST"
+
+    @property
     def parameters(self) -> list[str]:
         """What the path names, in order."""
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
 
+_BATCHES = frozenset({"predict_batch", "create_job"})
+_MOVES = frozenset({"promote", "roll_back"})
 _PROJECT = "/projects/{project}"
 _WATCHED = f"{_PROJECT}/monitoring"
 ROUTES = (
@@ -55,7 +74,9 @@ ROUTES = (
         query=("threshold", "window"),
     ),
     Route("GET", f"{_WATCHED}/performance", USER, "performance", "How good the champion is"),
-    Route("POST", f"{_WATCHED}/baseline", ADMIN, "baseline", "Call the last hours normal"),
+    Route(
+        "POST", f"{_WATCHED}/baseline", ADMIN, "baseline", "Call the last hours normal", OPERATE
+    ),
     Route("POST", f"{_PROJECT}/batch-jobs", USER, "create_job", "Score a whole file"),
     Route("GET", f"{_PROJECT}/batch-jobs/{{job_id}}", USER, "job", "How a batch job stands"),
     Route(
@@ -83,4 +104,8 @@ ROUTES = (
         "Approve or reject the rollout that waits", OPERATE,
     ),
     Route("GET", f"{_PROJECT}/history", ADMIN, "history", "Promotions, newest first"),
+    Route(
+        "GET", "/audit", ADMIN, "audit", "What admins did, newest first", OPERATE,
+        query=("before", "limit"),
+    ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from noria.spec.operations import (
     AlertsSection,
     BatchSection,
     GateSection,
+    LimitsSection,
     MonitoringSection,
     RetrainingSection,
     RolloutSection,
@@ -332,6 +333,7 @@ class ProjectSpec(Section):
     retraining: RetrainingSection = RetrainingSection()
     alerts: AlertsSection = AlertsSection()
     batch: BatchSection = BatchSection()
+    limits: LimitsSection = LimitsSection()
 
     @field_validator("derived")
     @classmethod

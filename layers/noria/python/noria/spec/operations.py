@@ -31,6 +31,22 @@ class GateSection(Section):
         return self
 
 
+_Requests = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class LimitsSection(Section):
+    """How many requests a minute one key may send to one route; without a number, as many as it likes.
+
+    Each minute is counted exactly. Keys made with `--unlimited` are not counted.
+    """
+
+    predict: _Requests | None = None  # to each route of the scope "user" but those of batches
+    batch: _Requests | None = None  # to predict/batch, and to batch-jobs
+    rows: _Requests | None = None  # rows to predict/batch: counted in place of its requests
+    admin: _Requests | None = None  # to each route of the scope "admin" but these two:
+    promote: _Requests | None = None  # to promotions, and to rollback
+
+
 class ThresholdsSection(Section):
     """Where the rules that `monitoring.rules` names break: table `[monitoring.thresholds]`.
 

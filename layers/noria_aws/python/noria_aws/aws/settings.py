@@ -1,5 +1,6 @@
 """Where things are: the only module that reads the environment."""
 
+import json
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,7 +10,10 @@ from noria.errors import SettingsError
 DATA_BUCKET = "NORIA_DATA_BUCKET"
 ALIAS_TABLE = "NORIA_ALIAS_TABLE"
 PREDICTION_STREAM_PREFIX = "NORIA_PREDICTION_STREAM_PREFIX"
-ADMIN_KEY_IDS = "NORIA_ADMIN_KEY_IDS"
+ACCESS_TABLE = "NORIA_ACCESS_TABLE"
+LIMITS = "NORIA_LIMITS"  # optional: requests a minute, of each project by name
+TIER_PREFIX = "NORIA_TIER_PREFIX"
+API_KEY = "NORIA_API_KEY"  # of commands; its name, not its value  # pragma: allowlist secret
 CODE_VERSION = "NORIA_CODE_VERSION"
 MLFLOW_TRACKING_URI = "NORIA_MLFLOW_TRACKING_URI"  # optional
 MODEL_PACKAGE_PREFIX = "NORIA_MODEL_PACKAGE_PREFIX"  # optional
@@ -53,9 +57,10 @@ def take_settings(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
-def admin_key_ids() -> frozenset[str]:
-    """Return the ids of the API keys with the admin scope."""
-    return frozenset(setting(ADMIN_KEY_IDS).split(","))
+def limits() -> dict[str, dict[str, int]]:
+    """Return how many requests a minute a key may send: project -> name of the limit -> number."""
+    found: dict[str, dict[str, int]] = json.loads(optional_setting(LIMITS) or "{}")
+    return found
 
 
 def cors_origins() -> frozenset[str]:

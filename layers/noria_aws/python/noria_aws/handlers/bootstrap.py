@@ -13,6 +13,7 @@ from botocore.config import Config
 from noria.ports import Clock, MachineName, MetricSink
 from noria.spec.loader import load_project
 from noria.spec.model import ProjectSpec
+from noria_aws.aws.access import DynamoDbAuditLog, DynamoDbRequestCounts
 from noria_aws.aws.claims import DynamoDbClaims
 from noria_aws.aws.client_errors import translated
 from noria_aws.aws.clock import deployed_clock
@@ -21,6 +22,7 @@ from noria_aws.aws.executions import StepFunctions
 from noria_aws.aws.model_packages import ModelPackages
 from noria_aws.aws.s3 import S3Artifacts
 from noria_aws.aws.settings import (
+    ACCESS_TABLE,
     ALERT_TOPIC,
     ALIAS_TABLE,
     BATCH_MACHINE,
@@ -79,6 +81,17 @@ class Services:
     def state(self) -> DynamoDbState:
         """Records that change, in the alias table."""
         return DynamoDbState(boto3.client("dynamodb", config=_config()), setting(ALIAS_TABLE))
+
+    @cached_property
+    def audit_log(self) -> DynamoDbAuditLog:
+        """What admins did."""
+        return DynamoDbAuditLog(boto3.client("dynamodb", config=_config()), setting(ACCESS_TABLE))
+
+    @cached_property
+    def request_counts(self) -> DynamoDbRequestCounts:
+        """Counters of requests."""
+        client = boto3.client("dynamodb", config=_config())
+        return DynamoDbRequestCounts(client, setting(ACCESS_TABLE))
 
     @cached_property
     def alert_topic(self) -> SnsAlertTopic:

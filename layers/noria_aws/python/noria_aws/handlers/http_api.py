@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from noria.api.routes import ADMIN, ITEMS, ROUTES, Route
+from noria.access.grants import allows, from_context
+from noria.access.limits import Asked, RequestLimits
+from noria.api.routes import ITEMS, ROUTES, Route
 from noria.errors import (
     AliasConflictError,
     DataError,
@@ -22,9 +24,11 @@ from noria.errors import (
     NoriaError,
     NoRunError,
     RegistryError,
+    TooManyRequestsError,
     TransientError,
     UnknownProjectError,
 )
+from noria.records.access import Grant
 from noria_aws.handlers.runtime import emit_fault, log_event, log_facts
 
 MAX_BODY_BYTES = 1_000_000
@@ -40,6 +44,7 @@ _STATUS: tuple[tuple[type[NoriaError], int, str], ...] = (
     (NoRunError, 404, "There is no such run"),
     (NoApprovalError, 409, "No rollout waits for an approval"),
     (AliasConflictError, 409, "The champion has changed meanwhile"),
+    (TooManyRequestsError, 429, "Too many requests"),
     (ModelError, 503, "The champion cannot be loaded"),
     (RegistryError, 503, "The champion cannot be loaded"),
     (TransientError, 503, "A store did not answer; try again"),
@@ -62,9 +67,14 @@ class Call(NamedTuple):
 
     project: str | None
     body: Any  # JSON value, None without a body
+    grant: Grant  # of whoever asks
     item: str = ""  # the job, check or run that the path names
-    caller: str = ""  # the id of the API key
     query: Mapping[str, str] = MappingProxyType({})  # parameters after the path
+
+    @property
+    def caller(self) -> str:
+        """Who asks, for the history and the audit log."""
+        return self.grant.actor
 
 
 Operation = Callable[[Call], Mapping[str, Any]]
@@ -73,7 +83,7 @@ Operations = Mapping[str, Operation]
 
 def http_handler(
     operations: Callable[[], Operations],
-    admin_keys: Callable[[], frozenset[str]],
+    limits: Callable[[], RequestLimits],
     origins: Callable[[], frozenset[str]] = frozenset,
 ) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
     """Make a Lambda proxy handler of the operations that `noria.api.routes` names.
@@ -82,8 +92,8 @@ def http_handler(
     ----------
     operations : callable
         Called once per request, so that start-up faults become answers too.
-    admin_keys : callable
-        Returns the ids of API keys with the admin scope.
+    limits : callable
+        Returns how many requests a minute are let through.
     origins : callable
         Returns the origins whose pages may read the answers in a browser.
     """
@@ -102,11 +112,13 @@ def http_handler(
                 raise RequestRefusedError(400, "The event cannot be read", "it is no object")
             resource = event.get("resource")
             route = _route(event)
-            _require_scope(event, route, admin_keys)
+            grant = _granted(event, route)
             operation = operations().get(route.operation)
             if operation is None:  # of the other function: API Gateway never asks for it here
                 raise RequestRefusedError(404, "There is no such route", route.path)
-            answer = operation(_call(event, route))
+            call = _call(event, route, grant)
+            limits().require(grant, _asked(call, route))
+            answer = operation(call)
             return _json_answer(200, answer, "application/json", request_id)
         except NoriaError as error:
             return _problem(error, request_id)
@@ -133,12 +145,16 @@ def _cors_headers(event: Any, allowed: frozenset[str]) -> dict[str, str]:
     }
 
 
-def _call(event: Mapping[str, Any], route: Route) -> Call:
+def _call(event: Mapping[str, Any], route: Route, grant: Grant) -> Call:
     given = _part(event, "pathParameters")
     item = next(filter(None, (_text(given, name) for name in ITEMS)), "")
-    return Call(
-        _text(given, "project"), _body(event), item, f"key {_key_id(event)}", _query(event, route)
-    )
+    return Call(_text(given, "project"), _body(event), grant, item, _query(event, route))
+
+
+def _asked(call: Call, route: Route) -> Asked:
+    rows = call.body.get("items") if isinstance(call.body, Mapping) else None
+    n_rows = len(rows) if isinstance(rows, list) else 1
+    return Asked(call.project or "", route.operation, route.limit, n_rows)
 
 
 def _request_id(event: Any, context: Any) -> str:
@@ -170,20 +186,19 @@ def _route(event: Mapping[str, Any]) -> Route:
     raise RequestRefusedError(404, "There is no such route", shown)
 
 
-def _require_scope(
-    event: Mapping[str, Any], route: Route, admin_keys: Callable[[], frozenset[str]]
-) -> None:
-    key_id = _key_id(event)
-    if not key_id:
+def _granted(event: Mapping[str, Any], route: Route) -> Grant:
+    """Return what the caller may do, if this is part of it; API Gateway asks no less."""
+    grant = from_context(_part(_part(event, "requestContext"), "authorizer"))
+    if grant is None:
         raise RequestRefusedError(401, "An API key is required", "send the header x-api-key")
-    if route.scope == ADMIN and key_id not in admin_keys():
-        raise RequestRefusedError(
-            403, "The admin scope is required", f"{route.method} {route.path}"
-        )
-
-
-def _key_id(event: Mapping[str, Any]) -> str | None:
-    return _text(_part(_part(event, "requestContext"), "identity"), "apiKeyId")
+    project = _text(_part(event, "pathParameters"), "project")
+    if "project" in route.parameters and not (project and grant.covers(project)):
+        detail = f"the key is not good for the project {str(project)[:40]}"
+        raise RequestRefusedError(403, "The key does not cover this", detail)
+    if not allows(grant, route.operation, route.scope):
+        detail = f"{route.method} {route.path} needs the scope {route.scope} or {route.operation}"
+        raise RequestRefusedError(403, "The key does not cover this", detail)
+    return grant
 
 
 def _query(event: Mapping[str, Any], route: Route) -> Mapping[str, str]:
@@ -249,7 +264,10 @@ def _problem(error: NoriaError, request_id: str) -> dict[str, Any]:
     }
     if "errors" in error.details:
         document["errors"] = error.details["errors"]
-    return _json_answer(status, document, "application/problem+json", request_id)
+    answer = _json_answer(status, document, "application/problem+json", request_id)
+    if "retry_after" in error.details:
+        answer["headers"]["retry-after"] = str(error.details["retry_after"])
+    return answer
 
 
 def _json_answer(

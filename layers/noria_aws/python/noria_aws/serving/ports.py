@@ -17,7 +17,7 @@ from noria_aws.serving.signed_http import Answer, Patience, SignedHttp, aws_host
 
 # The second attempt is for a kept-open connection that the other side has closed.
 _LOG_PATIENCE = Patience(attempts=2, seconds=1.0)
-_ALIAS_PATIENCE = Patience(attempts=3, seconds=1.0)
+_TABLE_PATIENCE = Patience(attempts=3, seconds=1.0)
 _FIREHOSE_RECORD_BYTES = 1_000_000  # of at most 1,024,000
 _QUEUE_MESSAGE_BYTES = 200_000  # of at most 256 KiB, quoted
 
@@ -81,28 +81,26 @@ class HttpArtifacts:
 class ReadOnlyAliases:
     """`ModelAliases` over DynamoDB, for reading."""
 
-    def __init__(self, table: str, context: Context) -> None:
-        self._table = table
-        host = aws_host("dynamodb", context().region)
-        self._http = SignedHttp("dynamodb", host, context, patience=_ALIAS_PATIENCE)
+    def __init__(self, table: str, http: SignedHttp) -> None:
+        self._table, self._http = table, http
 
     def read(self, project: str) -> AliasRecord:
         """Return the alias record, read consistently."""
         key = alias_items.key(project, alias_items.ALIASES_KEY)
         query = {"TableName": self._table, "Key": key, "ConsistentRead": True}
-        return alias_items.to_record(project, self._call("GetItem", query).get("Item"))
+        return alias_items.to_record(
+            project, dynamodb_call(self._http, "GetItem", query).get("Item")
+        )
 
     def history(self, project: str, *, limit: int = 20) -> Sequence[HistoryEntry]:
         """Return the changes of a project, newest first."""
-        found = self._call("Query", alias_items.history_query(self._table, project, limit))
+        query = alias_items.history_query(self._table, project, limit)
+        found = dynamodb_call(self._http, "Query", query)
         return [alias_items.to_entry(item) for item in found["Items"]]
 
     def apply(self, change: AliasChange) -> AliasRecord:
         """Refuse: the predict function has no right to move aliases."""
         raise SettingsError("the serving functions never move aliases")
-
-    def _call(self, operation: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        return _json_call(self._http, f"DynamoDB_20120810.{operation}", "1.0", query)
 
 
 class FirehoseLog:
@@ -135,6 +133,17 @@ class FirehoseLog:
             body = json.dumps({"stream": stream, "lines": part.decode()})
             query = {"QueueUrl": self._queue_url, "MessageBody": body}
             _json_call(self._queue, "AmazonSQS.SendMessage", "1.0", query)
+
+
+def dynamodb(context: Context) -> SignedHttp:
+    """Return the one connection of a function to DynamoDB."""
+    host = aws_host("dynamodb", context().region)
+    return SignedHttp("dynamodb", host, context, patience=_TABLE_PATIENCE)
+
+
+def dynamodb_call(http: SignedHttp, operation: str, query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an operation of DynamoDB answers; SettingsError where it refuses."""
+    return _json_call(http, f"DynamoDB_20120810.{operation}", "1.0", query)
 
 
 def _between(text: str, start: str, end: str) -> str | None:

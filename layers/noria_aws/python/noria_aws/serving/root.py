@@ -7,6 +7,7 @@ from time import monotonic, perf_counter
 from typing import Any, NamedTuple, Protocol
 
 import projects
+from noria.access.limits import RequestLimits
 from noria.api.predictions import LOG_LOST, Predictions
 from noria.api.served_models import MODEL_REFUSED, ServedModels
 from noria.errors import (
@@ -19,20 +20,23 @@ from noria.errors import (
     UnknownProjectError,
 )
 from noria.ports import ArtifactStore, Clock, LinkedStore, ModelAliases, PredictionLog
-from noria_aws.aws.clock import deployed_clock
+from noria_aws.aws.clock import SystemClock, deployed_clock
 from noria_aws.aws.settings import (
+    ACCESS_TABLE,
     ALIAS_TABLE,
     CLOCK_FILE,
     DATA_BUCKET,
     FALLBACK_QUEUE_URL,
     PREDICTION_STREAM_PREFIX,
     aws_context,
+    limits,
     optional_setting,
     setting,
 )
 from noria_aws.handlers.http_api import Call, Operation
 from noria_aws.handlers.runtime import emit_metrics, log_event
-from noria_aws.serving.ports import FirehoseLog, HttpArtifacts, ReadOnlyAliases
+from noria_aws.serving.access import HttpRequestCounts
+from noria_aws.serving.ports import FirehoseLog, HttpArtifacts, ReadOnlyAliases, dynamodb
 
 
 def deployed_projects() -> list[str]:
@@ -62,16 +66,20 @@ class ServingPorts(NamedTuple):
     log: PredictionLog
     clock: Clock
     projects: list[str]  # deployed ones, sorted
+    limits: RequestLimits
 
 
 def deployed_ports() -> ServingPorts:
     """Return the ports that the function's environment names."""
+    table = dynamodb(aws_context)
+    counts = HttpRequestCounts(setting(ACCESS_TABLE), table)
     return ServingPorts(
-        ReadOnlyAliases(setting(ALIAS_TABLE), aws_context),
+        ReadOnlyAliases(setting(ALIAS_TABLE), table),
         HttpArtifacts(setting(DATA_BUCKET), aws_context),
         FirehoseLog(setting(PREDICTION_STREAM_PREFIX), setting(FALLBACK_QUEUE_URL), aws_context),
         deployed_clock(),
         deployed_projects(),
+        RequestLimits(limits(), counts, SystemClock()),
     )
 
 
@@ -84,9 +92,9 @@ class Serving:
             self._artifacts, self._aliases, self._seconds, _report, self._clock
         )
         self._predictions = Predictions(self._models, ports.log, self._clock, _report)
-        self._projects = ports.projects
+        self._projects, self.limits = ports.projects, ports.limits
         self.operations: dict[str, Operation] = {
-            "health": lambda _: self._health(),
+            "health": self._health,
             "predict": lambda call: self._measured(self._predictions.predict, call),
             "predict_batch": lambda call: self._measured(self._predictions.predict_batch, call),
             "model": lambda call: self._predictions.model(self._project(call)),
@@ -94,7 +102,6 @@ class Serving:
             "feedback": lambda call: self._predictions.feedback(
                 self._project(call), call.body, self._artifacts
             ),
-            "baseline": self._set_baseline,
             "create_job": self._create_job,
             "job": self._read_job,
             "cancel_job": self._cancel_job,
@@ -115,17 +122,6 @@ class Serving:
         from noria.api.checks import last_check
 
         return last_check(self._artifacts, self._project(call), part, call.query)
-
-    def _set_baseline(self, call: Call) -> dict[str, Any]:
-        from noria.api.checks import set_baseline
-
-        return set_baseline(
-            self._project(call),
-            call.body,
-            artifacts=self._artifacts,
-            aliases=self._aliases,
-            clock=self._clock,
-        )
 
     def _create_job(self, call: Call) -> dict[str, Any]:
         from noria.api.jobs import create_job
@@ -172,8 +168,8 @@ class Serving:
         entries = self._aliases.history(project)
         return {"project": project, "promotions": [entry._asdict() for entry in entries]}
 
-    def _health(self) -> dict[str, Any]:
-        states = {name: self._state(name) for name in self._projects}
+    def _health(self, call: Call) -> dict[str, Any]:
+        states = {name: self._state(name) for name in self._projects if call.grant.covers(name)}
         healthy = all(state["status"] == "ok" for state in states.values())
         return {"status": "ok" if healthy else "degraded", "projects": states}
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from pydantic import ConfigDict, Field
 
 from noria.records.alias import HistoryEntry
+from noria.records.audit import AuditEntry
 from noria.records.batch import BatchCounts
 from noria.records.bundle import ColumnContract
 from noria.records.drift import CheckedWindow
@@ -118,6 +119,15 @@ class Promotions(TypedDict):
 
     project: str
     promotions: list[HistoryEntry]
+
+
+class AuditShown(TypedDict):
+    """What admins did, newest first."""
+
+    entries: list[AuditEntry]
+    next: Annotated[
+        int | None, Field(description="The `before` of the next page, where one may be")
+    ]
 
 
 class _Check(TypedDict):

@@ -8,10 +8,11 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from noria.api.audit import MAX_ENTRIES, MAX_NUMBER
 from noria.api.checks import DATE, MAX_DEVIATIONS
 from noria.api.openapi.answers import Problem
 from noria.api.openapi.shapes import SHAPES, Derived
-from noria.api.routes import ROUTES, USER, Route
+from noria.api.routes import ROUTES, Route
 from noria.spec.model import ProjectSpec
 
 Schema = dict[str, Any]
@@ -21,7 +22,8 @@ _KEY = "key"  # the security scheme
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DESCRIPTION = """Predictions from the champion of each project, and what keeps it good.
 
-Send the header `x-api-key`. A key has the scope `user` or `admin`; an admin key may call all routes.
+Send the header `x-api-key`. A key has the scope `user` or `admin`, or names single operations; an
+admin key may call all routes. It is good for all projects or for some.
 Every answer has the header `x-request-id`: name it where you ask for help."""
 _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
     "project": ({"type": "string"}, "Name of a deployed project"),
@@ -30,6 +32,11 @@ _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
     "run_id": ({"type": "string"}, "Id of a training run"),
     "window": ({"enum": ["short", "long"]}, "Tests of this window alone"),
     "date": ({"type": "string", "pattern": f"^{DATE.pattern}$"}, "That day, not the last one"),
+    "before": (
+        {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+        "Entries below this number",
+    ),
+    "limit": ({"type": "integer", "minimum": 1, "maximum": MAX_ENTRIES}, "How many are looked at"),
     "threshold": (
         {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": MAX_DEVIATIONS},
         "Say which means have moved by more deviations",
@@ -37,9 +44,9 @@ _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
 }
 _EVERYWHERE = {
     400: "The query or the body cannot be read",
-    401: "No key, or one that is unknown",
-    403: "The key lacks the admin scope",
-    429: "Too many requests, or the daily quota is used up",
+    401: "No key, or one that is unknown, revoked or past its end",
+    403: "The key does not cover this route or project",
+    429: "More requests than the key may send a minute, or its tier a second or a day",
     500: "The request failed; it was logged",
     503: "A store did not answer, or the project has no champion that can answer",
     504: "The answer took too long",
@@ -114,8 +121,6 @@ def _operation(route: Route, schemas: dict[str, Schema]) -> Schema:
 
 def _statuses(route: Route, *, has_body: bool) -> dict[int, str]:
     found = dict(_EVERYWHERE)
-    if route.scope == USER:
-        del found[403]
     found |= _WITH_PROJECT if "project" in route.parameters else {}
     found |= _WITH_BODY | _WITH_FIELDS if has_body else {}
     found |= _WITH_FIELDS if route.query else {}
@@ -133,6 +138,11 @@ def _problem(code: int, text: str) -> Schema:
     made = _response(text, _PROBLEM, {"$ref": _REF.format(model="Problem")})
     if code == 401:
         made["headers"]["www-authenticate"] = {"schema": {"type": "string"}, "required": True}
+    if code == 429:
+        made["headers"]["retry-after"] = {
+            "description": "Seconds to wait; a tier's limits of API Gateway do not say it",
+            "schema": {"type": "string"},
+        }
     return made
 
 

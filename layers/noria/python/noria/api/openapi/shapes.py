@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from noria.api.openapi.answers import (
     Approved,
+    AuditShown,
     BaselineShown,
     CheckStanding,
     CreatedJob,
@@ -60,6 +61,7 @@ class Shapes(NamedTuple):
 
 
 SHAPES = {
+    "audit": Shapes(AuditShown),
     "health": Shapes(ServiceHealth),
     "document": Shapes(OpenApi),
     "predict": Shapes(Prediction, Row),

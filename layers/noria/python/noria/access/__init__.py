@@ -1,0 +1,1 @@
+"""Who may call the API, how often, and what admins did with it."""

@@ -1,0 +1,144 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from noria.access.audit import Act, Auditor, chain, faults_of
+from noria.errors import AliasConflictError, StoreUnavailableError
+from noria.records.alias import Promotion
+from noria.records.audit import Serving
+from tests.support.access import MemoryAuditLog
+from tests.support.fakes import MemoryAliases, SteppingClock
+
+ACT = Act("key k (an admin)", "promote", "tickets", {"model_version": "v2"})
+
+
+def _auditor(log, aliases=None, told=None):
+    told = [] if told is None else told
+    return Auditor(
+        log, aliases or MemoryAliases(), SteppingClock(), lambda *event: told.append(event)
+    )
+
+
+def _promote(aliases, version, revision):
+    aliases.apply(
+        Promotion(
+            "tickets", f"p{revision}", version, revision, "manual", "r", "a", "2026-01-01", None
+        )
+    )
+
+
+def test_an_action_is_written_down_before_and_after():
+    """Who, what, and which champion served before and after."""
+    log, aliases, told = MemoryAuditLog(), MemoryAliases(), []
+    _promote(aliases, "v1", 0)
+    _auditor(log, aliases, told).audited(ACT, lambda: _promote(aliases, "v2", 1))
+    asked, done = log.entries
+    assert (asked.number, asked.outcome, asked.before, asked.after) == (
+        1, "asked", Serving("v1", 1), None,
+    )  # fmt: skip
+    assert (done.number, done.outcome, done.asked_in) == (2, "done", 1)
+    assert (done.before, done.after) == (Serving("v1", 1), Serving("v2", 2))
+    assert (done.actor, json.loads(done.request)) == (ACT.actor, {"model_version": "v2"})
+    assert told == [("audit_entry", {"number": e.number, "hash": e.hash}) for e in log.entries]
+    assert faults_of(log.entries) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(AliasConflictError("x"), "refused"), (StoreUnavailableError("x"), "failed"),
+     (ZeroDivisionError("a cell"), "failed")],
+)  # fmt: skip
+def test_what_did_not_happen_is_written_down_with_the_kind_of_error(error, outcome):
+    """And raised; its text is not kept."""
+    log = MemoryAuditLog()
+
+    def fail():
+        raise error
+
+    with pytest.raises(type(error)):
+        _auditor(log).audited(ACT, fail)
+    assert (log.entries[1].outcome, log.entries[1].error) == (outcome, type(error).__name__)
+    assert "a cell" not in repr(log.entries)
+
+
+class _Broken(MemoryAuditLog):
+    """Takes a number of entries, and no more."""
+
+    def __init__(self, n_left):
+        super().__init__()
+        self.n_left = n_left
+
+    def append(self, entry):
+        if not self.n_left:
+            raise StoreUnavailableError("gone")
+        self.n_left -= 1
+        return super().append(entry)
+
+
+def test_what_cannot_be_written_down_is_not_done():
+    """Fail closed."""
+    done = []
+    with pytest.raises(StoreUnavailableError):
+        _auditor(_Broken(0)).audited(ACT, lambda: done.append(1))
+    assert done == []
+
+
+def test_an_outcome_that_cannot_be_written_down_does_not_undo_what_was_done():
+    """The first entry stays without one; the function's log says so."""
+    log, told = _Broken(1), []
+    assert _auditor(log, told=told).audited(ACT, lambda: "answer") == "answer"
+    assert [entry.outcome for entry in log.entries] == ["asked"]
+    assert told[-1] == ("audit_incomplete", {"number": 1, "outcome": "done"})
+
+
+def test_a_long_request_is_cut_and_keeps_its_hash():
+    """An entry stays small."""
+    log = MemoryAuditLog()
+    _auditor(log).audited(ACT._replace(request={"files": ["x" * 100] * 1000}), lambda: None)
+    assert len(log.entries[0].request) < 2000
+    assert set(json.loads(log.entries[0].request)) == {"begins", "sha256"}
+
+
+def _whole(n=6):
+    log = MemoryAuditLog()
+    auditor = _auditor(log)
+    for _ in range(n):
+        auditor.audited(ACT, lambda: None)
+    return log.entries
+
+
+@pytest.mark.parametrize("place", range(12))
+def test_each_changed_or_missing_entry_is_found(place):
+    """Every field of every entry, every gap; the last one needs its number kept elsewhere."""
+    entries = _whole()
+    n_tried = 0
+    for field in ("at", "actor", "operation", "project", "request", "error", "outcome", "previous"):
+        forged = [*entries]
+        forged[place] = replace(forged[place], **{field: "forged"})
+        assert faults_of(forged), field
+        n_tried += 1
+    without = entries[:place] + entries[place + 1 :]
+    assert bool(faults_of(without)) == (place != 11)
+    swapped = [*entries]
+    swapped[place], swapped[place - 1] = swapped[place - 1], swapped[place]
+    assert faults_of(swapped)
+    assert n_tried == 8
+
+
+def test_an_entry_that_is_forged_with_a_hash_of_its_own_breaks_the_chain():
+    """The next entry names another one."""
+    entries = _whole()
+    entries[3] = chain(entries[2], replace(entries[3], actor="somebody else"))
+    assert faults_of(entries) == ["entry 5 does not follow the one before it"]
+
+
+def test_many_at_once_make_one_chain():
+    """Eight writers of twenty entries: no number twice, none missing."""
+    log = MemoryAuditLog()
+    auditor = _auditor(log)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: auditor.audited(ACT, lambda: None), range(80)))
+    assert [entry.number for entry in log.entries] == list(range(1, 161))
+    assert faults_of(log.entries) == []
