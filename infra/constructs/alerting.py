@@ -49,6 +49,14 @@ class Alerts(Construct):
                 "alarms and alerts of this stage reach nobody by e-mail: deploy with "
                 "-c noria:alert_email=ADDRESS, and confirm the message that AWS sends there",
             )
+        self.dead_letters: sqs.Queue | None = None
+        self.queue: sqs.Queue | None = None
+        self.channels: secretsmanager.Secret | None = None
+        if chat_is_wanted():  # a secret, and a queue that is polled, cost money used or not
+            self._add_chats()
+
+    def _add_chats(self) -> None:
+        """Add the queue of what chat services are told, and the secret with their addresses."""
         self.dead_letters = dead_letter_queue(self, "DeadLetters")
         self.queue = sqs.Queue(
             self,
@@ -68,14 +76,12 @@ class Alerts(Construct):
                 filter_policy={"level": sns.SubscriptionFilter.exists_filter()},
             )
         )
-        self.channels: secretsmanager.Secret | None = None
-        if chat_is_wanted():  # a secret costs money every month, used or not
-            self.channels = secretsmanager.Secret(
-                self,
-                "Channels",
-                description="Addresses of the chat services, as JSON; see the README",
-                removal_policy=RemovalPolicy.RETAIN,
-            )
+        self.channels = secretsmanager.Secret(
+            self,
+            "Channels",
+            description="Addresses of the chat services, as JSON; see the README",
+            removal_policy=RemovalPolicy.RETAIN,
+        )
 
     def add_notifier(
         self,
@@ -85,7 +91,9 @@ class Alerts(Construct):
         layers: Layers,
         environment: Mapping[str, str],
     ) -> None:
-        """Add the function that delivers the queue's alerts."""
+        """Add the function that delivers the queue's alerts, where a spec names a chat service."""
+        if self.queue is None or self.channels is None:
+            return
         notify = NoriaFunction(
             self,
             "notify",
@@ -95,11 +103,7 @@ class Alerts(Construct):
             environment=environment,
             statements=[
                 allow(CLAIMS, [storage.aliases.table_arn], keys=CLAIM_KEYS),
-                *(
-                    [allow(["secretsmanager:GetSecretValue"], [self.channels.secret_arn])]
-                    if self.channels
-                    else []
-                ),
+                allow(["secretsmanager:GetSecretValue"], [self.channels.secret_arn]),
             ],
         )
         notify.function.add_event_source(

@@ -4,6 +4,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -47,16 +48,25 @@ class Monitoring(Construct):
                 )
             ],
         )
+        function = steps.functions["start_scheduled_check"]
+        function.add_environment("NORIA_MONITORING_MACHINE", machine.state_machine_arn)
+        # A policy of its own, because the machine's definition waits for all functions.
+        iam.Policy(
+            self,
+            "Start",
+            roles=[role for role in (function.role,) if role],
+            statements=[allow(["states:StartExecution"], [machine.state_machine_arn])],
+        )
         self._role = iam.Role(self, "Scheduler", assumed_by=service("scheduler"))
-        self._role.add_to_policy(allow(["states:StartExecution"], [machine.state_machine_arn]))
+        self._role.add_to_policy(allow(["lambda:InvokeFunction"], [function.function_arn]))
         self._role.add_to_policy(allow(["sqs:SendMessage"], [steps.dead_letters.queue_arn]))
         # On the emulator time belongs to `noria simulate` and `noria monitor`.
         self._state = "DISABLED" if deployment.stage == LOCAL_STAGE else "ENABLED"
         for project, wanted in schedules().items():
-            self._add(project, wanted, machine, steps)
+            self._add(project, wanted, function, steps)
 
     def _add(
-        self, project: str, wanted: Schedules, machine: sfn.IStateMachine, steps: Steps
+        self, project: str, wanted: Schedules, function: lambda_.Function, steps: Steps
     ) -> None:
         for kind, hours in (("monitor", wanted.every_hours), ("full", wanted.retrain_every_hours)):
             text = Stack.of(self).to_json_string(
@@ -75,7 +85,7 @@ class Monitoring(Construct):
                 schedule_expression=_every(hours),
                 state=self._state if wanted.enabled else "DISABLED",
                 target=scheduler.CfnSchedule.TargetProperty(
-                    arn=machine.state_machine_arn,
+                    arn=function.function_arn,
                     role_arn=self._role.role_arn,
                     input=text,
                     dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(

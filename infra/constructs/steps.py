@@ -122,6 +122,7 @@ STEPS: dict[str, Step] = {
         ("monitoring/*", "batches/*/report.html"),
         layer="report_runtime",
     ),
+    "start_scheduled_check": Step(("monitoring/*/current.json",), (), ("dynamodb:GetItem",)),
     # Of whole files.
     "plan_batch": Step(
         (
@@ -182,7 +183,13 @@ STEPS: dict[str, Step] = {
 _LIGHT_MEMORY_MB, _UNATTENDED_SECONDS = 1024, 300
 _CORE_MB = 1769  # what Lambda gives one virtual CPU for
 UNATTENDED = frozenset(
-    {"profile_log_chunk", "follow_approval", "raise_alert", "start_batches"}
+    {
+        "profile_log_chunk",
+        "follow_approval",
+        "raise_alert",
+        "start_batches",
+        "start_scheduled_check",
+    }
 )  # started by events: not, or not only, by a state machine
 
 

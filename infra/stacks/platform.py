@@ -150,8 +150,8 @@ class PlatformStack(Stack):
             streams=streams,
             dead_letters={
                 "Events": self._steps.dead_letters,
-                "Alerts": self._alerts.dead_letters,
                 "Log": streams.dead_letters,
+                **({"Alerts": self._alerts.dead_letters} if self._alerts.dead_letters else {}),
             },
         )
 

@@ -7,7 +7,7 @@ from infra.names import ROOT
 
 # Not in a state machine: behind the API, started by events, or reading queues.
 ONLINE = {
-    "authorize", "predict", "operate", "profile_log_chunk", "follow_approval", "notify", "start_batches",
+    "authorize", "predict", "operate", "profile_log_chunk", "follow_approval", "notify", "start_batches", "start_scheduled_check",
 }  # fmt: skip
 WITHOUT_STEP = {"replay_log"}  # moves bytes; nothing in it to know of the domain
 
@@ -41,4 +41,9 @@ def test_states_handlers_steps_and_functions_have_the_same_names():
     assert handlers == states | ONLINE | WITHOUT_STEP
     # What stands behind these is in noria.api and noria.access.
     assert modules == states | ONLINE - {"authorize", "predict", "operate"}
-    assert set(STEPS) == states | {"profile_log_chunk", "follow_approval", "start_batches"}
+    assert set(STEPS) == states | {
+        "profile_log_chunk",
+        "follow_approval",
+        "start_batches",
+        "start_scheduled_check",
+    }

@@ -22,7 +22,12 @@ def main() -> None:
     sys.path[:0] = folders.split(":")
     with open(rows_file, encoding="utf-8") as stream:  # noqa: PTH123 - nothing imported before
         rows = json.load(stream)
-    roles: dict[str, Any] = {"bundle": _bundle, "pipeline": _pipeline, "handler": _handler}
+    roles: dict[str, Any] = {
+        "bundle": _bundle,
+        "pipeline": _pipeline,
+        "handler": _handler,
+        "authorizer": _authorizer,
+    }
     predict: Predict = roles[role](*rest)
     predict(rows[0])
     print("ready", flush=True)
@@ -89,6 +94,17 @@ def _handler(folder: str, project: str) -> "Predict":
             raise RuntimeError(answer["body"])
 
     return predict
+
+
+def _authorizer(folder: str, key: str) -> "Predict":
+    sys.path.insert(0, folder)
+    import handler
+
+    event = {
+        "methodArn": "arn:aws:execute-api:us-east-1:1:abc/v1/POST/projects/tickets/predict",
+        "headers": {"x-api-key": key},
+    }
+    return lambda row: handler.lambda_handler(event, None)
 
 
 if __name__ == "__main__":

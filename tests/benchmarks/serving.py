@@ -25,6 +25,7 @@ _REPEATS = sized(9, smoke=1)
 _CHILD = Path(__file__).parent / "children.py"
 _SITE_PACKAGES = sysconfig.get_path("purelib")
 _PEER = "scikit-learn + pandas + joblib"
+_AUTHORIZER = 1.0  # of predict's own start, which follows it
 _COLD, _HANDLER, _WARM, _WARM_TEXT_BOOSTING, _RSS = 0.05, 0.35, 0.25, 1.0, 40e6
 
 
@@ -80,13 +81,19 @@ def _handler(trained: Trained, layers: dict[str, Path], folder: Path) -> list[Re
             "NORIA_PREDICTION_STREAM_PREFIX": "p-",
             "NORIA_FALLBACK_QUEUE_URL": "queue",
             "NORIA_ACCESS_TABLE": "access",
+            "NORIA_TIER_PREFIX": "tier-",
             "NORIA_LIMITS": '{"tickets":{"predict":1000000}}',  # each request is counted
         }
         cold, rss = _cold(ours, peer, environment)
+        asked = ["authorizer", folders, str(rows), str(layers["authorize"]), stores.key]
+        authorized, _ = _cold(asked, ours, environment)
     name = "whole predict handler"
     return [
         Result.against(f"cold start, {name}", "s", (cold[0], cold[1]), _PEER, _HANDLER),
         Result.within(f"RSS, {name}", "bytes", rss[0], _RSS, (_PEER, rss[1])),
+        Result.against(
+            "cold start, authorizer", "s", (authorized[0], authorized[1]), "predict", _AUTHORIZER
+        ),
     ]
 
 
@@ -139,6 +146,7 @@ def _layers(folder: Path) -> dict[str, Path]:
     for name, source in [
         *((n, ROOT / "layers" / n) for n in names),
         ("predict", ROOT / "lambdas/predict"),
+        ("authorize", ROOT / "lambdas/authorize"),
     ]:
         built[name] = _made(folder / "layers" / name)
         bundling.build(source, built[name], machine())

@@ -1,15 +1,17 @@
-"""A loopback stand-in for the three services predict calls, to time its handler alone."""
+"""A loopback stand-in for the services that predict and the authorizer call, to time them alone."""
 
-import json
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from noria.access.keys import Wanted, issue
 from noria.bundle.format import ARRAYS_FILE, BUNDLE_FILE
 from noria.records.alias import AliasRecord
 from noria.records.codec import to_bytes
 from noria.records.evaluation import Manifest
 from noria.storage.hashing import canonical_json, sha256_hex
 from noria.storage.keys import MANIFEST, model_key
+from noria_aws.aws.access_items import key_to_item
 from noria_aws.aws.alias_items import to_item
 
 
@@ -22,6 +24,9 @@ class Stores:
         objects = {f"/bucket/{model_key(project, 'v1', n)}": body for n, body in named.items()}
         record = AliasRecord(project, 1, "v1", None, "2026-01-01T00:00:00+00:00")
         alias = canonical_json({"Item": to_item(record)})
+        new = issue(Wanted("bench", ("user",)), datetime.now(UTC), ())
+        key = canonical_json({"Item": key_to_item(new.key)})
+        self.key = new.value  # that the authorizer finds
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -30,9 +35,10 @@ class Stores:
                 self._send(objects[self.path])
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                is_alias = self.headers["x-amz-target"].startswith("DynamoDB")
-                self._send(alias if is_alias else json.dumps({"RecordId": "1"}).encode())
+                asked = self.rfile.read(int(self.headers["content-length"]))
+                operation = self.headers["x-amz-target"].rpartition(".")[2]
+                answers = {"GetItem": key if b"access" in asked else alias, "UpdateItem": b"{}"}
+                self._send(answers.get(operation, b'{"RecordId": "1"}'))
 
             def _send(self, body: bytes) -> None:
                 self.send_response(200)

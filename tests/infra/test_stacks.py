@@ -9,7 +9,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Annotations, Match
 
 from infra.config import read_deployment
-from infra.constructs import sagemaker_training, steps
+from infra.constructs import alerting, sagemaker_training, steps
 from infra.constructs.prediction_log import PredictionLogStreams
 from infra.names import ROOT, project_names
 from infra.stacks.platform import PlatformStack
@@ -111,7 +111,8 @@ def test_wildcard_resources_only_where_the_service_knows_no_other(platform):
 def test_every_function_is_bounded_traced_and_logged_with_retention(platform):
     """Timeout, memory, tracing, a log group of its own, the chosen architecture."""
     functions = _resources(platform, "AWS::Lambda::Function")
-    assert len(functions) == len(list(ROOT.glob("lambdas/*/handler.py")))
+    steps = {path.parent.name for path in ROOT.glob("lambdas/*/handler.py")}
+    assert len(functions) == len(steps - {"notify"})  # without chat services it is not there
     for name, function in functions.items():
         properties = function["Properties"]
         assert 1 <= properties["Timeout"] <= 900, name
@@ -162,7 +163,7 @@ def test_only_the_promotion_may_write_aliases_and_only_the_registry_models(platf
             "endprobation",
             "operate",
         ),
-        "claims": ("raisealert", "notify"),
+        "claims": ("raisealert",),
         "state": ("checkdrift", "checkbatch", "requestapproval"),
         "models": ("registermodelversion",),
         "audit log": ("operate",),
@@ -179,7 +180,7 @@ def test_every_method_asks_the_authorizer_and_every_tier_has_a_plan(platform):
     assert all(m["Properties"]["ApiKeyRequired"] is True for m in methods.values())
     assert {m["Properties"]["AuthorizationType"] for m in methods.values()} == {"CUSTOM"}
     (api,) = _resources(platform, "AWS::ApiGateway::RestApi").values()
-    assert api["Properties"]["ApiKeySourceType"] == "AUTHORIZER"
+    assert api["Properties"]["ApiKeySourceType"] == "AUTHORIZER"  # pragma: allowlist secret
     (authorizer,) = _resources(platform, "AWS::ApiGateway::Authorizer").values()
     assert authorizer["Properties"]["Type"] == "REQUEST"
     assert authorizer["Properties"]["AuthorizerResultTtlInSeconds"] == 60
@@ -306,10 +307,33 @@ def test_foreign_context_is_left_alone():
     )
 
 
+def test_chat_services_bring_a_queue_a_function_and_a_secret_and_nothing_without_them(
+    monkeypatch, platform
+):
+    """A queue that a function reads is polled all month, whether anything is in it or not."""
+    kinds = ("AWS::SecretsManager::Secret", "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue")
+    assert [len(_resources(platform, kind)) for kind in kinds] == [0, 1, 3]
+    monkeypatch.setattr(alerting, "chat_is_wanted", lambda: True)
+    chatting = stacks({"noria:check_days": "88"}).template("platform")
+    assert [len(_resources(chatting, kind)) for kind in kinds] == [1, 2, 5]
+    names = {
+        f["Properties"]["Description"]
+        for f in _resources(chatting, "AWS::Lambda::Function").values()
+    }
+    assert "Noria step notify" in names
+    n_alarms = [len(_resources(t, "AWS::CloudWatch::Alarm")) for t in (platform, chatting)]
+    assert n_alarms[1] == n_alarms[0] + 1  # of what could not be delivered
+    (filter_policy,) = [
+        s["Properties"]["FilterPolicy"]
+        for s in _resources(chatting, "AWS::SNS::Subscription").values()
+    ]
+    assert filter_policy == {"level": [{"exists": True}]}
+
+
 def test_everything_that_may_fail_unseen_has_an_alarm(platform):
     """Errors, throttling, latency, lost and late logs, no champion, failures, dead letters."""
     alarms = _resources(platform, "AWS::CloudWatch::Alarm")
-    assert len(alarms) == 15 + len(project_names())
+    assert len(alarms) == 14 + len(project_names())
     late = [a["Properties"] for a in alarms.values()
             if a["Properties"]["MetricName"] == "DeliveryToS3.DataFreshness"]  # fmt: skip
     streams = {s["Properties"]["DeliveryStreamName"]

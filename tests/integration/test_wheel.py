@@ -15,6 +15,7 @@ from cli.samples.files import sample_files
 from cli.training import upload
 from infra.local.emulator import LAYERS
 from infra.local.limits import WORKERS
+from noria.access.keys import digest_of
 from noria.storage.keys import OUTCOME, batch_key, model_key
 from tests.benchmarks.load import load
 from tests.support.stages import workers_of
@@ -200,10 +201,14 @@ def test_an_admin_checks_promotes_and_rolls_back_over_the_api(target):
     moved = target.call("POST", f"/projects/{PROJECT}/rollback", back, scope="admin")
     assert moved.body["champion"] == before.champion
     newest, promoted = target.aliases.history(PROJECT, limit=2)
-    key = target.outputs["AdminKeyId"]
+    key = digest_of(target.api_key("admin"))[:12]
+    actor = f"key {key} (local admin)"
     assert [(e.kind, e.actor, e.reason) for e in (promoted, newest)] == [
-        ("manual", f"key {key}", "tried by hand"), ("rollback", f"key {key}", "back again"),
+        ("manual", actor, "tried by hand"), ("rollback", actor, "back again"),
     ]  # fmt: skip
+    asked, done = target.audit_log.before(None, 2)[::-1]
+    assert (asked.operation, asked.outcome, asked.actor) == ("roll_back", "asked", actor)
+    assert (done.before.champion, done.after.champion) == (version, before.champion)
 
 
 @pytest.mark.usefixtures("first")
@@ -318,7 +323,7 @@ def test_scopes_and_problems_over_http(target):
         urllib.request.urlopen(request)
     problem, headers = json.loads(caught.value.read()), caught.value.headers
     assert (caught.value.code, problem["title"]) == (401, "An API key is required")
-    assert problem["detail"] == "send the header x-api-key"
+    assert problem["detail"] == "send the header x-api-key, with a key that is good"
     assert headers["www-authenticate"] == 'ApiKey realm="noria"'
     assert problem["instance"] == f"urn:noria:request:{headers['x-request-id']}"
 

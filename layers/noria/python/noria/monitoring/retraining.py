@@ -11,6 +11,7 @@ from noria.reporting.words import finding_text, performance_text
 from noria.spec.catalog import TRIGGERS
 from noria.spec.model import ProjectSpec
 
+NO_NEW_ROWS = "no_new_rows"  # the obstacle that only a file of new rows removes
 _MOST_DOUBLINGS = 3  # of the cool-down, one for each training that promoted nothing
 _FINDINGS = TRIGGERS - {"age", "new_rows", "new_file", "growth"}  # of a check
 # What labels of the same rows can answer: whether it matters.
@@ -90,7 +91,7 @@ def _obstacles(
 ) -> Iterator[RetrainingReason]:
     if not now.new_files:
         yield RetrainingReason(
-            "no_new_rows",
+            NO_NEW_ROWS,
             "no labelled rows have come "
             + (
                 f"from after {now.changed_at:%Y-%m-%d %H:%M} (rows of a new file may be "

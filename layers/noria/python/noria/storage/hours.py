@@ -17,6 +17,21 @@ def hour_name(at: datetime) -> str:
     return at.astimezone(UTC).strftime(_FORMAT)
 
 
+def days_between(start: datetime, end: datetime) -> Iterator[str]:
+    """Yield what the names of the hours of [start, end] begin with, one a day, ascending.
+
+    Examples
+    --------
+    >>> list(days_between(datetime(2026, 3, 1, 23, 30, tzinfo=UTC),
+    ...                   datetime(2026, 3, 2, 1, 0, tzinfo=UTC)))
+    ['2026-03-01T', '2026-03-02T']
+    """
+    day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    while day <= end:
+        yield hour_name(day)[:-2]
+        day += timedelta(days=1)
+
+
 def hours_between(start: datetime, end: datetime) -> Iterator[str]:
     """Yield the names of the hours of [start, end), ascending.
 

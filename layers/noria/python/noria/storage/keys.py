@@ -112,6 +112,11 @@ def profile_prefix(project: str, model_version: str, hour: str) -> str:
     return f"profiles/{project}/{model_version}/{hour}/"
 
 
+def profiles_of_hours(project: str, model_version: str, beginning: str) -> str:
+    """Return what the profiles of all hours whose names begin so have in common."""
+    return profile_prefix(project, model_version, beginning).removesuffix("/")
+
+
 def answers_key(project: str, hour: str, chunk: str) -> str:
     """Return the answers of an hour in one chunk of the log, kept to be joined with labels."""
     return f"{answers_prefix(project, hour)}{chunk}.jsonl.gz"
@@ -153,6 +158,11 @@ def labels_key(project: str, hour: str, content_id: str) -> str:
 def labels_prefix(project: str, hour: str) -> str:
     """Return where the labels of one hour lie."""
     return f"labels/{project}/{hour}/"
+
+
+def labels_of_hours(project: str, beginning: str) -> str:
+    """Return what the labels of all hours whose names begin so have in common."""
+    return labels_prefix(project, beginning).removesuffix("/")
 
 
 def labels_inbox_prefix(project: str) -> str:
