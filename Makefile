@@ -20,7 +20,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-probation bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files rights fuzz fuzz-api openapi lock clean
+.PHONY: help demo spark test test-fast coverage check docs synth deploy bench bench-batch bench-spark bench-scale bench-quality bench-training bench-joins bench-probation bench-drift bench-estimates bench-judgement bench-texts bench-load bench-files bench-cost soak rights fuzz fuzz-api openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -114,6 +114,12 @@ bench-scale: $(SETUP) ## On paper: a day's rows in hours and dollars on each pat
 
 bench-texts: $(SETUP) ## The longest texts, made to be slow, through all text features: build/texts.json
 	@$(BIN)/python -m tests.benchmarks.texts
+
+bench-cost: $(SETUP) ## What each kind of work uses, metered on the emulator: prices/work.json
+	@$(BIN)/python -m tests.benchmarks.cost
+
+soak: $(SETUP) ## A million predictions through the handler: answers, log, memory: build/soak.json
+	@$(BIN)/python -m tests.benchmarks.soak
 
 bench-load: $(SETUP) ## Sixteen clients at the local stack: answers, log, memory: build/load.json
 	@$(BIN)/python -m tests.benchmarks.load

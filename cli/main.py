@@ -13,6 +13,7 @@ import typer
 
 from cli import (
     batch,
+    cost,
     doctor,
     erasure,
     keys,
@@ -343,6 +344,7 @@ for module in (
     keys,
     rows,
     doctor,
+    cost,
     erasure,
     restoration,
 ):

@@ -10,7 +10,15 @@ import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from infra.names import SPECS, project_names
 
@@ -105,11 +113,27 @@ class Deployment(BaseModel):
     tiers: Tiers = {}
     # Of a key to each route that belongs to no project; those of projects are in their specs.
     shared_requests_per_minute: Annotated[int, Field(ge=1)] = 60
+    # Tokens of this issuer (OpenID Connect, RS256; a Cognito user pool is one) are taken beside
+    # keys: https, as their claim `iss` has it; for this audience; scopes from this claim.
+    jwt_issuer: Annotated[str | None, Field(pattern=r"^https://[A-Za-z0-9./_-]+$")] = None
+    jwt_audience: Annotated[str | None, Field(min_length=1)] = None
+    jwt_scope_claim: Annotated[str, Field(min_length=1)] = "scope"
+    # Whether AWS WAF stands before the API: about 7.60 dollars a month, and 0.60 a million requests.
+    waf: bool = False
+    # Whether X-Ray traces requests: it takes one a second and a twentieth of the others, and at
+    # low traffic that is each of them, for more than the request itself costs.
+    trace_requests: bool = False
     # Executions of predict that no batch or training can take; None: it shares the account's. A
     # new account has 10 in all, of which AWS lets none be reserved.
     predict_concurrency: Annotated[int | None, Field(ge=1, le=10_000)] = None
     # How new code of predict comes to serve; None: by canary in the stage "prod", else at once.
     predict_rollout: Literal["canary", "at_once"] | None = None
+
+    @model_validator(mode="after")
+    def _tokens_have_an_audience(self) -> "Deployment":
+        if self.jwt_issuer and not self.jwt_audience:
+            raise ValueError("jwt_issuer needs jwt_audience: tokens for others open nothing here")
+        return self
 
     @property
     def has_canary(self) -> bool:

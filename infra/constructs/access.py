@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.config import Deployment, Tier
@@ -15,6 +16,27 @@ KEY_ITEMS, COUNTER_ITEMS, AUDIT_ITEMS = "key", "used#*", "audit"  # of the acces
 _REMEMBERED_SECONDS = 60  # how long a key that is revoked may still open the API
 _MEMORY_MB, _TIMEOUT_SECONDS = 512, 10
 _HEADER = "x-api-key"
+_REQUESTS_OF_AN_ADDRESS = 10_000  # in five minutes
+
+
+def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
+    return wafv2.CfnWebACL.VisibilityConfigProperty(
+        cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False
+    )
+
+
+def _managed(priority: int, name: str) -> wafv2.CfnWebACL.RuleProperty:
+    return wafv2.CfnWebACL.RuleProperty(
+        name=name,
+        priority=priority,
+        override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+        statement=wafv2.CfnWebACL.StatementProperty(
+            managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+                name=name, vendor_name="AWS"
+            )
+        ),
+        visibility_config=_visible(name),
+    )
 
 
 class Access(Construct):
@@ -41,16 +63,68 @@ class Access(Construct):
             "authorize",
             deployment=deployment,
             layers=layers,
-            runtime=Runtime(("serving_runtime",), _MEMORY_MB, _TIMEOUT_SECONDS),
-            environment={**environment, "NORIA_TIER_PREFIX": self._tier_prefix},
+            runtime=Runtime(
+                ("serving_runtime",),
+                _MEMORY_MB,
+                _TIMEOUT_SECONDS,
+                is_traced=deployment.trace_requests,
+            ),
+            environment={**environment, **self._settings()},
             statements=[allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], table, keys=KEY_ITEMS)],
         )
         self.authorizer = apigateway.RequestAuthorizer(
             self,
             "Keys",
             handler=function.function,
-            identity_sources=[apigateway.IdentitySource.header(_HEADER)],
-            results_cache_ttl=Duration.seconds(_REMEMBERED_SECONDS),
+            # A key or a token: API Gateway remembers nothing where it cannot name the one header.
+            identity_sources=[]
+            if deployment.jwt_issuer
+            else [apigateway.IdentitySource.header(_HEADER)],
+            results_cache_ttl=Duration.seconds(0 if deployment.jwt_issuer else _REMEMBERED_SECONDS),
+        )
+
+    def _settings(self) -> dict[str, str]:
+        settings = {"NORIA_TIER_PREFIX": self._tier_prefix}
+        if self._deployment.jwt_issuer:
+            settings |= {
+                "NORIA_JWT_ISSUER": self._deployment.jwt_issuer,
+                "NORIA_JWT_AUDIENCE": str(self._deployment.jwt_audience),
+                "NORIA_JWT_SCOPE_CLAIM": self._deployment.jwt_scope_claim,
+            }
+        return settings
+
+    def add_firewall(self, api: apigateway.RestApi) -> None:
+        """Put AWS WAF before the API: what AWS knows to be bad, and floods of one address."""
+        rules = [
+            _managed(number, name)
+            for number, name in enumerate(
+                ("AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet")
+            )
+        ]
+        rate = wafv2.CfnWebACL.RuleProperty(
+            name="Floods",
+            priority=len(rules),
+            action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+            statement=wafv2.CfnWebACL.StatementProperty(
+                rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
+                    aggregate_key_type="IP", limit=_REQUESTS_OF_AN_ADDRESS
+                )
+            ),
+            visibility_config=_visible("Floods"),
+        )
+        acl = wafv2.CfnWebACL(
+            self,
+            "Firewall",
+            scope="REGIONAL",
+            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            rules=[*rules, rate],
+            visibility_config=_visible("Firewall"),
+        )
+        wafv2.CfnWebACLAssociation(
+            self,
+            "FirewallOfApi",
+            resource_arn=api.deployment_stage.stage_arn,
+            web_acl_arn=acl.attr_arn,
         )
 
     def add_plans(self, api: apigateway.RestApi) -> None:

@@ -32,6 +32,7 @@ class Runtime(NamedTuple):
     timeout_seconds: int
     disk_mb: int = 512  # of /tmp
     reserved: int | None = None  # executions at once that no other function can take
+    is_traced: bool = True
 
 
 class NoriaFunction(Construct):
@@ -65,7 +66,7 @@ class NoriaFunction(Construct):
             timeout=Duration.seconds(runtime.timeout_seconds),
             reserved_concurrent_executions=runtime.reserved,
             environment=dict(environment),
-            tracing=lambda_.Tracing.ACTIVE,
+            tracing=lambda_.Tracing.ACTIVE if runtime.is_traced else lambda_.Tracing.PASS_THROUGH,
             log_group=group,
             role=role,
             dead_letter_queue=dead_letters,

@@ -91,6 +91,7 @@ class PredictionApi(Construct):
                 _MEMORY_MB,
                 _TIMEOUT_SECONDS,
                 reserved=deployment.predict_concurrency,
+                is_traced=deployment.trace_requests,
             ),
             environment={
                 **environment,
@@ -108,7 +109,12 @@ class PredictionApi(Construct):
             self,
             "operate",
             **common,
-            runtime=Runtime(("training_runtime",), _MEMORY_MB, _TIMEOUT_SECONDS),
+            runtime=Runtime(
+                ("training_runtime",),
+                _MEMORY_MB,
+                _TIMEOUT_SECONDS,
+                is_traced=deployment.trace_requests,
+            ),
             environment={**environment, **operating},
             statements=_operating_rights(storage, machines),
         )
@@ -119,6 +125,8 @@ class PredictionApi(Construct):
         self._add_routes({"predict": serving, "operate": operate.function}, access.authorizer)
         self._add_gateway_problems(deployment.cors_origins)
         access.add_plans(self.api)
+        if deployment.waf:
+            access.add_firewall(self.api)
 
     def _rest_api(self, deployment: Deployment) -> apigateway.RestApi:
         return apigateway.RestApi(
@@ -129,10 +137,10 @@ class PredictionApi(Construct):
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=True,
             api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER,
-            default_cors_preflight_options=_preflight(deployment.cors_origins),
+            default_cors_preflight_options=_preflight(deployment),
             deploy_options=apigateway.StageOptions(
                 stage_name=API_STAGE,
-                tracing_enabled=True,
+                tracing_enabled=deployment.trace_requests,
                 metrics_enabled=False,  # by method: up to 21 dollars a month that nothing reads
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
                 data_trace_enabled=False,  # bodies hold personal data
@@ -259,14 +267,15 @@ def _answering(deployment: Deployment) -> dict[str, str]:
     return {"NORIA_LIMITS": limits, **({"NORIA_CORS_ORIGINS": origins} if origins else {})}
 
 
-def _preflight(origins: Sequence[str]) -> apigateway.CorsOptions | None:
+def _preflight(deployment: Deployment) -> apigateway.CorsOptions | None:
     """Return how a browser's question is answered, without a key; None without origins."""
-    if not origins:
+    if not deployment.cors_origins:
         return None
+    tokens = ["authorization"] if deployment.jwt_issuer else []
     return apigateway.CorsOptions(
-        allow_origins=[*origins],
+        allow_origins=[*deployment.cors_origins],
         allow_methods=["GET", "POST"],
-        allow_headers=["content-type", "x-api-key"],
+        allow_headers=["content-type", "x-api-key", *tokens],
         max_age=Duration.hours(1),
     )
 

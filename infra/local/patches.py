@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: fourteen patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: fifteen patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -28,6 +28,8 @@ from infra.local.emulator import HOST
 from infra.local.expressions import compute_timeouts, map_over_computed_items, note_expressions
 from infra.local.glue_jobs import GlueJobError, run_glue_job
 from infra.local.limits import pack_log_records, queue_for_workers
+from infra.local.meter import FILE as METER_FILE
+from infra.local.meter import Meter, meter_functions
 from infra.local.pinned import require, require_parameters
 from infra.local.training_jobs import TrainingJobError, run_training_job
 
@@ -58,7 +60,8 @@ def apply(layers_folder: Path, state: Path) -> None:
     map_over_computed_items()
     compute_timeouts()
     end_workers_without_memory()
-    check_rights_of_functions(state / "calls.jsonl")
+    meter = meter_functions(state / METER_FILE)  # before they queue: waiting is not billed
+    check_rights_of_functions(state / "calls.jsonl", meter)
     run_training_jobs()
     run_glue_jobs()
     queue_for_workers()
@@ -223,7 +226,7 @@ def _resident_bytes(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def check_rights_of_functions(calls_file: Path) -> None:
+def check_rights_of_functions(calls_file: Path, meter: Meter) -> None:
     """AWS: a call is refused unless the caller's role allows it.
 
     MiniStack evaluates policies on request only (the emulator asks for it), and then those of the
@@ -261,6 +264,7 @@ def check_rights_of_functions(calls_file: Path) -> None:
             return None
         if session:
             note(session.partition("/")[0], iam_action, resource_arn)
+            meter.note_call(session.partition("/")[0], iam_action)
         # Policies ask for TLS; the loopback interface stands for it.
         iam_evaluator.pin_request_origin(HOST, True)
         return stock(access_key_id, iam_action, service, region, resource_arn, service_context)

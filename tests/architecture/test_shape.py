@@ -65,6 +65,7 @@ def test_the_environment_is_read_in_one_place():
     assert readers == {
         "layers/noria_aws/python/noria_aws/aws/settings.py",
         "infra/local/deploy.py",
+        "cli/costing/stacks.py",  # to the app that it synthesizes
         "infra/local/emulator.py",
         "infra/local/training_jobs.py",
         "infra/local/glue_jobs.py",

@@ -5,6 +5,7 @@ are given.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -22,6 +23,9 @@ def main() -> None:
     sys.path[:0] = folders.split(":")
     with open(rows_file, encoding="utf-8") as stream:  # noqa: PTH123 - nothing imported before
         rows = json.load(stream)
+    if role == "soak":
+        _soak(rows, *rest)
+        return
     roles: dict[str, Any] = {
         "bundle": _bundle,
         "pipeline": _pipeline,
@@ -94,6 +98,28 @@ def _handler(folder: str, project: str) -> "Predict":
             raise RuntimeError(answer["body"])
 
     return predict
+
+
+def _soak(rows: list[object], folder: str, project: str, n: str, settled: str) -> None:
+    """Answer one row after the other; tell how it goes, and what is resident."""
+    predict, n_failed, first = _handler(folder, project), 0, 0
+    out, sys.stdout = sys.stdout, open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for number in range(int(n)):
+        try:
+            predict(rows[number % len(rows)])
+        except RuntimeError:
+            n_failed += 1
+        if number + 1 == int(settled):
+            first = _resident_bytes()
+        if (number + 1) % 10_000 == 0:
+            print(f"soak {number + 1} {_resident_bytes()}", file=sys.stderr, flush=True)
+    facts = {"n_failed": n_failed, "first": first, "last": _resident_bytes()}
+    print(json.dumps(facts), file=out, flush=True)
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as stream:  # noqa: PTH123
+        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _authorizer(folder: str, key: str) -> "Predict":

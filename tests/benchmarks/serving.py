@@ -22,7 +22,7 @@ from tests.benchmarks.size import results_file, sized
 from tests.benchmarks.stores import Stores
 
 _REPEATS = sized(9, smoke=1)
-_CHILD = Path(__file__).parent / "children.py"
+CHILD = Path(__file__).parent / "children.py"
 _SITE_PACKAGES = sysconfig.get_path("purelib")
 _PEER = "scikit-learn + pandas + joblib"
 _AUTHORIZER = 1.0  # of predict's own start, which follows it
@@ -33,7 +33,7 @@ def main() -> None:
     """Train every kind, measure, print the table and write `build/bench.json`."""
     with tempfile.TemporaryDirectory(dir=results_file("bench.json").parent) as scratch:
         folder = Path(scratch)
-        layers = _layers(folder)
+        layers = built_layers(folder)
         results = list(_sizes(layers))
         serving = ":".join(str(layers[name] / "python") for name in ("noria", "serving_runtime"))
         for kind in sized(list(KINDS), smoke=["text linear"]):
@@ -71,19 +71,7 @@ def _handler(trained: Trained, layers: dict[str, Path], folder: Path) -> list[Re
     ours = ["handler", folders, str(rows), str(layers["predict"]), "tickets"]
     peer = ["pipeline", _SITE_PACKAGES, str(rows), str(trained.pipeline_file)]
     with Stores("tickets", files) as stores:
-        environment = {
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
-            "AWS_ENDPOINT_URL": stores.url,
-            "NORIA_DATA_BUCKET": "bucket",
-            "NORIA_ALIAS_TABLE": "table",
-            "NORIA_PREDICTION_STREAM_PREFIX": "p-",
-            "NORIA_FALLBACK_QUEUE_URL": "queue",
-            "NORIA_ACCESS_TABLE": "access",
-            "NORIA_TIER_PREFIX": "tier-",
-            "NORIA_LIMITS": '{"tickets":{"predict":1000000}}',  # each request is counted
-        }
+        environment = stores.environment
         cold, rss = _cold(ours, peer, environment)
         asked = ["authorizer", folders, str(rows), str(layers["authorize"]), stores.key]
         authorized, _ = _cold(asked, ours, environment)
@@ -118,7 +106,7 @@ def _child(
     started = time.perf_counter()
     # -B: layers are read-only on Lambda, so no bytecode is written there.
     child = subprocess.Popen(
-        [sys.executable, "-S", "-s", "-P", "-B", str(_CHILD), *arguments],
+        [sys.executable, "-S", "-s", "-P", "-B", str(CHILD), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **(environment or {})},
@@ -140,7 +128,8 @@ def _child(
     return taken, facts
 
 
-def _layers(folder: Path) -> dict[str, Path]:
+def built_layers(folder: Path) -> dict[str, Path]:
+    """Return the folders of the layers and functions of serving, built as for AWS."""
     built = {}
     names = ("noria", "noria_aws", "projects", "serving_runtime", "training_runtime")
     for name, source in [

@@ -1,6 +1,7 @@
 """A loopback stand-in for the services that predict and the authorizer call, to time them alone."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,9 +17,20 @@ from noria_aws.aws.alias_items import to_item
 
 
 class Stores:
-    """Serves one model version of one project; a context manager with `url`."""
+    """Serves one model version of one project; a context manager with `url`.
 
-    def __init__(self, project: str, files: dict[str, bytes]) -> None:
+    Parameters
+    ----------
+    took : callable
+        Gets each request of the prediction log that is taken.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        files: dict[str, bytes],
+        took: Callable[[bytes], None] = lambda request: None,
+    ) -> None:
         hashes = {name: sha256_hex(body) for name, body in files.items()}
         named = {**files, MANIFEST: to_bytes(Manifest(project, "v1", hashes))}
         objects = {f"/bucket/{model_key(project, 'v1', n)}": body for n, body in named.items()}
@@ -37,6 +49,8 @@ class Stores:
             def do_POST(self) -> None:
                 asked = self.rfile.read(int(self.headers["content-length"]))
                 operation = self.headers["x-amz-target"].rpartition(".")[2]
+                if operation == "PutRecord":
+                    took(asked)
                 answers = {"GetItem": key if b"access" in asked else alias, "UpdateItem": b"{}"}
                 self._send(answers.get(operation, b'{"RecordId": "1"}'))
 
@@ -52,6 +66,23 @@ class Stores:
         assert {BUNDLE_FILE, ARRAYS_FILE} <= set(files)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What predict and the authorizer read; each request is counted."""
+        return {
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
+            "AWS_ENDPOINT_URL": self.url,
+            "NORIA_DATA_BUCKET": "bucket",
+            "NORIA_ALIAS_TABLE": "table",
+            "NORIA_PREDICTION_STREAM_PREFIX": "p-",
+            "NORIA_FALLBACK_QUEUE_URL": "queue",
+            "NORIA_ACCESS_TABLE": "access",
+            "NORIA_TIER_PREFIX": "tier-",
+            "NORIA_LIMITS": '{"tickets":{"predict":1000000}}',
+        }
 
     def __enter__(self) -> "Stores":
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

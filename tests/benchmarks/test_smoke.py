@@ -35,8 +35,8 @@ def _run(name, results):
 @pytest.mark.parametrize(
     ("name", "results", "n_least"),
     [("serving", "bench.json", 8), ("joins", "joins.json", 1), ("batch", "batch.json", 6),
-     ("texts", "texts.json", 10), pytest.param("spark", "spark.json", 3, marks=needs_spark)],
-    ids=["serving", "joins", "batch", "texts", "spark"],
+     ("texts", "texts.json", 10), ("soak", "soak.json", 5), pytest.param("spark", "spark.json", 3, marks=needs_spark)],
+    ids=["serving", "joins", "batch", "texts", "soak", "spark"],
 )  # fmt: skip
 def test_a_benchmark_with_goals_writes_each_result_with_its_peer(name, results, n_least):
     """Name, value, unit, peer, ratio, goal: what the table in the documents shows."""

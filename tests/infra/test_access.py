@@ -74,3 +74,42 @@ def test_a_tier_that_is_none_is_refused_with_its_key(tiers):
     """At synth."""
     with pytest.raises(ValueError, match="noria:tiers"):
         read_deployment({"noria:tiers": tiers})
+
+
+def test_an_issuer_of_tokens_takes_api_gateways_memory_and_keys_alone_keep_it():
+    """It can remember by one header only."""
+    for context, ttl, source in (({}, 60, "method.request.header.x-api-key"),
+                                 (CONTEXTS["every option"], 0, None)):  # fmt: skip
+        resources = stacks(context).json("platform")["Resources"].values()
+        (found,) = [
+            r["Properties"] for r in resources if r["Type"] == "AWS::ApiGateway::Authorizer"
+        ]
+        assert found["AuthorizerResultTtlInSeconds"] == ttl
+        assert (found.get("IdentitySource") or None) == source
+    told = [f["Environment"]["Variables"] for f in _functions(CONTEXTS["every option"])]
+    (settings,) = [found for found in told if "NORIA_JWT_ISSUER" in found]
+    assert settings["NORIA_JWT_AUDIENCE"] == "noria"
+    assert settings["NORIA_JWT_SCOPE_CLAIM"] == "scope"
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"noria:jwt_issuer": "https://login.example.org"},
+        {"noria:jwt_issuer": "http://login.example.org", "noria:jwt_audience": "a"},
+    ],
+)
+def test_an_issuer_needs_https_and_an_audience(context):
+    """A token for somebody else opens nothing."""
+    with pytest.raises(ValueError, match="jwt_"):
+        read_deployment(context)
+
+
+def test_a_firewall_stands_before_the_api_where_one_is_asked_for():
+    """It costs money every month."""
+    kinds = {
+        name: [r["Type"] for r in stacks(context).json("platform")["Resources"].values()]
+        for name, context in (("none", {}), ("one", CONTEXTS["every option"]))
+    }
+    for kind in ("AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"):
+        assert (kinds["none"].count(kind), kinds["one"].count(kind)) == (0, 1)

@@ -117,13 +117,28 @@ def test_every_function_is_bounded_traced_and_logged_with_retention(platform):
         properties = function["Properties"]
         assert 1 <= properties["Timeout"] <= 900, name
         assert properties["MemorySize"] >= 512, name
-        assert properties["TracingConfig"] == {"Mode": "Active"}, name
+        answers = properties["Description"].split()[-1] in ("predict", "operate", "authorize")
+        mode = "PassThrough" if answers else "Active"  # requests are traced where one asks for it
+        assert properties["TracingConfig"] == {"Mode": mode}, name
         assert "LogGroup" in properties["LoggingConfig"], name
         assert properties["Architectures"] == ["arm64"], name
         assert properties["Runtime"] == "python3.13", name
         assert len(properties["Layers"]) <= 5, name
     for name, group in _resources(platform, "AWS::Logs::LogGroup").items():
         assert group["Properties"]["RetentionInDays"] == 30, name
+
+
+def test_requests_are_traced_where_the_context_asks_for_it(platform):
+    """At low traffic X-Ray takes each of them, and a trace costs more than the request."""
+    traced = stacks(CONTEXTS["every option"]).template("platform")
+    for template, wanted in ((platform, False), (traced, True)):
+        (stage,) = _resources(template, "AWS::ApiGateway::Stage").values()
+        assert stage["Properties"]["TracingEnabled"] is wanted
+    modes = {
+        f["Properties"]["TracingConfig"]["Mode"]
+        for f in _resources(traced, "AWS::Lambda::Function").values()
+    }
+    assert modes == {"Active"}
 
 
 def test_only_the_evaluation_and_a_refit_after_it_may_read_test_rows(platform):

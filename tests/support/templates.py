@@ -28,6 +28,10 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "noria:predict_concurrency": "25",
         "noria:tiers": '{"partner": {"requests_per_second": 5, "requests_per_day": 10000}}',
         "noria:shared_requests_per_minute": "30",
+        "noria:trace_requests": "true",
+        "noria:jwt_issuer": "https://login.example.org/pool",
+        "noria:jwt_audience": "noria",
+        "noria:waf": "true",
         "noria:cors_origins": "https://desk.example.org, http://localhost:5173",
     },
 }

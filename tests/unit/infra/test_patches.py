@@ -10,6 +10,7 @@ from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 
 from infra.local import patches
 from infra.local.authorizers import take_keys_from_authorizers
+from infra.local.meter import Meter
 
 
 def test_another_worker_script_is_refused(monkeypatch):
@@ -147,4 +148,4 @@ def test_an_emulator_that_checks_rights_in_another_way_is_refused(monkeypatch, t
     """Else no call would be held against its role, unseen."""
     monkeypatch.setattr(iam_evaluator, "enforce", lambda key, action: None)
     with pytest.raises(RuntimeError, match="parameters of <lambda>"):
-        patches.check_rights_of_functions(tmp_path / "calls.jsonl")
+        patches.check_rights_of_functions(tmp_path / "calls.jsonl", Meter(tmp_path / "m.json"))

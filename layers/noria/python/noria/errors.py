@@ -14,7 +14,7 @@
         AliasConflictError  NoChampionError  NoCheckError  NoJobError  NoRunError
         NoApprovalError
       AccessError                 the caller may not, or not now
-        TooManyRequestsError  KeyNotFoundError
+        TooManyRequestsError  KeyNotFoundError  TokenRefusedError
       TransientError              retry with back-off
         StoreUnavailableError
       SettingsError               the deployment is wrong; page the operator
@@ -142,6 +142,10 @@ class TooManyRequestsError(AccessError):
 
 class KeyNotFoundError(AccessError):
     """There is no such key."""
+
+
+class TokenRefusedError(AccessError):
+    """A token that opens nothing; the message says why, for the log."""
 
 
 class TransientError(NoriaError):

@@ -1,0 +1,1 @@
+"""What a deployment costs a month: its templates, metered work, and a dated list of prices."""
