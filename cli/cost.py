@@ -92,8 +92,8 @@ def cost(
             for name, (runs, usd) in others.items():
                 console.print(f"always on, {name}: {usd:.0f} dollars ({runs})", markup=False)
             console.print(
-                f"prices of {prices.region}, {prices.read_on}; work metered at {metered.commit}, "
-                f"{metered.measured_at}. {prices.note}",
+                f"list prices of {prices.region} as of {prices.read_on}: hold them against AWS's "
+                f"before you rely on them; work as metered at {metered.commit}",
                 markup=False,
             )
 
@@ -115,21 +115,19 @@ def _shown(now: _Bills, before: _Bills | None, ref: str | None) -> Any:
     names = dict.fromkeys(name for lines in (by_type[1], *by_type) for name in lines)
     rows = []
     for name in names:
-        line = next(lines[name] for lines in by_type if name in lines)
-        cells = [_cells(lines.get(name)) for lines in by_type]
-        if not any(lines[name].usd >= _CENT for lines in by_type if name in lines):
+        found = [lines.get(name) for lines in by_type]
+        if not any(line and line.usd >= _CENT for line in found):
             continue
-        because = ", ".join((by_type[1].get(name) or line).because[:3])
-        rows.append((name[0], line.what, *(part for cell in cells for part in cell), because))
-    titles = ["idle", "used"] + ([f"idle at {ref}", f"used at {ref}"] if before else [])
-    columns = ["service", "what", *(c for t in titles for c in (f"{t}: units", f"{t}: $")), "for"]
+        line = found[1] or next(line for line in found if line)
+        cells = ["-" if line is None else f"{line.usd:.2f}" for line in found]
+        much = f"{line.quantity:,.0f}" if line.quantity >= 10 else f"{line.quantity:.2g}"
+        because = ", ".join(line.because[:2])
+        rows.append((f"{line.service}: {line.what}", *cells, much, because))
+    titles = ["idle", "used"] + ([f"idle, {ref}", f"used, {ref}"] if before else [])
+    columns = ["what", *titles, "units", "for"]
     return table(
         "Dollars a month, list prices; lines below half a cent are left out", columns, rows
     )
-
-
-def _cells(line: Any) -> tuple[str, str]:
-    return ("-", "-") if line is None else (f"{line.quantity:,.4g}", f"{line.usd:.2f}")
 
 
 def _print_sums(now: _Bills, before: _Bills | None, ref: str | None) -> None:

@@ -212,10 +212,18 @@ def _alarms(target: Target) -> Seen:
     return "ok", "none is in ALARM", ""
 
 
+def _advice(status: int) -> str:
+    return "see: noria keys list" if status in (401, 403) else "read predict's log"
+
+
 def _health(target: Target) -> Seen:
     answer = target.call("GET", "/health")
     if answer.status != 200:
-        return "fault", f"status {answer.status}: {answer.body.get('detail')}", "read predict's log"
+        return (
+            "fault",
+            f"status {answer.status}: {answer.body.get('detail')}",
+            _advice(answer.status),
+        )
     states = answer.body["projects"]
     bad = {name: state["reason"] for name, state in states.items() if state["status"] != "ok"}
     if bad:
@@ -270,7 +278,11 @@ def _answer(project: str, target: Target) -> Seen:
         "POST", f"/projects/{project}/predict", {"inputs": _rows(project, target)[0]}
     )
     if answer.status != 200:
-        return "fault", f"status {answer.status}: {answer.body.get('detail')}", "read predict's log"
+        return (
+            "fault",
+            f"status {answer.status}: {answer.body.get('detail')}",
+            _advice(answer.status),
+        )
     seconds = time.monotonic() - started
     said, label = answer.body["prediction_id"], answer.body["prediction"]
     body = {"prediction_id": said, "label": label}

@@ -68,17 +68,18 @@ def list_(stage: Stage = LOCAL, as_json: Json = False) -> None:
     """List the keys, newest first; of the stack on this machine also the values of its own two."""
     with told():
         target, now = Target(stage), datetime.now(UTC)
+        tiers = target.outputs["Tiers"].split(",")
         own = [(s, target.api_key(s)) for s in ("user", "admin")] if target.emulator else []
         keys = target.access_keys.all()
         rows = [
             (
                 key.key_id, key.name, " ".join(key.scopes), " ".join(key.projects), key.tier,
-                state_of(key, now), key.expires_at[:10], key.last_used_on,
+                _state(key, now, tiers), key.expires_at[:10], key.last_used_on,
             )
             for key in keys
         ]  # fmt: skip
         columns = ("id", "name", "scopes", "projects", "tier", "state", "ends", "last used")
-        data = [_facts(key) | {"state": state_of(key, now)} for key in keys]
+        data = [_facts(key) | {"state": _state(key, now, tiers)} for key in keys]
         show(as_json, data, lambda: table(f"Keys of {stage}", columns, rows))
         if own and not as_json:
             console.print(table("Of this machine (header x-api-key)", ("scope", "key"), own))
@@ -138,15 +139,15 @@ def audit(
     stage: Stage = LOCAL,
     as_json: Json = False,
 ) -> None:
-    """Show what admins did, newest first; or prove that nothing was changed or left out.
+    """Show what admins did, newest first; or check that nothing was changed or left out.
 
-    The end of a log can be cut off unseen: compare its last number and hash with those that the
-    function "operate" wrote into its own log (event "audit_entry").
+    The hash of each entry lies in the data bucket too, where nothing can be overwritten.
     """
     with told():
-        log = Target(stage).audit_log
+        target = Target(stage)
+        log = target.audit_log
         if verify:
-            _verify(log, as_json=as_json)
+            _verify(target, as_json=as_json)
             return
         entries: list[Any] = []
         number = None
@@ -171,13 +172,14 @@ def audit(
         )
 
 
-def _verify(log: Any, *, as_json: bool) -> None:
+def _verify(target: Target, *, as_json: bool) -> None:
     from noria.access.audit import faults_of
 
+    log = target.audit_log
     entries: list[Any] = []
     while page := log.before(entries[-1].number if entries else None, 100):
         entries += page
-    faults = faults_of(reversed(entries))
+    faults = faults_of(reversed(entries), target.artifacts)
     last = {"number": entries[0].number, "hash": entries[0].hash} if entries else None
     data = {"n_entries": len(entries), "last": last, "faults": faults}
     end = f", the last is {last['number']} with hash {last['hash']}" if last else ""
@@ -198,6 +200,12 @@ def _key(keys: AccessKeys, key_id: str) -> AccessKey:
         if key.key_id == key_id:
             return key
     raise KeyNotFoundError(f"there is no key {key_id[:60]}; see: noria keys list")
+
+
+def _state(key: AccessKey, at: datetime, tiers: list[str]) -> str:
+    """Return whether a key is good; one whose tier is not deployed any more opens nothing."""
+    state = state_of(key, at)
+    return "its tier is gone" if state == "good" and key.tier not in tiers else state
 
 
 def _require_tier(target: Target, tier: str) -> None:

@@ -35,7 +35,7 @@ from cli.display import (
 from cli.runs import WORDS, Run, again_text, known_run, plain
 from cli.samples.files import NOTES, sample_files
 from cli.shared import Json, Project, Stage, checked, show, told
-from cli.target import Target
+from cli.target import Target, answered
 from cli.training import (
     Source,
     candidates_done,
@@ -100,7 +100,7 @@ def status(
     """Show where the API is, what serves each project, and whom alerts reach."""
     with told():
         target = Target(stage)
-        health = target.call("GET", "/health").body
+        health = answered(target.call("GET", "/health")).body
         addresses = target.alert_addresses()
         data = {"stage": stage, "api_url": target.api_url, **health, "alert_addresses": addresses}
         rows = [

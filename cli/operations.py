@@ -13,7 +13,7 @@ import typer
 
 from cli.display import console, outcome_line, table
 from cli.shared import Json, Project, Stage, checked, show, told
-from cli.target import HttpAnswer, Target
+from cli.target import HttpAnswer, Target, answered
 from cli.training import follow_execution, new_run_id
 from infra.names import LOCAL_STAGE as LOCAL
 from noria.records.approval import PendingApproval
@@ -200,7 +200,7 @@ def feedback(
             _show_filed(target, _filed(target, name, data), as_json=as_json)
             return
         body = _label(prediction_id, record_id, label)
-        found = _ok(target.call("POST", f"/projects/{name}/feedback", body)).body
+        found = answered(target.call("POST", f"/projects/{name}/feedback", body)).body
         show(as_json, found, lambda: f"{found['n_labels']} label(s) filed")
 
 
@@ -246,7 +246,14 @@ def approve(
             raise ValueError(f"{project} has no pending approval")
         pending = from_bytes(PendingApproval, body)
         tokens = TaskTokens(target.client("stepfunctions"))
-        if not tokens.answer(pending.task_token, is_approved=not reject, by="a person"):
+        asked = {"approve": not reject, "model_version": pending.model_version}
+        is_taken = target.audited(
+            "answer_approval",
+            project,
+            asked,
+            lambda: tokens.answer(pending.task_token, is_approved=not reject, by=target.actor),
+        )
+        if not is_taken:
             raise ValueError(
                 f"{pending.model_version} waits no more (until {pending.expires_at[:16]}); "
                 f"promote it by hand: noria promote {project} {pending.model_version}"
@@ -313,13 +320,7 @@ def simulate(
 
 
 def _get(target: Target, project: str, part: str) -> HttpAnswer:
-    return _ok(target.call("GET", f"/projects/{project}/monitoring/{part}"))
-
-
-def _ok(answer: HttpAnswer) -> HttpAnswer:
-    if answer.status != 200:
-        raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
-    return answer
+    return answered(target.call("GET", f"/projects/{project}/monitoring/{part}"))
 
 
 def _p(finding: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from cli.display import console, explanation_table, table
 from cli.shared import Json, Project, Stage, checked, show, told
-from cli.target import Target
+from cli.target import Target, answered
 from infra.names import LOCAL_STAGE as LOCAL
 from infra.names import SPECS
 
@@ -34,9 +34,7 @@ def predict(
         target = Target(stage)
         row = _row(inputs, partial(_numbers, target, checked(project)))
         path = f"/projects/{project}/predict"
-        answer = target.call("POST", path, {"inputs": row, "explain": explain})
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {answer.body.get('detail', answer.body)}")
+        answer = answered(target.call("POST", path, {"inputs": row, "explain": explain}))
         explanation = {} if as_json else answer.body.pop("explanation", {})
         show(as_json, answer.body, lambda: table(project, ("field", "value"), answer.body.items()))
         if explanation:
@@ -50,9 +48,7 @@ def _numbers(target: Target, project: str) -> set[str]:
     dataset = load_spec(SPECS / f"{project}.toml").dataset
     if not dataset.infer:
         return {name for name, column in dataset.columns.items() if column.type == "number"}
-    model = target.call("GET", f"/projects/{project}/model")
-    if model.status != 200:
-        raise RuntimeError(f"{model.status}: {model.body.get('detail', model.body)}")
+    model = answered(target.call("GET", f"/projects/{project}/model"))
     return {name for name, c in model.body["columns"].items() if c["type"] == "number"}
 
 

@@ -37,6 +37,17 @@ class HttpAnswer(NamedTuple):
     body: Any
 
 
+def answered(answer: HttpAnswer) -> HttpAnswer:
+    """Return an answer with status 200; RuntimeError says what another one says, and what to do."""
+    if answer.status == 200:
+        return answer
+    detail = (
+        answer.body.get("detail", answer.body) if isinstance(answer.body, dict) else answer.body
+    )
+    advice = {401: "; see: noria keys list", 403: "; another key covers it: noria keys list"}
+    raise RuntimeError(f"{answer.status}: {detail}{advice.get(answer.status, '')}")
+
+
 class Target:
     """One deployed stage.
 
@@ -171,16 +182,18 @@ class Target:
         from noria.access.audit import Act, Auditor
         from noria_aws.aws.clock import SystemClock
 
-        auditor = Auditor(self.audit_log, self.aliases, SystemClock(), lambda *_: None)
+        auditor = Auditor(
+            self.audit_log, self.artifacts, self.aliases, SystemClock(), lambda *_: None
+        )
         return auditor.audited(Act(self.actor, operation, project, request), do)
 
     def api_key(self, scope: str) -> str:
-        """Return a key of the API: NORIA_API_KEY, or this machine's own of a scope."""
-        from noria_aws.aws.settings import API_KEY, optional_setting
-
-        if given := optional_setting(API_KEY):
-            return given
+        """Return a key of the API: on this machine its own of a scope, else NORIA_API_KEY."""
         if self.emulator is None:
+            from noria_aws.aws.settings import API_KEY, optional_setting
+
+            if given := optional_setting(API_KEY):
+                return given
             raise SettingsError(
                 f"the API of stage '{self.stage}' needs a key: set {API_KEY}; make one: "
                 f"noria keys create NAME --scope {scope} --stage {self.stage}"

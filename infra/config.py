@@ -183,6 +183,7 @@ class Deployment(BaseModel):
             "batches/": working,
             "analyses/": working,
             "erasures/": working,
+            "audit/": None,
             "batch-results/": self.batch_result_days,
         }
 

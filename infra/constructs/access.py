@@ -19,6 +19,14 @@ _HEADER = "x-api-key"
 _REQUESTS_OF_AN_ADDRESS = 10_000  # in five minutes
 
 
+def _share(reserved: int | None) -> int | None:
+    """Return how many executions the authorizer needs for itself where predict has some.
+
+    It runs for a key once a minute, and for an eighth of the time that predict takes at first.
+    """
+    return None if reserved is None else max(2, reserved // 8)
+
+
 def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
     return wafv2.CfnWebACL.VisibilityConfigProperty(
         cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False
@@ -67,10 +75,19 @@ class Access(Construct):
                 ("serving_runtime",),
                 _MEMORY_MB,
                 _TIMEOUT_SECONDS,
+                reserved=_share(deployment.predict_concurrency),
                 is_traced=deployment.trace_requests,
             ),
             environment={**environment, **self._settings()},
-            statements=[allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], table, keys=KEY_ITEMS)],
+            statements=[
+                allow(["dynamodb:GetItem"], table, keys=KEY_ITEMS),
+                allow(
+                    ["dynamodb:UpdateItem"],
+                    table,
+                    keys=KEY_ITEMS,
+                    attributes=("pk", "sk", "last_used_on"),
+                ),
+            ],
         )
         self.authorizer = apigateway.RequestAuthorizer(
             self,

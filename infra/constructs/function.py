@@ -113,14 +113,25 @@ def service(name: str) -> iam.ServicePrincipal:
 
 
 def allow(
-    actions: Sequence[str], resources: Sequence[str], *, keys: str | None = None
+    actions: Sequence[str],
+    resources: Sequence[str],
+    *,
+    keys: str | None = None,
+    attributes: Sequence[str] = (),
 ) -> iam.PolicyStatement:
     """Return an Allow statement of exactly these actions on these resources.
 
-    `keys` limits it to the items of a table whose partition key matches.
+    `keys` limits it to the items of a table whose partition key matches, `attributes` to these of
+    their attributes.
     """
-    limit = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}} if keys else None
-    return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=limit)
+    limits: dict[str, Mapping[str, Sequence[str]]] = {}
+    if keys:
+        limits["ForAllValues:StringLike"] = {"dynamodb:LeadingKeys": [keys]}
+    if attributes:
+        limits["ForAllValues:StringEquals"] = {"dynamodb:Attributes": list(attributes)}
+    return iam.PolicyStatement(
+        actions=list(actions), resources=list(resources), conditions=limits or None
+    )
 
 
 def _observability(group: logs.LogGroup) -> list[iam.PolicyStatement]:

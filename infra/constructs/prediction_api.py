@@ -35,10 +35,13 @@ _SEND_A_KEY = "send the header x-api-key, with a key that is good"
 _CHALLENGE = 'ApiKey realm="noria"'  # as the functions ask for a key
 _EXPOSED_HEADERS = "x-request-id,retry-after"  # as the functions name them to browsers
 _ALIAS = "serving"  # of predict, where its code comes by canary
+_WAIT_SECONDS = 5  # before a request that could not be answered is sent again
 _NO_KEY = "UNAUTHORIZED"  # or one that opens nothing
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "The key does not cover this"),
     _NO_KEY: (401, "An API key is required"),
+    "INVALID_API_KEY": (403, "The tier of the key is not deployed any more"),
+    "AUTHORIZER_FAILURE": (503, "The key could not be looked up; try again"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "There is no such route"),
     "REQUEST_TOO_LARGE": (413, "The body is too large"),
     "THROTTLED": (429, "Too many requests"),
@@ -256,6 +259,7 @@ class PredictionApi(Construct):
                     "x-request-id": "context.requestId",
                     **(cors if origins else {}),
                     **({"www-authenticate": f"'{_CHALLENGE}'"} if name == _NO_KEY else {}),
+                    **({"retry-after": f"'{_WAIT_SECONDS}'"} if status == 503 else {}),
                 },
             )
 
@@ -305,11 +309,11 @@ def _operating_rights(
             ["s3:PutObject"],
             [
                 bucket.arn_for_objects(key)
-                for key in ("runs/*/source-keys.json", "monitoring/*/baseline.json")
+                for key in ("runs/*/source-keys.json", "monitoring/*/baseline.json", "audit/*")
             ],
         ),
         allow(["dynamodb:UpdateItem"], access, keys=COUNTER_ITEMS),
-        # Nothing may be changed or taken out of the audit log.
+        # It could put another entry in the place of one; the copies of their hashes it could not.
         allow(["dynamodb:Query", "dynamodb:PutItem"], access, keys=AUDIT_ITEMS),
         allow(["dynamodb:GetItem", "dynamodb:PutItem"], table, keys=ALIAS_KEYS),
         allow(["dynamodb:GetItem"], table, keys=STATE_KEYS),

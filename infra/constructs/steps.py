@@ -122,7 +122,9 @@ STEPS: dict[str, Step] = {
         ("monitoring/*", "batches/*/report.html"),
         layer="report_runtime",
     ),
-    "start_scheduled_check": Step(("monitoring/*/current.json",), (), ("dynamodb:GetItem",)),
+    "start_scheduled_check": Step(
+        ("monitoring/*/current.json", "monitoring/*/inbox.json"), (), ("dynamodb:GetItem",)
+    ),
     # Of whole files.
     "plan_batch": Step(
         (

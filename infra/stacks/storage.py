@@ -79,7 +79,7 @@ class StorageStack(Stack):
         )
 
     def _keep_versions_immutable(self) -> None:
-        """Refuse writes to models and datasets that could overwrite: `If-None-Match` or nothing."""
+        """Refuse writes that could overwrite what is kept as it was: `If-None-Match` or nothing."""
         self.bucket.add_to_resource_policy(
             iam.PolicyStatement(
                 effect=iam.Effect.DENY,
@@ -88,6 +88,7 @@ class StorageStack(Stack):
                 resources=[
                     self.bucket.arn_for_objects("models/*"),
                     self.bucket.arn_for_objects("datasets/*"),
+                    self.bucket.arn_for_objects("audit/*"),
                 ],
                 conditions={"Null": {"s3:if-none-match": "true"}},
             )

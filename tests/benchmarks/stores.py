@@ -42,6 +42,7 @@ class Stores:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms
 
             def do_GET(self) -> None:
                 self._send(objects[self.path])

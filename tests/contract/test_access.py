@@ -8,14 +8,14 @@ import pytest
 
 from noria.access.audit import Act, Auditor, faults_of
 from noria.access.keys import Wanted, digest_of, issue
-from noria.errors import KeyNotFoundError
+from noria.errors import KeyNotFoundError, SettingsError
 from noria_aws.aws.access import DynamoDbAccessKeys, DynamoDbAuditLog, DynamoDbRequestCounts
 from noria_aws.aws.clock import SystemClock
 from noria_aws.aws.settings import AwsContext
 from noria_aws.serving.access import HttpKeyLookup, HttpRequestCounts
 from noria_aws.serving.ports import dynamodb
 from tests.support.access import MemoryAccessKeys, MemoryAuditLog, MemoryRequestCounts
-from tests.support.fakes import MemoryAliases
+from tests.support.fakes import MemoryAliases, MemoryArtifacts
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -58,6 +58,14 @@ def log(request):
         return MemoryAuditLog()
     target = request.getfixturevalue("target")
     return DynamoDbAuditLog(target.client("dynamodb"), target.outputs["AccessTable"])
+
+
+@pytest.fixture
+def copies(request, log):
+    """Where the hashes of its entries are kept too."""
+    if isinstance(log, MemoryAuditLog):
+        return MemoryArtifacts()
+    return request.getfixturevalue("target").artifacts
 
 
 def test_a_key_is_found_by_its_digest_as_it_was_filed(keys):
@@ -137,9 +145,9 @@ def test_what_is_refused_counts_nothing(counts, project):
     assert made.take(project, "c", 1, 10, AT)
 
 
-def test_entries_are_chained_and_read_page_by_page(log, project):
+def test_entries_are_chained_and_read_page_by_page(log, copies, project):
     """The newest first."""
-    auditor = Auditor(log, MemoryAliases(), SystemClock(), lambda *_: None)
+    auditor = Auditor(log, copies, MemoryAliases(), SystemClock(), lambda *_: None)
     first = log.last()
     for _ in range(3):
         auditor.audited(Act("a", "promote", project, {"n": 1}), lambda: None)
@@ -148,22 +156,22 @@ def test_entries_are_chained_and_read_page_by_page(log, project):
     assert log.last() == mine[0]
     assert [*log.before(mine[2].number, 2)] == mine[3:5]
     everything = log.before(None, 1000)
-    assert faults_of(reversed(everything)) == []
+    assert faults_of(reversed(everything), copies) == []
     assert len(everything) == mine[0].number == (first.number if first else 0) + 6
 
 
-def test_an_entry_is_never_overwritten(log, project):
+def test_an_entry_is_never_overwritten(log, copies, project):
     """Its number is taken."""
-    auditor = Auditor(log, MemoryAliases(), SystemClock(), lambda *_: None)
+    auditor = Auditor(log, copies, MemoryAliases(), SystemClock(), lambda *_: None)
     auditor.audited(Act("a", "promote", project, {}), lambda: None)
     last = log.last()
     assert not log.append(replace(last, actor="somebody else"))
     assert log.last() == last
 
 
-def test_many_writers_make_one_chain(log, project):
+def test_many_writers_make_one_chain(log, copies, project):
     """Eight at once, forty entries."""
-    auditor = Auditor(log, MemoryAliases(), SystemClock(), lambda *_: None)
+    auditor = Auditor(log, copies, MemoryAliases(), SystemClock(), lambda *_: None)
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
@@ -172,4 +180,39 @@ def test_many_writers_make_one_chain(log, project):
         )
     everything = log.before(None, 1000)
     assert sum(entry.project == project for entry in everything) == 40
-    assert faults_of(reversed(everything)) == []
+    assert faults_of(reversed(everything), copies) == []
+
+
+class _LostAnswers:
+    """A client whose first put is done, and whose answer is lost: the SDK puts again."""
+
+    def __init__(self, client):
+        self._client, self.n_lost = client, 0
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def put_item(self, **request):
+        self._client.put_item(**request)
+        self.n_lost += 1
+        return self._client.put_item(**request)
+
+
+def test_an_answer_that_was_lost_makes_no_second_entry_and_no_refused_key(target, project):
+    """What is there is one's own."""
+    client = _LostAnswers(target.client("dynamodb"))
+    table = target.outputs["AccessTable"]
+    auditor = Auditor(
+        DynamoDbAuditLog(client, table), target.artifacts, MemoryAliases(), SystemClock(),
+        lambda *_: None,
+    )  # fmt: skip
+    auditor.audited(Act("a", "promote", project, {}), lambda: None)
+    newest = DynamoDbAuditLog(target.client("dynamodb"), table).before(None, 10)
+    assert [e.outcome for e in newest if e.project == project] == ["done", "asked"]
+    keys = DynamoDbAccessKeys(client, table)
+    key = issue(Wanted("a", ("user",)), AT, ()).key
+    keys.add(key)
+    assert keys.find(key.digest) == key
+    assert client.n_lost == 3
+    with pytest.raises(SettingsError):
+        DynamoDbAccessKeys(target.client("dynamodb"), table).add(key._replace(name="other"))

@@ -486,7 +486,7 @@ def test_no_state_machine_publishes_by_itself(platform):
 def _spelled_prefixes():
     """Return the first part of every key that the project spells, and of what AWS writes itself."""
     text = (ROOT / "layers/noria/python/noria/storage/keys.py").read_text(encoding="utf-8")
-    found = set(re.findall(r'return f"([a-z-]+)/\{project\}', text))
+    found = set(re.findall(r'return f"([a-z-]+)/\{', text))
     return {f"{name}/" for name in found} | {"predictions/", "predictions-failed/"}
 
 

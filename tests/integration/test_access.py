@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.error import HTTPError
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from cli import keys as commands
@@ -216,7 +217,7 @@ def test_keys_are_made_replaced_and_ended_by_commands_and_all_of_it_is_written_d
 
 
 def test_a_changed_or_missing_entry_of_the_audit_log_is_found(target, monkeypatch):
-    """By whoever has rights on the table, which no function has."""
+    """Whoever has rights on the table may write it anew; the bucket remembers."""
     whole = _run(target, monkeypatch, "audit", "--verify")
     assert whole["faults"] == []
     assert whole["n_entries"] == whole["last"]["number"] > 4
@@ -231,5 +232,7 @@ def test_a_changed_or_missing_entry_of_the_audit_log_is_found(target, monkeypatc
     assert "entry 2 was changed" in result.output
     client.delete_item(**where)
     assert "entries 2 to 2 are missing" in CliRunner().invoke(app, ["audit", "--verify"]).output
+    with pytest.raises(ClientError, match="AccessDenied"):
+        target.artifacts.put("audit/000000000002", b"another hash")
     client.put_item(TableName=table, Item=item)
     assert _run(target, monkeypatch, "audit", "--verify")["faults"] == []

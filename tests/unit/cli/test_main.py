@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from cli import main
 from cli.main import app
+from cli.target import HttpAnswer
 
 
 def _run(*arguments):
@@ -81,7 +82,7 @@ def test_status_says_whom_alerts_reach(monkeypatch, addresses, said):
     """An address that never confirmed hears nothing, and AWS does not say so."""
 
     def answered(*_, **__):
-        return SimpleNamespace(body={"status": "ok", "projects": {}})
+        return HttpAnswer(200, {"status": "ok", "projects": {}})
 
     target = SimpleNamespace(
         call=answered, api_url="https://api.example.org", alert_addresses=lambda: addresses

@@ -9,15 +9,16 @@ from noria.errors import AliasConflictError, StoreUnavailableError
 from noria.records.alias import Promotion
 from noria.records.audit import Serving
 from tests.support.access import MemoryAuditLog
-from tests.support.fakes import MemoryAliases, SteppingClock
+from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 
 ACT = Act("key k (an admin)", "promote", "tickets", {"model_version": "v2"})
 
 
-def _auditor(log, aliases=None, told=None):
+def _auditor(log, aliases=None, told=None, copies=None):
     told = [] if told is None else told
+    copies = MemoryArtifacts() if copies is None else copies
     return Auditor(
-        log, aliases or MemoryAliases(), SteppingClock(), lambda *event: told.append(event)
+        log, copies, aliases or MemoryAliases(), SteppingClock(), lambda *event: told.append(event)
     )
 
 
@@ -31,9 +32,9 @@ def _promote(aliases, version, revision):
 
 def test_an_action_is_written_down_before_and_after():
     """Who, what, and which champion served before and after."""
-    log, aliases, told = MemoryAuditLog(), MemoryAliases(), []
+    log, aliases, told, copies = MemoryAuditLog(), MemoryAliases(), [], MemoryArtifacts()
     _promote(aliases, "v1", 0)
-    _auditor(log, aliases, told).audited(ACT, lambda: _promote(aliases, "v2", 1))
+    _auditor(log, aliases, told, copies).audited(ACT, lambda: _promote(aliases, "v2", 1))
     asked, done = log.entries
     assert (asked.number, asked.outcome, asked.before, asked.after) == (
         1, "asked", Serving("v1", 1), None,
@@ -42,7 +43,7 @@ def test_an_action_is_written_down_before_and_after():
     assert (done.before, done.after) == (Serving("v1", 1), Serving("v2", 2))
     assert (done.actor, json.loads(done.request)) == (ACT.actor, {"model_version": "v2"})
     assert told == [("audit_entry", {"number": e.number, "hash": e.hash}) for e in log.entries]
-    assert faults_of(log.entries) == []
+    assert faults_of(log.entries, copies) == []
 
 
 @pytest.mark.parametrize(
@@ -102,43 +103,70 @@ def test_a_long_request_is_cut_and_keeps_its_hash():
 
 
 def _whole(n=6):
-    log = MemoryAuditLog()
-    auditor = _auditor(log)
+    """Return the entries of a log, and the copies of their hashes."""
+    log, copies = MemoryAuditLog(), MemoryArtifacts()
+    auditor = _auditor(log, copies=copies)
     for _ in range(n):
         auditor.audited(ACT, lambda: None)
-    return log.entries
+    assert faults_of(log.entries, copies) == []
+    return log.entries, copies
 
 
 @pytest.mark.parametrize("place", range(12))
 def test_each_changed_or_missing_entry_is_found(place):
-    """Every field of every entry, every gap; the last one needs its number kept elsewhere."""
-    entries = _whole()
+    """Every field of every entry, every gap, the end too."""
+    entries, copies = _whole()
     n_tried = 0
     for field in ("at", "actor", "operation", "project", "request", "error", "outcome", "previous"):
         forged = [*entries]
         forged[place] = replace(forged[place], **{field: "forged"})
-        assert faults_of(forged), field
+        assert faults_of(forged, copies), field
         n_tried += 1
     without = entries[:place] + entries[place + 1 :]
-    assert bool(faults_of(without)) == (place != 11)
+    assert faults_of(without, copies)
     swapped = [*entries]
     swapped[place], swapped[place - 1] = swapped[place - 1], swapped[place]
-    assert faults_of(swapped)
+    assert faults_of(swapped, copies)
     assert n_tried == 8
 
 
 def test_an_entry_that_is_forged_with_a_hash_of_its_own_breaks_the_chain():
     """The next entry names another one."""
-    entries = _whole()
+    entries, copies = _whole()
     entries[3] = chain(entries[2], replace(entries[3], actor="somebody else"))
-    assert faults_of(entries) == ["entry 5 does not follow the one before it"]
+    assert faults_of(entries, copies) == [
+        "entry 4 is not the one that was written first",
+        "entry 5 does not follow the one before it",
+    ]
+
+
+def test_a_log_that_is_written_anew_from_some_entry_on_is_found():
+    """Its chain is whole: the copies of the hashes say it."""
+    entries, copies = _whole()
+    for place in range(3, 12):
+        changed = replace(entries[place], actor="somebody else")
+        entries[place] = chain(entries[place - 1], changed)
+    faults = faults_of(entries, copies)
+    assert faults == [f"entry {n} is not the one that was written first" for n in range(4, 13)]
+    assert faults_of(entries, MemoryArtifacts())  # nor does it help to have no copies
+
+
+def test_whoever_was_interrupted_before_the_copy_is_made_up_for():
+    """By the next entry; until then the newest may lack it."""
+    log, copies = MemoryAuditLog(), MemoryArtifacts()
+    _auditor(log, copies=copies).audited(ACT, lambda: None)
+    del copies.objects["audit/000000000002"]
+    assert faults_of(log.entries, copies) == []
+    _auditor(log, copies=copies).audited(ACT, lambda: None)
+    assert len(copies.objects) == 4
+    assert faults_of(log.entries, copies) == []
 
 
 def test_many_at_once_make_one_chain():
     """Eight writers of twenty entries: no number twice, none missing."""
-    log = MemoryAuditLog()
-    auditor = _auditor(log)
+    log, copies = MemoryAuditLog(), MemoryArtifacts()
+    auditor = _auditor(log, copies=copies)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: auditor.audited(ACT, lambda: None), range(80)))
     assert [entry.number for entry in log.entries] == list(range(1, 161))
-    assert faults_of(log.entries) == []
+    assert faults_of(log.entries, copies) == []

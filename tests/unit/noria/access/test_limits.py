@@ -4,7 +4,7 @@ import pytest
 
 from noria.access.limits import Asked, RequestLimits
 from noria.api.routes import ROUTES
-from noria.errors import TooManyRequestsError
+from noria.errors import InvalidInputError, TooManyRequestsError
 from noria.spec.operations import LimitsSection
 from tests.support.access import USER, MemoryRequestCounts
 from tests.support.fakes import FixedClock
@@ -104,6 +104,8 @@ def test_rows_are_counted_in_place_of_batches_where_the_spec_says_so():
     counts = MemoryRequestCounts()
     assert _let_through(_limits(counts, batch=1, rows=100), BATCH) == 2
     assert list(counts.used.values()) == [80]
-    with pytest.raises(TooManyRequestsError, match="at most 100 rows"):
-        _limits(MemoryRequestCounts(), rows=100).require(USER, BATCH._replace(n_rows=101))
+    with pytest.raises(InvalidInputError, match="at most 100 rows") as caught:
+        _limits(counts, rows=100).require(USER, BATCH._replace(n_rows=101))
+    assert "retry_after" not in caught.value.details  # it would never come through
+    assert _let_through(_limits(counts, rows=100), BATCH._replace(n_rows=0), n=30) == 20
     assert _let_through(_limits(counts, predict=1, rows=100), PREDICT) == 1

@@ -4,14 +4,14 @@ from noria.access.audit import Act, Auditor
 from noria.api.audit import audit_page
 from noria.errors import InvalidInputError
 from tests.support.access import ADMIN, MemoryAuditLog
-from tests.support.fakes import MemoryAliases, SteppingClock
+from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 
 
 @pytest.fixture
 def log():
     """Twelve entries: of tickets, of housing and of no project in turn."""
     made = MemoryAuditLog()
-    auditor = Auditor(made, MemoryAliases(), SteppingClock(), lambda *_: None)
+    auditor = Auditor(made, MemoryArtifacts(), MemoryAliases(), SteppingClock(), lambda *_: None)
     for project in ("tickets", "housing", None) * 2:
         auditor.audited(Act("a", "promote", project, {}), lambda: None)
     return made

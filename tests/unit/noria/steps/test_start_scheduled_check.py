@@ -86,6 +86,12 @@ def _file(p, at):
     p.store.modified["inbox/loans/2/new.csv"] = at
 
 
+def _uploaded_in_parts(p, at):
+    """It bears the time that the upload began at: before the check, which did not see it."""
+    new_file(p)
+    p.store.modified["inbox/loans/2/new.csv"] = at - 3 * HOUR
+
+
 def _promotion(p, at):
     p.add_version("v2")
     p.promote("v2", at=at)
@@ -101,6 +107,7 @@ NEWS = {
     "answers that come late": (_late_answers, "there are answers"),
     "labels": (_labels, "there are labels"),
     "a file": (_file, "there are files to train on"),
+    "a file whose upload took long": (_uploaded_in_parts, "there are files to train on"),
     "a promotion": (_promotion, "the champion is a new one"),
     "a promotion and back": (_promotion_back, "the champion is a new one"),
 }
@@ -201,8 +208,9 @@ def _hidden(seed, n_hours=30):
     rng, p, n_saved, n_hid = random.Random(seed), Production(), 0, 0
     left = [_answers, _late_answers, _labels, _file, _promotion]
     rng.shuffle(left)
+    begin = START + 60 * HOUR  # so that answers can be older than the window
     for hour in range(1, n_hours):
-        now = START + hour * HOUR
+        now = begin + hour * HOUR
         if left and rng.random() < 0.1:
             left.pop()(p, now - timedelta(minutes=1))
         if _looked(p, now)[0]:
@@ -225,8 +233,19 @@ def test_a_look_that_starts_nothing_hides_nothing():
     assert sum(n_saved for n_saved, _ in found) > 25
 
 
-@pytest.mark.parametrize("name", ["_has_any", "_has_newer"])
-def test_a_look_that_overlooks_something_is_found(monkeypatch, name):
-    """The control: without one of its questions, checks would have said something else."""
+@pytest.mark.parametrize(
+    ("name", "happens"),
+    [("_has_any", _answers), ("_has_newer", _labels), ("_has_unseen_file", _file)],
+)
+def test_a_look_that_overlooks_something_is_found(monkeypatch, name, happens):
+    """The control: without one of its questions, the check would have said something else."""
+    p = Production(retraining={"on": ("new_file",)})
+    at = START + 60 * HOUR
+    whole_check(p, at)
+    happens(p, at + HOUR - timedelta(minutes=5))
+    assert _looked(p, at + HOUR)[0]
     monkeypatch.setattr(step, name, lambda *_: False)
-    assert any(_hidden(seed)[1] for seed in SEEDS)
+    assert not _looked(p, at + HOUR)[0]
+    before = _said(p)
+    whole_check(p, at + HOUR)
+    assert _said(p) != before

@@ -1,10 +1,12 @@
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noria.access.limits import RequestLimits
 from noria.api.routes import ROUTES
 from noria.errors import (
     AliasConflictError,
@@ -18,8 +20,16 @@ from noria.errors import (
     UnknownProjectError,
 )
 from noria_aws.handlers.http_api import MAX_BODY_BYTES, http_handler
-from tests.support.access import ADMIN, USER, authorized, request_limits
+from tests.support.access import (
+    ADMIN,
+    USER,
+    MemoryRequestCounts,
+    authorized,
+    request_limits,
+)
+from tests.support.fakes import FixedClock
 
+AT = datetime(2026, 3, 1, 12, 0, 15, tzinfo=UTC)
 PREDICT = "/projects/{project}/predict"
 
 
@@ -90,6 +100,8 @@ def test_a_route_of_the_other_function_is_none_of_this_one():
         (_event(body='{"x": NaN}'), 400, "The body is not JSON"),
         (_event(body='{"x": ' + "9" * 5000 + "}"), 400, "The body is not JSON"),
         (_event(body='{"x": ["\\ud800"]}'), 400, "The body is not JSON"),
+        (_event(body='{"x": 1e999}'), 400, "The body is not JSON"),
+        (_event(body='{"x": [-1e999]}'), 400, "The body is not JSON"),
         (_event(body='{"\\udfff": 1}'), 400, "The body is not JSON"),
         (_event(body="%%%", isBase64Encoded=True), 400, "The body is not JSON"),
         (_event(body='"' + "x" * MAX_BODY_BYTES + '"'), 413, "The body is too large"),
@@ -220,3 +232,33 @@ def test_a_request_has_one_id_in_its_answer_its_problem_and_the_log(capsys):
     for forged in (None, 7, "", "x" * 200, "a\r\nset-cookie: b", "ñ"):
         assert {part.rpartition(":")[2] for part in ids(forged)} == {"of-the-function"}
     assert _answer(_event())[2]["x-request-id"]
+
+
+def _limited(**limits):
+    """Return a handler of tickets with limits a minute."""
+    counted = RequestLimits({"tickets": limits}, MemoryRequestCounts(), FixedClock(AT))
+    operations = {route.operation: lambda call: {} for route in ROUTES}
+    return http_handler(lambda: operations, lambda: counted)
+
+
+def test_a_request_above_the_limit_is_told_when_to_come_again():
+    """One that cannot be read counts as well: a body costs as much as a request."""
+    handler = _limited(predict=2)
+    answers = [handler(_event(body=body), None) for body in ("{", "{}", "{}")]
+    assert [answer["statusCode"] for answer in answers] == [400, 200, 429]
+    assert answers[2]["headers"]["retry-after"] == "45"
+    assert json.loads(answers[2]["body"])["title"] == "Too many requests"
+
+
+def test_rows_are_counted_where_the_spec_says_so():
+    """A batch that no minute takes is no matter of waiting."""
+    handler = _limited(rows=5)
+    path = {"resource": "/projects/{project}/predict/batch"}
+
+    def sent(n):
+        answer = handler(_event(**path, body=json.dumps({"items": [{}] * n})), None)
+        return answer["statusCode"], "retry-after" in answer["headers"]
+
+    assert [sent(n) for n in (3, 3, 2, 1, 6)] == [
+        (200, False), (429, True), (200, False), (429, True), (422, False),
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from noria.spec.loader import load_spec
 from noria_aws.handlers.http_api import Call
 from noria_aws.handlers.operations import operations_of
 from tests.support.access import ADMIN, USER, MemoryAuditLog
-from tests.support.fakes import MemoryAliases, SteppingClock
+from tests.support.fakes import MemoryAliases, MemoryArtifacts, SteppingClock
 
 
 class _Operator:
@@ -28,7 +28,7 @@ MINE = {route.operation for route in ROUTES if route.function == OPERATE}
 
 def _operations(log=None, operator=None):
     log = log or MemoryAuditLog()
-    auditor = Auditor(log, MemoryAliases(), SteppingClock(), lambda *_: None)
+    auditor = Auditor(log, MemoryArtifacts(), MemoryAliases(), SteppingClock(), lambda *_: None)
     projects = ["housing", "tickets"]
     return operations_of(
         operator or _Operator(),

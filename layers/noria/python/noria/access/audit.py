@@ -1,7 +1,8 @@
 """The audit log of what admins do: asked first, then what came of it, in one chain of hashes.
 
 An action that cannot be written down is not done. Its outcome is a second entry: where that is
-missing, whoever did it was interrupted.
+missing, whoever did it was interrupted. The hash of each entry lies in the data bucket too, where
+nothing can be overwritten: whoever writes the table anew, from whatever entry on, is found.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,10 +10,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from noria.errors import NoriaError, StoreUnavailableError, TransientError
-from noria.ports import AuditLog, Clock, ModelAliases
+from noria.ports import ArtifactStore, AuditLog, Clock, ModelAliases
 from noria.records.audit import AuditEntry, AuditOutcome, Serving
 from noria.records.codec import encode
 from noria.storage.hashing import canonical_json, sha256_hex
+from noria.storage.keys import audit_key
 
 _TRIES = 20  # of writers at once, each of which waits for no other
 _MAX_REQUEST_CHARACTERS = 2000
@@ -34,18 +36,19 @@ class Auditor:
     Parameters
     ----------
     report : callable
-        Gets the name and facts of each event. `audit_entry` has an entry's number and hash: kept
-        in the function's log, they show an audit log that was cut.
+        Gets the name and facts of each event: `audit_entry` with an entry's number and hash.
     """
 
     def __init__(
         self,
         log: AuditLog,
+        artifacts: ArtifactStore,
         aliases: ModelAliases,
         clock: Clock,
         report: Callable[[str, Mapping[str, object]], None],
     ) -> None:
-        self._log, self._aliases, self._clock, self._report = log, aliases, clock, report
+        self._log, self._artifacts, self._aliases = log, artifacts, aliases
+        self._clock, self._report = clock, report
 
     def audited[T](self, act: Act, do: Callable[[], T]) -> T:
         """Do it, between two entries.
@@ -90,11 +93,18 @@ class Auditor:
 
     def _append(self, entry: AuditEntry) -> AuditEntry:
         for _ in range(_TRIES):
-            chained = chain(self._log.last(), replace(entry, at=self._clock.now().isoformat()))
+            last = self._log.last()
+            if last is not None:  # whoever wrote it may have been interrupted
+                self._copy_hash(last)
+            chained = chain(last, replace(entry, at=self._clock.now().isoformat()))
             if self._log.append(chained):
+                self._copy_hash(chained)
                 self._report("audit_entry", {"number": chained.number, "hash": chained.hash})
                 return chained
         raise StoreUnavailableError(f"the audit log took no entry in {_TRIES} tries; try again")
+
+    def _copy_hash(self, entry: AuditEntry) -> None:
+        self._artifacts.put(audit_key(entry.number), entry.hash.encode(), if_absent=True)
 
 
 def chain(last: AuditEntry | None, entry: AuditEntry) -> AuditEntry:
@@ -104,10 +114,19 @@ def chain(last: AuditEntry | None, entry: AuditEntry) -> AuditEntry:
     return replace(linked, hash=_hash(linked))
 
 
-def faults_of(entries: Iterable[AuditEntry]) -> list[str]:
-    """Return what is wrong with a whole log, oldest entry first: changed, missing or moved."""
-    faults, previous, expected = [], GENESIS, 1
-    for entry in entries:
+def faults_of(entries: Iterable[AuditEntry], artifacts: ArtifactStore) -> list[str]:
+    """Return what is wrong with a whole log, oldest entry first: changed, missing or moved.
+
+    Only the newest entry may lack the copy of its hash: the next one makes up for it.
+    """
+    faults, previous, expected = list[str](), GENESIS, 1
+    listed = list(entries)
+    for entry in listed:
+        copied = _copied_hash(artifacts, entry.number)
+        if copied is None and entry is not listed[-1]:
+            faults.append(f"entry {entry.number} has no copy of its hash")
+        elif copied not in (None, entry.hash):
+            faults.append(f"entry {entry.number} is not the one that was written first")
         if entry.number != expected:
             faults.append(f"entries {expected} to {entry.number - 1} are missing")
         elif entry.previous != previous:
@@ -115,7 +134,16 @@ def faults_of(entries: Iterable[AuditEntry]) -> list[str]:
         if entry.hash != _hash(entry):
             faults.append(f"entry {entry.number} was changed")
         previous, expected = entry.hash, entry.number + 1
+    if _copied_hash(artifacts, expected) is not None:
+        faults.append(f"entries from {expected} on are missing")
     return faults
+
+
+def _copied_hash(artifacts: ArtifactStore, number: int) -> str | None:
+    try:
+        return artifacts.get(audit_key(number)).decode()
+    except KeyError:
+        return None
 
 
 def _hash(entry: AuditEntry) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from noria.errors import TooManyRequestsError
+from noria.errors import InvalidInputError, TooManyRequestsError
 from noria.ports import Clock, RequestCounts
 from noria.records.access import Grant
 
+_BATCH = "predict_batch"
 ROWS = "rows"  # the limit that counts the rows of batches in place of their requests
 PerMinute = Mapping[str, Mapping[str, int]]  # project ("" for none) -> limit's name -> requests
 _MINUTE = 60
@@ -38,21 +39,34 @@ class RequestLimits:
     def __init__(self, per_minute: PerMinute, counts: RequestCounts, clock: Clock) -> None:
         self._per_minute, self._counts, self._clock = per_minute, counts, clock
 
-    def require(self, grant: Grant, asked: Asked) -> None:
-        """Count a request; TooManyRequestsError, with the seconds to wait, above the limit.
+    def counts_rows(self, project: str, operation: str) -> bool:
+        """Return whether the rows of a request are counted: its body must be read before."""
+        return operation == _BATCH and ROWS in self._per_minute.get(project, {})
 
-        A request that is refused counts nothing.
+    def require(self, grant: Grant, asked: Asked) -> None:
+        """Count a request; what is refused counts nothing.
+
+        Raises
+        ------
+        TooManyRequestsError
+            It is above the limit of this minute; with the seconds until the next one.
+        InvalidInputError
+            It has more rows than any minute takes.
         """
-        limits = self._per_minute.get(asked.project, {})
         n, limit = 1, asked.limit
-        if asked.operation == "predict_batch" and ROWS in limits:
-            n, limit = asked.n_rows, ROWS
-        most = limits.get(limit)
+        if self.counts_rows(asked.project, asked.operation):
+            n, limit = max(asked.n_rows, 1), ROWS
+        most = self._per_minute.get(asked.project, {}).get(limit)
         if most is None or not grant.is_limited:
             return
+        if n > most:
+            reason = f"must be at most {most:,} rows: a minute takes no more of this key"
+            raise InvalidInputError(
+                f"items: {reason}", errors=[{"field": "items", "reason": reason}]
+            )
         now = self._clock.now()
         bucket = f"{asked.project}#{asked.operation}#{_minute_of(now)}"
-        if n > most or not self._counts.take(grant.key_id, bucket, n, most, now):
+        if not self._counts.take(grant.key_id, bucket, n, most, now):
             what = "rows" if limit == ROWS else "requests"
             raise TooManyRequestsError(
                 f"at most {most:,} {what} a minute of this key to this route",

@@ -31,7 +31,9 @@ class GateSection(Section):
         return self
 
 
-_Requests = Annotated[int, Field(ge=1, le=1_000_000)]
+# A minute's counter is one item, which DynamoDB writes a thousand times a second.
+_Requests = Annotated[int, Field(ge=1, le=30_000)]
+_Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class LimitsSection(Section):
@@ -42,7 +44,7 @@ class LimitsSection(Section):
 
     predict: _Requests | None = None  # to each route of the scope "user" but those of batches
     batch: _Requests | None = None  # to predict/batch, and to batch-jobs
-    rows: _Requests | None = None  # rows to predict/batch: counted in place of its requests
+    rows: _Rows | None = None  # rows to predict/batch: counted in place of its requests
     admin: _Requests | None = None  # to each route of the scope "admin" but these two:
     promote: _Requests | None = None  # to promotions, and to rollback
 

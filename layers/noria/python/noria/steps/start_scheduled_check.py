@@ -4,6 +4,7 @@ A check takes a dozen state transitions and four functions, each hour of each pr
 anybody asks the model anything or not. For a project at rest this look takes their place.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from noria.spec.model import ProjectSpec
 from noria.storage.hours import days_between, hour_name
 from noria.storage.keys import (
     CURRENT,
+    FIRST_SEEN,
     inbox_prefix,
     labels_of_hours,
     monitoring_key,
@@ -109,7 +111,7 @@ def _news(
         _has_newer(store, labels_of_hours(spec.name, day), since) for day in days_between(since, at)
     ):
         return "there are labels"
-    if _has_newer(store, inbox_prefix(spec.name), checked_at):
+    if _has_unseen_file(spec.name, store):
         return "there are files to train on"
     return None
 
@@ -123,9 +125,23 @@ def _is_at_rest(last: CheckReport) -> bool:
         drift.windows.long.n_rows, drift.n_answered, drift.n_failed, drift.confirmed,
         drift.suspected, performance.n_labels, performance.n_waiting_labels,
         performance.n_unmatched_labels,
+        performance.n_unknown_labels,
+        performance.jobs,
         performance.n_rows, performance.probation, retraining.reasons and not waits,
     )  # fmt: skip
     return not any(found)
+
+
+def _has_unseen_file(project: str, store: SearchableStore) -> bool:
+    """Return whether the inbox holds a file that no check has seen.
+
+    By its key: an upload in parts bears the time that it began at, which may be before a check.
+    """
+    try:
+        seen = json.loads(store.get(monitoring_key(project, FIRST_SEEN)))
+    except KeyError:
+        seen = {}
+    return any(found.key not in seen for found in store.under(inbox_prefix(project)))
 
 
 def _has_any(store: SearchableStore, prefix: str, first: str) -> bool:

@@ -228,6 +228,11 @@ def erasure_key(project: str, hashed_id: str) -> str:
     return f"erasures/{project}/{hashed_id}.json"
 
 
+def audit_key(number: int) -> str:
+    """Return where the hash of an entry of the audit log is kept too."""
+    return f"audit/{number:012d}"
+
+
 def analysis_key(project: str, analysis_id: str, name: str) -> str:
     """Return a file of one analysis of rows: `drift.json`, `rows/…`, `features/…`."""
     return f"analyses/{project}/{analysis_id}/{name}"

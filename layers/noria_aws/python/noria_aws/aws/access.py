@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from noria.errors import KeyNotFoundError
+from noria.errors import KeyNotFoundError, SettingsError
 from noria.records.access import AccessKey
 from noria.records.audit import AuditEntry
 from noria.records.codec import from_bytes, to_bytes
@@ -41,11 +41,8 @@ class DynamoDbAccessKeys:
     def add(self, key: AccessKey) -> None:
         """File a new key."""
         with translated("filing a key"):
-            self._client.put_item(
-                TableName=self._table,
-                Item=access_items.key_to_item(key),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
+            if not _put_once(self._client, self._table, access_items.key_to_item(key)):
+                raise SettingsError("a key with this digest is there already")
 
     def end(self, digest: str, field: Literal["expires_at", "revoked_at"], at: str) -> None:
         """Say when a key ends, or ended."""
@@ -93,17 +90,9 @@ class DynamoDbAuditLog:
 
     def append(self, entry: AuditEntry) -> bool:
         """File an entry; False where its number is taken."""
-        try:
-            with translated("writing the audit log"):
-                self._client.put_item(
-                    TableName=self._table,
-                    Item={**_entry_key(entry.number), "body": {"S": to_bytes(entry).decode()}},
-                    ConditionExpression="attribute_not_exists(pk)",
-                )
-        except ClientError as error:
-            require_condition(error)
-            return False
-        return True
+        item = {**_entry_key(entry.number), "body": {"S": to_bytes(entry).decode()}}
+        with translated("writing the audit log"):
+            return _put_once(self._client, self._table, item)
 
     def before(self, number: int | None, limit: int) -> Sequence[AuditEntry]:
         """Return entries below a number, newest first."""
@@ -122,6 +111,20 @@ class DynamoDbAuditLog:
                 ConsistentRead=True,
             )
         return [from_bytes(AuditEntry, item["body"]["S"].encode()) for item in found["Items"]]
+
+
+def _put_once(client: Any, table: str, item: dict[str, dict[str, Any]]) -> bool:
+    """Put an item where none is; False where another one is.
+
+    The SDK tries again where an answer was lost: then this very item is there, and was put.
+    """
+    try:
+        client.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+    except ClientError as error:
+        require_condition(error)
+        place = {"TableName": table, "Key": {name: item[name] for name in ("pk", "sk")}}
+        return bool(client.get_item(**place, ConsistentRead=True).get("Item") == item)
+    return True
 
 
 def _entry_key(number: int) -> dict[str, dict[str, str]]:

@@ -116,8 +116,7 @@ def http_handler(
             operation = operations().get(route.operation)
             if operation is None:  # of the other function: API Gateway never asks for it here
                 raise RequestRefusedError(404, "There is no such route", route.path)
-            call = _call(event, route, grant)
-            limits().require(grant, _asked(call, route))
+            call = _admitted(event, route, grant, limits())
             answer = operation(call)
             return _json_answer(200, answer, "application/json", request_id)
         except NoriaError as error:
@@ -151,10 +150,17 @@ def _call(event: Mapping[str, Any], route: Route, grant: Grant) -> Call:
     return Call(_text(given, "project"), _body(event), grant, item, _query(event, route))
 
 
-def _asked(call: Call, route: Route) -> Asked:
+def _admitted(event: Mapping[str, Any], route: Route, grant: Grant, limits: RequestLimits) -> Call:
+    """Count a request and decode it; what cannot be decoded counts too, unless rows are counted."""
+    project = _text(_part(event, "pathParameters"), "project") or ""
+    asked = Asked(project, route.operation, route.limit)
+    if not limits.counts_rows(project, route.operation):
+        limits.require(grant, asked)
+        return _call(event, route, grant)
+    call = _call(event, route, grant)
     rows = call.body.get("items") if isinstance(call.body, Mapping) else None
-    n_rows = len(rows) if isinstance(rows, list) else 1
-    return Asked(call.project or "", route.operation, route.limit, n_rows)
+    limits.require(grant, asked._replace(n_rows=len(rows) if isinstance(rows, list) else 1))
+    return call
 
 
 def _request_id(event: Any, context: Any) -> str:
@@ -230,7 +236,8 @@ def _body(event: Mapping[str, Any]) -> Any:
                 413, "The body is too large", f"at most {MAX_BODY_BYTES:,} bytes"
             )
         value = json.loads(data, parse_constant=_refuse_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
+        # A lone surrogate is no text, and what is above all numbers none.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         return value
     except (ValueError, RecursionError) as error:
         raise RequestRefusedError(400, "The body is not JSON", _shown(error)) from error

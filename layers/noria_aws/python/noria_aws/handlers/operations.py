@@ -31,7 +31,7 @@ def deployed_operations() -> Operations:
         clock=services.clock,
         spec=services.spec,
     )
-    auditor = Auditor(services.audit_log, ports.aliases, SystemClock(), _report)
+    auditor = Auditor(services.audit_log, ports.artifacts, ports.aliases, SystemClock(), _report)
     return operations_of(
         Operator(ports), deployed_projects(), ports.spec, auditor, services.audit_log
     )
