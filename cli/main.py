@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from cli import (
+    alerts,
     batch,
     cost,
     doctor,
@@ -344,6 +345,7 @@ for module in (
     keys,
     rows,
     doctor,
+    alerts,
     cost,
     erasure,
     restoration,

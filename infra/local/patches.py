@@ -1,4 +1,4 @@
-"""What the pinned MiniStack lacks of AWS and Noria needs: fifteen patches, each named after it.
+"""What the pinned MiniStack lacks of AWS and Noria needs: sixteen patches, each named after it.
 
 Every patch asserts the text or signature it replaces, so another MiniStack fails at start instead
 of behaving differently (`tests/unit/infra/test_patches.py`). What they restore is tested on the
@@ -31,6 +31,7 @@ from infra.local.limits import pack_log_records, queue_for_workers
 from infra.local.meter import FILE as METER_FILE
 from infra.local.meter import Meter, meter_functions
 from infra.local.pinned import require, require_parameters
+from infra.local.secret_names import refer_to_secrets_by_arn
 from infra.local.training_jobs import TrainingJobError, run_training_job
 
 _ERROR = "__lambda_error__"
@@ -54,6 +55,7 @@ def apply(layers_folder: Path, state: Path) -> None:
     """
     report_error_names()
     take_keys_from_authorizers()
+    refer_to_secrets_by_arn()
     mount_layers_once(layers_folder)
     wait_on_simulated_time(state / "clock")
     time_executions_out()

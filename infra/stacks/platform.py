@@ -169,7 +169,7 @@ class PlatformStack(Stack):
         }
         outputs |= {f"{n}StateMachine": m.state_machine_arn for n, m in machines.items()}
         if self._alerts.channels:
-            outputs["ChannelsSecret"] = self._alerts.channels.secret_name
+            outputs["ChannelsSecret"] = self._alerts.channels.secret_arn
         for output, value in outputs.items():
             CfnOutput(self, output, value=value)
 
@@ -186,7 +186,7 @@ def _environment(deployment: Deployment, storage: StorageStack, alerts: Alerts) 
         "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 - the only folder it may write
     }
     if alerts.channels:
-        environment["NORIA_CHANNELS_SECRET"] = alerts.channels.secret_name
+        environment["NORIA_CHANNELS_SECRET"] = alerts.channels.secret_arn
     if deployment.clock_file:
         environment["NORIA_CLOCK_FILE"] = deployment.clock_file
     if deployment.model_package_prefix:

@@ -28,7 +28,7 @@ class Noria:
     url : str
         As `noria up` or `cdk deploy` prints it.
     api_key : str
-        `noria status --keys` shows it.
+        `noria keys` makes and shows them.
     timeout : float
         Seconds for each answer.
     tries : int

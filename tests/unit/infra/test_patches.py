@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 from ministack.core import iam_evaluator, lambda_runtime
-from ministack.services import apigateway_v1, lambda_svc, stepfunctions
+from ministack.services import apigateway_v1, lambda_svc, secretsmanager, stepfunctions
+from ministack.services.cloudformation import provisioners
 
 from infra.local import patches
 from infra.local.authorizers import take_keys_from_authorizers
 from infra.local.meter import Meter
+from infra.local.secret_names import refer_to_secrets_by_arn
 
 
 def test_another_worker_script_is_refused(monkeypatch):
@@ -149,3 +151,23 @@ def test_an_emulator_that_checks_rights_in_another_way_is_refused(monkeypatch, t
     monkeypatch.setattr(iam_evaluator, "enforce", lambda key, action: None)
     with pytest.raises(RuntimeError, match="parameters of <lambda>"):
         patches.check_rights_of_functions(tmp_path / "calls.jsonl", Meter(tmp_path / "m.json"))
+
+
+def test_a_reference_to_a_secret_is_its_arn(monkeypatch):
+    """A role's right on its name would grant nothing."""
+    made = []
+    handlers = {
+        "create": lambda logical_id, props, stack_name: ("name", {"Arn": "arn:x"}),
+        "update": lambda physical_id, *rest: made.append(physical_id) or ("name", {"Arn": "arn:x"}),
+        "delete": lambda physical_id, props: made.append(physical_id),
+        "update_with_logical_id": True,
+    }
+    monkeypatch.setitem(provisioners._RESOURCE_HANDLERS, "AWS::SecretsManager::Secret", handlers)
+    monkeypatch.setattr(
+        secretsmanager, "_resolve", lambda arn: ("name", {}) if arn == "arn:x" else None
+    )
+    refer_to_secrets_by_arn()
+    assert handlers["create"]("l", {}, "s") == ("arn:x", {"Arn": "arn:x"})
+    assert handlers["update"]("arn:x", {}, {}, "s")[0] == "arn:x"
+    handlers["delete"]("arn:x", {})
+    assert made == ["name", "name"]

@@ -123,6 +123,7 @@ EVENTS: Mapping[str, Event] = {
         "a champion that is worse than the one before still serves",
         "It could not be taken back. Look at the run, then: noria rollback {project}",
     ),
+    "TestAlert": Event("info", "this is a test", "Nothing; whoever reads this is reached."),
     "ApprovalExpired": Event(
         "warning", "the approval has expired", "The champion stays: noria promote {project} VERSION"
     ),
