@@ -11,6 +11,7 @@ from cli.display import console, table
 from cli.shared import Json, checked, show, told
 from infra.names import SPECS, project_names
 from noria.errors import InvalidSpecError
+from noria.reporting.numbers import number_text
 
 if TYPE_CHECKING:
     from noria.data.file_check import FileCheck
@@ -126,7 +127,7 @@ def _show_files(found: "FileCheck") -> None:
     for reason, n in report.reasons.items():
         console.print(f"  refused, {n:,}: {reason}", markup=False)
     if found.target:
-        console.print("target: {:,.6g} to {:,.6g}".format(*found.target), markup=False)
+        console.print("target: {} to {}".format(*map(number_text, found.target)), markup=False)
     if report.classes:
         shares = (f"{name} {n:,} ({n / n_rows:.1%})" for name, n in report.classes.items())
         console.print(f"classes: {', '.join(shares)}", markup=False)

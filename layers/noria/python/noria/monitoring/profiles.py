@@ -16,6 +16,8 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from noria.reporting.numbers import number_text
+
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
@@ -113,14 +115,12 @@ class NumberProfile:
         """
         if not self._is_beyond(fraction):
             value = self.quantile(fraction)
-            return "–" if value is None else f"{value:.4g}"
+            return "–" if value is None else number_text(value)
         is_below = self._bin_of(fraction) == 0
-        edge, name, end = (
-            (self.edges[0], "least", self.least) if is_below
-            else (self.edges[-1], "most", self.most)
-        )  # fmt: skip
-        known = "" if end is None else f" ({name} {end:.4g})"
-        return f"{'below' if is_below else 'at or above'} {edge:.4g}{known}"
+        place, name, end = (0, "least", self.least) if is_below else (-1, "most", self.most)
+        edge = float(self.edges[place])
+        known = "" if end is None else f" ({name} {number_text(end)})"
+        return f"{'below' if is_below else 'at or above'} {number_text(edge)}{known}"
 
     def _bin_of(self, fraction: float) -> int:
         return int(np.searchsorted(np.cumsum(self.counts), max(fraction * self.n, 1e-9)))

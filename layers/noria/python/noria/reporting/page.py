@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from noria.reporting.numbers import number_text
+
 
 def render_page(template: str, pictures: Iterable[tuple[str, str]], **shown: Any) -> bytes:
     """Return a template of `templates/`, filled.
@@ -36,7 +38,7 @@ def _template(name: str) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def _image(svg: str) -> str:

@@ -5,6 +5,7 @@ from scipy.special import kolmogorov
 
 from noria.monitoring.drift.finding import Finding
 from noria.monitoring.profiles import NumberProfile
+from noria.reporting.numbers import number_text
 
 
 def kolmogorov_smirnov(reference: NumberProfile, current: NumberProfile) -> Finding:
@@ -55,4 +56,4 @@ def _distance(reference: NumberProfile, current: NumberProfile) -> float:
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else number_text(value)

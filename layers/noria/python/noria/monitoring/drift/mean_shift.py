@@ -5,6 +5,7 @@ from scipy.stats import norm
 
 from noria.monitoring.drift.finding import Finding
 from noria.monitoring.profiles import NumberProfile
+from noria.reporting.numbers import number_text
 
 
 def mean_shift(reference: NumberProfile, current: NumberProfile) -> Finding:
@@ -29,7 +30,7 @@ def mean_shift(reference: NumberProfile, current: NumberProfile) -> Finding:
     """
     difference = current.mean - reference.mean
     error = float(np.sqrt(reference.std**2 / reference.n + current.std**2 / current.n))
-    detail = f"mean {reference.mean:.4g} → {current.mean:.4g}"
+    detail = f"mean {number_text(reference.mean)} → {number_text(current.mean)}"
     if not error or not reference.std:
         return Finding(0.0 if not difference else float("inf"), float(not difference), detail)
     return Finding(
