@@ -146,11 +146,13 @@ def test_every_benchmark_has_a_smoke():
         "texts",
         "file_loop",
         "probation",
+        "soak",
+        "cost",  # in tests/integration/test_runs.py: it needs a deployed stage
         "load",  # in tests/integration/test_wheel.py: it needs a deployed stage
     }
     helpers = {
         "batch_ours", "children", "data", "drift_pairs", "models", "report", "size", "stores",
-        "test_smoke",
+        "test_smoke", "test_cost",
     }  # fmt: skip
     modules = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("[a-z]*.py")}
     assert modules == smoked | helpers

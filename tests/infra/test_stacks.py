@@ -86,6 +86,8 @@ def test_the_bucket_refuses_plain_http_and_overwriting_versions(storage):
     assert any(s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} for s in denied)
     (overwrite,) = [s for s in denied if "Null" in s["Condition"]]
     assert overwrite["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+    for prefix in ("/models/*", "/datasets/*", "/audit/*"):
+        assert prefix in json.dumps(overwrite["Resource"])
     assert overwrite["Action"] == "s3:PutObject"
 
 

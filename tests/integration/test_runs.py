@@ -7,8 +7,10 @@ import pytest
 from cli.runs import StateSpan, _spans, known_run, runs_of
 from cli.samples.files import sample_files
 from cli.training import candidates_done, new_run_id, run_training, start_once, upload
+from infra.local.meter import FILE
 from infra.names import SPECS
 from noria.spec.loader import load_spec
+from tests.benchmarks import cost
 
 pytestmark = pytest.mark.emulator
 
@@ -45,3 +47,26 @@ def test_a_run_is_cancelled_and_gone_on_with_by_its_id(target):
     assert set(signs[1:-1]) <= {"running"}
     n_candidates = len(load_spec(SPECS / "housing.toml").candidates)
     assert candidates_done(target, "housing", run_id) == n_candidates
+
+
+def test_what_each_kind_of_work_uses_is_metered(target, monkeypatch):
+    """The smoke of `make bench-cost`; a project at rest is not checked by a look."""
+    if target.aliases.read("housing").champion is None:
+        keys = upload(target, "housing", sample_files("housing"))
+        run_training(target, "housing", keys, new_run_id(), lambda *_: None)
+    for name, size in (
+        ("_PROJECTS", ()),
+        ("_REQUESTS", 3),
+        ("_BATCH_ROWS", 200),
+        ("_SETTLED_SECONDS", 2.0),
+    ):
+        monkeypatch.setattr(cost, name, size)
+    found = cost.measured(target, target.emulator.folder / FILE)
+    assert set(found) == {"look", "check", "check at rest", "prediction", "label", "batch row"}
+    assert set(found["look"].steps) == {"start_scheduled_check"}
+    assert found["look"].steps["start_scheduled_check"].calls["s3:ListBucket"] <= 6
+    assert found["look"].transitions == 0 < found["check at rest"].transitions
+    assert found["prediction"].steps["predict"].n == 1
+    assert found["prediction"].steps["predict"].calls["firehose:PutRecord"] == 1
+    assert found["batch row"].steps["score_part"].n * 200 == 1
+    assert all(step.seconds >= 0 for work in found.values() for step in work.steps.values())

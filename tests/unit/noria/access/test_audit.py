@@ -170,3 +170,34 @@ def test_many_at_once_make_one_chain():
         list(pool.map(lambda _: auditor.audited(ACT, lambda: None), range(80)))
     assert [entry.number for entry in log.entries] == list(range(1, 161))
     assert faults_of(log.entries, copies) == []
+
+
+class _Taken(MemoryAuditLog):
+    """Another writer is faster a number of times."""
+
+    def __init__(self, n_times):
+        super().__init__()
+        self.n_left = n_times
+
+    def append(self, entry):
+        if self.n_left:
+            self.n_left -= 1
+            return False
+        return super().append(entry)
+
+
+@pytest.mark.parametrize(("n_times", "is_done"), [(0, True), (39, True), (40, False)])
+def test_a_writer_that_others_are_faster_than_waits_and_tries_again(n_times, is_done):
+    """Each time longer at most; in the end it says so, and nothing was done."""
+    waited, done = [], []
+    auditor = Auditor(
+        _Taken(n_times), MemoryArtifacts(), MemoryAliases(), SteppingClock(), lambda *_: None,
+        waited.append,
+    )  # fmt: skip
+    try:
+        auditor.audited(ACT, lambda: done.append(1))
+    except StoreUnavailableError:
+        assert not is_done
+    assert bool(done) == is_done
+    assert len(waited) == n_times
+    assert all(0 <= pause <= 0.5 for pause in waited)

@@ -5,6 +5,8 @@ missing, whoever did it was interrupted. The hash of each entry lies in the data
 nothing can be overwritten: whoever writes the table anew, from whatever entry on, is found.
 """
 
+import random
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from noria.records.codec import encode
 from noria.storage.hashing import canonical_json, sha256_hex
 from noria.storage.keys import audit_key
 
-_TRIES = 20  # of writers at once, each of which waits for no other
+_TRIES, _PAUSE_SECONDS, _LONGEST_SECONDS = 40, 0.01, 0.5  # of writers that get in each other's way
 _MAX_REQUEST_CHARACTERS = 2000
 GENESIS = ""
 
@@ -46,9 +48,10 @@ class Auditor:
         aliases: ModelAliases,
         clock: Clock,
         report: Callable[[str, Mapping[str, object]], None],
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._log, self._artifacts, self._aliases = log, artifacts, aliases
-        self._clock, self._report = clock, report
+        self._clock, self._report, self._sleep = clock, report, sleep
 
     def audited[T](self, act: Act, do: Callable[[], T]) -> T:
         """Do it, between two entries.
@@ -92,7 +95,7 @@ class Auditor:
         return Serving(record.champion, record.revision)
 
     def _append(self, entry: AuditEntry) -> AuditEntry:
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             last = self._log.last()
             if last is not None:  # whoever wrote it may have been interrupted
                 self._copy_hash(last)
@@ -101,6 +104,9 @@ class Auditor:
                 self._copy_hash(chained)
                 self._report("audit_entry", {"number": chained.number, "hash": chained.hash})
                 return chained
+            # Another one was faster. Who waits for a random time does not meet it again.
+            longest = min(_PAUSE_SECONDS * 2**attempt, _LONGEST_SECONDS)
+            self._sleep(random.uniform(0.0, longest))
         raise StoreUnavailableError(f"the audit log took no entry in {_TRIES} tries; try again")
 
     def _copy_hash(self, entry: AuditEntry) -> None:
