@@ -23,7 +23,8 @@ _JSON, _PROBLEM = "application/json", "application/problem+json"
 _DESCRIPTION = """Predictions from the champion of each project, and what keeps it good.
 
 Send the header `x-api-key`. A key has the scope `user` or `admin`, or names single operations; an
-admin key may call all routes. It is good for all projects or for some.
+admin key may call all routes. It is good for all projects or for some. Where the deployment names
+an issuer of tokens, `Authorization: Bearer …` with one of its tokens does as well.
 Every answer has the header `x-request-id`: name it where you ask for help."""
 _PARAMETERS: Mapping[str, tuple[Schema, str]] = {
     "project": ({"type": "string"}, "Name of a deployed project"),
