@@ -12,6 +12,7 @@ from noria.records.alias import HistoryEntry
 console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_WHOLE = ("model version", "champion", "id", "at", "operation")  # are copied, or short
 _GOOD = {
     "ChallengerPromoted": "green",
     "ChampionKept": "yellow",
@@ -25,7 +26,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     made = Table(title=title, title_justify="left")
     for column in columns:
         # Versions are there to be copied, whole.
-        made.add_column(column, overflow="fold", no_wrap=column in ("model version", "champion"))
+        made.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
         made.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
     return made

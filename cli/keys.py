@@ -162,7 +162,7 @@ def audit(
             (e.number, e.at[:16], e.actor, e.operation, e.project, e.outcome, _moved(e), e.error)
             for e in entries
         ]
-        columns = ("no.", "at", "who", "what", "project", "outcome", "champion", "error")
+        columns = ("no.", "at", "who", "operation", "project", "outcome", "champion", "error")
         from noria.records.codec import encode
 
         show(
