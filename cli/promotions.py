@@ -1,6 +1,7 @@
 """Commands that show and move the champion: history, promote, rollback."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,25 +35,9 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a registered model version champion by hand."""
-    from noria.promotion.by_hand import ByHand, promote_by_hand
-
     with told():
-        name = checked(project)
-        target = Target(stage)
-        record = target.audited(
-            "promote",
-            name,
-            {"model_version": model_version, "reason": reason},
-            lambda: promote_by_hand(
-                name,
-                model_version,
-                ByHand(target.actor, reason),
-                artifacts=target.artifacts,
-                aliases=target.aliases,
-                clock=SystemClock(),
-            ),
-        )
-        _show_moved(record, as_json=as_json)
+        target, asked = Target(stage), {"model_version": model_version, "reason": reason}
+        _move(target, checked(project), "promote", asked, as_json=as_json)
 
 
 def rollback(
@@ -63,26 +48,32 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Return to an earlier champion; served within seconds, nothing is redeployed."""
-    from noria.promotion.by_hand import ByHand, roll_back
-
     with told():
-        name, target = checked(project), Target(stage)
-        record = target.audited(
-            "roll_back",
-            name,
-            {"to": to, "reason": reason},
-            lambda: roll_back(
-                name,
-                to,
-                ByHand(target.actor, reason),
-                artifacts=target.artifacts,
-                aliases=target.aliases,
-                clock=SystemClock(),
-            ),
-        )
-        _show_moved(record, as_json=as_json)
+        target, asked = Target(stage), {"to": to, "reason": reason}
+        _move(target, checked(project), "roll_back", asked, as_json=as_json)
 
 
-def _show_moved(record: AliasRecord, *, as_json: bool) -> None:
+def _move(
+    target: Target,
+    project: str,
+    operation: Literal["promote", "roll_back"],
+    asked: Mapping[str, str | None],
+    *,
+    as_json: bool,
+) -> None:
+    """Move the champion as a person asks, written down; show who serves then."""
+    from noria.promotion.by_hand import ByHand, promote_by_hand, roll_back
+
+    by = ByHand(target.actor, str(asked["reason"]))
+    ports: dict[str, Any] = {
+        "artifacts": target.artifacts, "aliases": target.aliases, "clock": SystemClock()
+    }  # fmt: skip
+
+    def moved() -> AliasRecord:
+        if operation == "promote":
+            return promote_by_hand(project, str(asked["model_version"]), by, **ports)
+        return roll_back(project, asked["to"], by, **ports)
+
+    record = target.audited(operation, project, asked, moved)
     shown = f"champion of {record.project}: {record.champion} (was {record.previous_champion})"
     show(as_json, record._asdict(), lambda: shown)

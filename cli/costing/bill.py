@@ -18,7 +18,7 @@ _POLLS = 5 * 3 * _MINUTES  # Lambda asks a queue from five places, each 20 s lon
 _LOGGED_BYTES = 700.0  # of an execution: Lambda's three lines and ours
 _LOGGED_OF_REQUEST = 900.0  # more: metrics of the answer, and the line of API Gateway's log
 _STORED_SHARE = 0.15  # of logs, compressed; kept a month
-_CORE_MB, _CORE_SHARE = 1769.0, 0.6  # what a vCPU comes with; how much of a core here it is
+CORE_MB, CORE_SHARE = 1769.0, 0.6  # what a vCPU comes with; how much of a core here it is
 # What a call waits for its answer, s: from S3 and Firehose longer than from a table.
 _WAITS: Mapping[str, float] = {
     "s3:GetObject": 0.02,
@@ -208,7 +208,7 @@ class _Counter:
         if memory is None:
             return  # this deployment has no such function
         yield "Lambda Request", n * done.n, why
-        seconds = done.seconds * max(1.0, _CORE_MB / memory) / _CORE_SHARE
+        seconds = done.seconds * max(1.0, CORE_MB / memory) / CORE_SHARE
         seconds += sum(_WAITS.get(action, _WAIT) * calls for action, calls in done.calls.items())
         kind = "Lambda Lambda-GB-Second" + ("-ARM" if self._deployed.is_arm else "")
         yield kind, n * seconds * memory / 1024, why

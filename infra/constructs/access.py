@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
@@ -20,9 +20,9 @@ _REQUESTS_OF_AN_ADDRESS = 10_000  # in five minutes
 
 
 def _share(reserved: int | None) -> int | None:
-    """Return how many executions the authorizer needs for itself where predict has some.
+    """Return how many executions the authorizer has for itself where predict has some.
 
-    It runs for a key once a minute, and for an eighth of the time that predict takes at first.
+    It runs once a key and minute; with an issuer of tokens at each request, for a short time.
     """
     return None if reserved is None else max(2, reserved // 8)
 
@@ -156,7 +156,6 @@ class Access(Construct):
             value=f"{self._tier_prefix}{name}",
             description=f"Noria {self._deployment.stage}: what keys of the tier {name} count for",
         )
-        key.apply_removal_policy(RemovalPolicy.DESTROY)
         plan = apigateway.UsagePlan(
             self,
             f"{name}-plan",

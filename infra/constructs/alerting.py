@@ -79,7 +79,7 @@ class Alerts(Construct):
         self.channels = secretsmanager.Secret(
             self,
             "Channels",
-            description="Addresses of the chat services, as JSON; see the README",
+            description="Addresses of the chat services, as JSON; see docs/operations.md",
             removal_policy=RemovalPolicy.RETAIN,
         )
 

@@ -31,12 +31,16 @@ _WRITES = (
     "batches/*/job.json",
     "batches/*/cancelled.json",
 )
-_SEND_A_KEY = "send the header x-api-key, with a key that is good"
 _CHALLENGE = 'ApiKey realm="noria"'  # as the functions ask for a key
 _EXPOSED_HEADERS = "x-request-id,retry-after"  # as the functions name them to browsers
 _ALIAS = "serving"  # of predict, where its code comes by canary
 _WAIT_SECONDS = 5  # before a request that could not be answered is sent again
 _NO_KEY = "UNAUTHORIZED"  # or one that opens nothing
+_DETAILS = {  # where API Gateway says nothing, or nothing that helps
+    _NO_KEY: "send the header x-api-key, with a key that is good",
+    "INVALID_API_KEY": "make a key of another tier",  # pragma: allowlist secret
+    "AUTHORIZER_FAILURE": "the table of keys did not answer",
+}
 _GATEWAY_PROBLEMS = {
     "ACCESS_DENIED": (403, "The key does not cover this"),
     _NO_KEY: (401, "An API key is required"),
@@ -238,8 +242,9 @@ class PredictionApi(Construct):
             "Vary": "'origin'",
         }
         for name, (status, title) in _GATEWAY_PROBLEMS.items():
-            said = "$context.error.messageString"  # in quotes; of a key that is missing "Forbidden"
-            detail = f'"{_SEND_A_KEY}"' if name == _NO_KEY else said
+            # What API Gateway says itself comes in quotes.
+            told = _DETAILS.get(name)
+            detail = f'"{told}"' if told else "$context.error.messageString"
             apigateway.GatewayResponse(
                 self,
                 f"problem-{name.lower()}",

@@ -2,8 +2,8 @@
 
 A model, not a measurement: its only measured numbers are rows per second of one core, read from
 `build/batch.json` (`make bench-batch`) and, for an analysis by Spark, from `build/spark.json`
-(`make bench-spark`), and bytes a row of the same files. Prices are list prices
-of us-east-1 in November 2026, quotas the documented defaults; both are constants below.
+(`make bench-spark`), and bytes a row of the same files. Prices are those of `noria cost`, quotas
+the documented defaults, constants below.
 """
 
 import json
@@ -14,15 +14,21 @@ from math import ceil
 from rich.console import Console
 from rich.table import Table
 
+from cli.costing.bill import CORE_MB, CORE_SHARE
+from cli.costing.prices import read_prices
 from tests.benchmarks.size import results_file
 from tests.benchmarks.spark import ANALYSIS, N_ROWS
 
 _DAYS = (1_000_000, 100_000_000, 1_000_000_000)
-_CORE_SHARE = 0.6  # of this machine's core that a Lambda vCPU is taken for
-_CORE_GB = 1.769  # memory that comes with one vCPU
-_LAMBDA_GB_SECOND, _LAMBDA_REQUEST = 0.0000133334, 0.0000002  # arm64
-_TRANSITION, _PUT, _GET = 0.000025, 0.000005, 0.0000004
-_API_REQUEST, _FIREHOSE_GB = 0.0000035, 0.029
+_CORE_GB = CORE_MB / 1000  # memory that comes with one vCPU
+_LAMBDA_GB_SECOND, _LAMBDA_REQUEST, _TRANSITION, _PUT, _GET, _API_REQUEST, _FIREHOSE_GB, _DPU = (
+    read_prices("us-east-1").of(name).tiers[0].usd
+    for name in (
+        "Lambda Lambda-GB-Second-ARM", "Lambda Request", "Step Functions StateTransition",
+        "S3 Requests-Tier1", "S3 Requests-Tier2", "API Gateway ApiGatewayRequest",
+        "Firehose BilledBytes", "Glue DPU-Hour",
+    )
+)  # fmt: skip
 _S3_BYTES_A_SECOND = 80e6  # of one function, in one stream
 _ROWS_A_PART, _PARTS_A_JOB, _FUNCTION_SECONDS = 20_000, 10_000, 900
 _START_SECONDS = 2.0  # of a function with Arrow, once per worker
@@ -31,7 +37,7 @@ _API_A_SECOND, _FIREHOSE_A_SECOND = 10_000, 2_000  # default quotas: requests
 _S3_PUTS_A_SECOND, _S3_GETS_A_SECOND = 3_500, 5_500  # of one prefix
 _TABLE_READS_A_SECOND = 3_000  # of one DynamoDB partition: a project's aliases
 _REFRESH_SECONDS = 10.0  # after which a warm function reads the aliases again
-_WORKER_CORES, _WORKER_HOUR = 4, 0.44  # of Glue's G.1X: one DPU
+_WORKER_CORES, _WORKER_HOUR = 4, _DPU  # of Glue's G.1X: one DPU
 _SPARK_START_SECONDS, _CORES_HERE = 90.0, 2
 _PEAK = 3.0  # of a day's mean
 
@@ -59,7 +65,7 @@ def batch(rows: int, rate: float, row_bytes: float, concurrency: int) -> Estimat
     """
     jobs = ceil(rows / (_ROWS_A_PART * _PARTS_A_JOB))
     parts = ceil(rows / _ROWS_A_PART)
-    a_part = _ROWS_A_PART / (rate * _CORE_SHARE) + 3 * _ROWS_A_PART * row_bytes / _S3_BYTES_A_SECOND
+    a_part = _ROWS_A_PART / (rate * CORE_SHARE) + 3 * _ROWS_A_PART * row_bytes / _S3_BYTES_A_SECOND
     scoring = _START_SECONDS + ceil(parts / concurrency) * a_part
     # Planning reads and writes the file, gathering reads and writes the results, one function each.
     ends = 4 * rows * row_bytes / _S3_BYTES_A_SECOND
@@ -116,7 +122,7 @@ def analysis(rows: int, rate: float, workers: int) -> Estimate:
         Rows a second of one core here.
     """
     cores = _WORKER_CORES * (workers - 1)  # one worker is the driver
-    seconds = _SPARK_START_SECONDS + rows / (rate * _CORE_SHARE * cores)
+    seconds = _SPARK_START_SECONDS + rows / (rate * CORE_SHARE * cores)
     dollars = max(seconds, 60.0) / 3600 * workers * _WORKER_HOUR
     return Estimate(f"analysis, {workers} workers", rows, seconds / 3600, dollars, "none")
 
@@ -140,7 +146,7 @@ def main() -> None:
     ):
         rate = 1.0 / measured[f"{name}: a row"]
         table = Table(
-            title=f"{name}: {rate:,.0f} rows per second and core here, {_CORE_SHARE} of it on Lambda"
+            title=f"{name}: {rate:,.0f} rows per second and core here, {CORE_SHARE} of it on Lambda"
         )
         for column in ("path", "rows per day", "hours", "dollars a day", "what limits it"):
             table.add_column(

@@ -71,7 +71,7 @@ class SecretWebhooks:
         if not address or "url" not in address:
             raise SettingsError(
                 f"the secret of the alert channels has no {channel} for {project}; "
-                "see 'Tell people' in the README"
+                "see docs/operations.md, Set up alerts"
             )
         parts = urlsplit(address["url"])
         if parts.scheme != "https" and parts.hostname != "127.0.0.1":

@@ -9,12 +9,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from noria.access.grants import to_context
 from noria.access.keys import digest_of, is_valid, is_well_formed
 from noria.access.policy import policy
-from noria.access.tokens import Expected, key_id_of, verified_grant
 from noria.api.routes import ROUTES
 from noria.errors import NoriaError, TokenRefusedError
 from noria.ports import Clock, KeyLookup
@@ -32,8 +31,11 @@ from noria_aws.aws.settings import (
 )
 from noria_aws.handlers.runtime import log_event
 from noria_aws.serving.access import HttpKeyLookup
-from noria_aws.serving.issuer import Issuer
 from noria_aws.serving.ports import dynamodb
+
+if TYPE_CHECKING:
+    from noria.access.tokens import Expected
+    from noria_aws.serving.issuer import Issuer
 
 HEADER, TOKEN_HEADER = "x-api-key", "authorization"
 _BEARER = "bearer "
@@ -51,8 +53,8 @@ class UnauthorizedError(Exception):
 class Tokens(NamedTuple):
     """Whose tokens are taken beside keys."""
 
-    issuer: Issuer
-    expected: Expected
+    issuer: "Issuer"
+    expected: "Expected"
 
 
 class Authorizer:
@@ -104,6 +106,8 @@ class Authorizer:
         return self._remember(digest, now, key.grant, key.tier)
 
     def _of_token(self, token: str, tokens: Tokens, now: datetime) -> tuple[Grant, str]:
+        from noria.access.tokens import key_id_of, verified_grant  # where there is an issuer
+
         try:
             key = tokens.issuer.key(key_id_of(token), now)
             grant = verified_grant(token, key, tokens.expected, now)
@@ -153,5 +157,8 @@ def _tokens() -> Tokens | None:
     address = optional_setting(JWT_ISSUER)
     if address is None:
         return None
+    from noria.access.tokens import Expected  # a start without an issuer needs neither
+    from noria_aws.serving.issuer import Issuer
+
     expected = Expected(address, setting(JWT_AUDIENCE), setting(JWT_SCOPE_CLAIM))
     return Tokens(Issuer(address), expected)
